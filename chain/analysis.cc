@@ -1,0 +1,57 @@
+#include "chain/analysis.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "spec/error.h"
+#include "stats/acceptance.h"
+#include "stats/ess.h"
+
+namespace flowloom {
+
+void ChainAnalysis::add(const UnitRecord& unit) {
+  accepted_.insert(accepted_.end(), unit.accepted.begin(), unit.accepted.end());
+  walk_.walk(unit, [&](std::size_t k, bool valid, const std::vector<double>& values) {
+    if (valid) {
+      log_w_.push_back(unit.data.log_p[k] - unit.data.log_q[k]);
+    } else {
+      ++invalid_;
+    }
+    for (std::size_t o = 0; o < values.size(); ++o) series_[o].push_back(values[o]);
+  });
+}
+
+ChainAnalysis::Result ChainAnalysis::result(std::uint64_t burn_in) const {
+  const std::uint64_t steps = series_.empty() ? 0 : series_.front().size();
+  if (burn_in > 0 && burn_in + 2 > steps) {
+    throw Error(ErrorCode::kInvalidInput, "A burn-in of " + std::to_string(burn_in) + " leaves nothing of the chain's " +
+                                              std::to_string(steps) + " steps; use a smaller one.");
+  }
+  Result result;
+  result.proposals = accepted_.size();
+  result.accepted = static_cast<std::uint64_t>(std::count(accepted_.begin(), accepted_.end(), 1));
+  result.invalid = invalid_;
+  result.discarded = burn_in;
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  result.acceptance = result.tau_acc = result.ess = result.log_z.value = result.log_z.error = kNan;
+  if (!accepted_.empty()) {
+    result.acceptance = stats::acceptance_rate(accepted_);
+    result.tau_acc = stats::tau_acc(accepted_);
+    result.longest_rejection_run = stats::longest_rejection_run(accepted_);
+  }
+  if (std::any_of(log_w_.begin(), log_w_.end(), [](double w) { return std::isfinite(w); })) {
+    result.ess = stats::ess(log_w_);
+    result.log_z = stats::log_z(log_w_);
+  }
+  for (std::size_t o = 0; o < series_.size(); ++o) {
+    Row row{walk_.observables()[o], false, {}};
+    const auto series = std::span(series_[o]).subspan(burn_in);
+    row.defined = series.size() >= 2 && std::all_of(series.begin(), series.end(), [](double x) { return std::isfinite(x); });
+    if (row.defined) row.estimate = stats::gamma_method(series);
+    result.rows.push_back(std::move(row));
+  }
+  return result;
+}
+
+}  // namespace flowloom

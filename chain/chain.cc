@@ -1,0 +1,55 @@
+#include "chain/chain.h"
+
+#include <cmath>
+#include <limits>
+
+#include "spec/error.h"
+
+namespace flowloom {
+
+bool is_valid_proposal(double log_p, double log_q) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return !std::isnan(log_p) && !std::isnan(log_q) && log_p != kInfinity && std::abs(log_q) != kInfinity;
+}
+
+double Chain::margin(const UnitData& unit, std::size_t k) const {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const double log_p = unit.log_p[k];
+  const double log_q = unit.log_q[k];
+  if (!is_valid_proposal(log_p, log_q) || log_p == -kInfinity) return -kInfinity;
+  if (!current_) return kInfinity;
+  return (log_p - log_q) - current_->log_w() - accept_log_u(key_, unit.first_index + k);
+}
+
+void Chain::move_to(const UnitData& unit, std::size_t k) {
+  current_ = State{unit.first_index + k, unit.version, unit.log_p[k], unit.log_q[k], unit.log_q[k]};
+}
+
+std::vector<std::uint8_t> Chain::advance(const UnitData& unit) {
+  if (unit.first_index != frontier_) throw Error(ErrorCode::kInternal, "A unit was advanced out of order.");
+  std::vector<std::uint8_t> accepted(unit.count());
+  for (std::size_t k = 0; k < unit.count(); ++k) {
+    accepted[k] = margin(unit, k) > 0;
+    if (accepted[k]) move_to(unit, k);
+  }
+  frontier_ += unit.count();
+  return accepted;
+}
+
+std::optional<std::size_t> Chain::follow(const UnitData& unit, std::span<const std::uint8_t> accepted) {
+  if (unit.first_index != frontier_) throw Error(ErrorCode::kCorrupt, "The log's units are out of order.");
+  std::optional<std::size_t> contradiction;
+  for (std::size_t k = 0; k < unit.count(); ++k) {
+    const double by = margin(unit, k);
+    if (std::abs(by) >= kUndecided && (by > 0) != (accepted[k] != 0) && !contradiction) contradiction = k;
+    if (accepted[k]) move_to(unit, k);
+  }
+  frontier_ += unit.count();
+  return contradiction;
+}
+
+void Chain::reweigh(double log_q) {
+  if (current_) current_->log_q = log_q;
+}
+
+}  // namespace flowloom

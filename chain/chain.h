@@ -1,0 +1,64 @@
+// The chain itself: independence Metropolis over proposals in index order (physics.md 2.1; architecture, rules 1, 2, 4).
+//
+// Keeps true:
+//   - the start state is the first valid proposal of non-zero weight;
+//   - proposal i replaces the current state c if log u_i < (log_p_i - log_q_i) - (log_p_c - log_q_c), with u_i addressed
+//     by i; an invalid proposal never does;
+//   - `current().log_q` is under the version that serves at the frontier: `reweigh` after every switch.
+//
+// Pure: no clock, file, socket or thread. One owner, no locks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "chain/record.h"
+#include "spec/noise.h"
+
+namespace flowloom {
+
+// False (rule 2) if log_p or log_q is NaN or +inf, or log_q is -inf. (log_p = -inf is a plain rejection.)
+bool is_valid_proposal(double log_p, double log_q);
+
+// |log u - Delta| below this counts as undecided when a log is checked: the logged flag stands.
+inline constexpr double kUndecided = 1e-12;
+
+class Chain {
+ public:
+  struct State {
+    std::uint64_t index = 0;
+    std::uint32_t version = 0;  // under which the configuration was drawn: its name is (version, index)
+    double log_p = 0;
+    double log_q = 0;        // under the version serving now
+    double drawn_log_q = 0;  // under the version it was drawn from
+    double log_w() const { return log_p - log_q; }
+  };
+
+  explicit Chain(NoiseKey key) : key_(key) {}
+
+  // Tests a unit's proposals in order and moves on. `unit.first_index` must be the frontier.
+  std::vector<std::uint8_t> advance(const UnitData& unit);
+
+  // The same for a unit read from a log: follows the logged flags. Returns the position of the first flag that the rule
+  // contradicts (undecided ones never do), or nothing if all agree.
+  std::optional<std::size_t> follow(const UnitData& unit, std::span<const std::uint8_t> accepted);
+
+  // Replaces the current state's log_q by its value under the version that serves from here on.
+  void reweigh(double log_q);
+
+  const std::optional<State>& current() const { return current_; }
+  std::uint64_t frontier() const { return frontier_; }
+
+ private:
+  // Delta - log u of proposal k: it is accepted if this is positive. +inf for a start state, -inf for an invalid one.
+  double margin(const UnitData& unit, std::size_t k) const;
+  void move_to(const UnitData& unit, std::size_t k);
+
+  NoiseKey key_;
+  std::uint64_t frontier_ = 0;
+  std::optional<State> current_;
+};
+
+}  // namespace flowloom

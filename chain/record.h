@@ -1,0 +1,73 @@
+// The log: one sequence of records, each linked to the one before (docs/log-format.md is its grammar).
+//
+//   link = SHA-256(previous link ‖ SHA-256(canonical bytes)),   the first "previous link" being the identity's hash
+//
+// The canonical bytes hold what the chain is made of, and nothing about when, where and by whom it was computed: two
+// runs are the same if their heads (last links) are. Pure.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "spec/sha256.h"
+
+namespace flowloom {
+
+// The numbers of one unit, proposals first_index .. first_index + count - 1, all drawn under one version.
+struct UnitData {
+  std::uint64_t first_index = 0;
+  std::uint32_t version = 0;
+  std::vector<double> log_p, log_q;  // [count]
+  std::vector<double> sums;          // [sum][count]
+
+  std::size_t count() const { return log_p.size(); }
+};
+
+struct UnitRecord {
+  UnitData data;
+  std::vector<std::uint8_t> accepted;  // [count], 0 or 1
+};
+
+// From proposal `from` on, `version` serves: the checkpoint of this SHA-256.
+struct SwitchRecord {
+  std::uint64_t from = 0;
+  std::uint32_t version = 0;
+  Sha256 checkpoint{};
+  bool by_clock = false;
+};
+
+// The current state's log_q under the version that serves from here on.
+struct ReweighRecord {
+  std::uint64_t index = 0;  // the state
+  std::uint32_t version = 0;
+  double log_q = 0;
+};
+
+// Something that bears on how the chain is to be read: "the length was chosen by the data", an operator's decision.
+struct EventRecord {
+  std::uint64_t at = 0;  // the frontier
+  std::string text;
+};
+
+using Record = std::variant<UnitRecord, SwitchRecord, ReweighRecord, EventRecord>;
+
+std::string canonical_bytes(const Record& record);
+
+Sha256 next_link(const Sha256& previous, const Record& record);
+
+// Every NaN becomes 0x7ff8000000000000.
+double canonical(double value);
+void canonicalize(std::span<double> values);
+
+// Packed little-endian float64, as in the log, on the wire and in checkpoints.
+std::string pack(std::span<const double> values);
+std::vector<double> unpack(std::string_view bytes);
+
+// Accept flags, eight to a byte, the first in the lowest bit.
+std::string pack_flags(std::span<const std::uint8_t> flags);
+std::vector<std::uint8_t> unpack_flags(std::string_view bytes, std::size_t count);
+
+}  // namespace flowloom

@@ -1,0 +1,48 @@
+// Running figures of a chain: everything the live status shows, at a constant cost per proposal.
+//
+// tau_int and errors here are multi-tau estimates (stats/multi_tau.h) and labelled so; the Gamma method's are computed
+// from the log (chain/analysis.h). Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "chain/record.h"
+#include "chain/state_walk.h"
+#include "lattice/theories.h"
+#include "stats/acceptance.h"
+#include "stats/ess.h"
+#include "stats/multi_tau.h"
+
+namespace flowloom {
+
+class ChainStatistics {
+ public:
+  explicit ChainStatistics(const AnyTheory& theory);
+
+  // Units in order, as committed.
+  void add(const UnitRecord& unit);
+
+  struct Live {
+    Observable observable;
+    stats::MultiTau series;
+    bool defined = true;  // false once a state's value was not finite: this observable has no statistics any more
+  };
+
+  std::uint64_t proposals() const { return acceptance_.count(); }
+  std::uint64_t invalid() const { return invalid_; }
+  const stats::AcceptanceAccumulator& acceptance() const { return acceptance_; }
+  const stats::WeightAccumulator& weights() const { return weights_; }  // of valid proposals
+  const std::vector<Live>& observables() const { return observables_; }
+  const Live& observable(const std::string& name) const;  // empty: the first
+
+ private:
+  StateWalk walk_;
+  std::uint64_t invalid_ = 0;
+  stats::AcceptanceAccumulator acceptance_;
+  stats::WeightAccumulator weights_;
+  std::vector<Live> observables_;
+};
+
+}  // namespace flowloom

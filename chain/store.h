@@ -1,0 +1,110 @@
+// The store of a run: one SQLite file holding the log, the model registry's index, switches, events and metrics.
+//
+// Keeps true:
+//   - `append` returns only when its records are on disk, all of them or none (WAL, synchronous=FULL);
+//   - each record's link follows from the one before; the first from the identity;
+//   - one process owns the file at a time (locking_mode=EXCLUSIVE); a second one is refused with a sentence.
+// docs/log-format.md describes the tables. One owner thread.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chain/record.h"
+#include "spec/run_spec.h"
+
+namespace flowloom {
+
+struct ModelRow {
+  std::uint32_t version = 0;
+  Sha256 sha256{};
+  std::uint64_t size = 0;
+  std::int64_t training_step = 0;
+  double ess = 0;  // NaN: none given
+  std::string origin;
+  bool verified = false;
+};
+
+struct LinkedRecord {
+  std::int64_t sequence = 0;
+  Record record;
+  Sha256 link{};
+};
+
+class Store {
+ public:
+  enum class Mode { kReadWrite, kReadOnly };
+
+  // Makes the file for a new run and returns it open. Throws `kConflict` if there is one.
+  static Store create(const std::filesystem::path& file, const RunSpec& run, const std::string& run_id);
+
+  // Opens an existing one. Throws `kNotFound`, `kConflict` (another process owns it, or it has another format version),
+  // `kCorrupt` (no Flowloom store, or damaged).
+  static Store open(const std::filesystem::path& file, Mode mode);
+
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  ~Store();
+
+  std::string run_id() const;
+  Sha256 identity() const;
+
+  // The first proposal that is not committed.
+  std::uint64_t frontier() const;
+
+  // Raises and returns the epoch, durably.
+  std::uint64_t begin_epoch();
+
+  // The build that the first worker pinned ("" while none has).
+  std::string pinned_build() const;
+  void pin_build(const std::string& build);
+
+  // Appends records as one durable transaction. Throws `kUnavailable` (no room, I/O error): nothing was appended then.
+  void append(const std::vector<Record>& records);
+
+  // The last link (the identity while the log is empty), and how many records there are.
+  Sha256 head() const;
+  std::int64_t size() const;
+
+  // Calls `visit` for records from `first_sequence` (1-based) on, in order, until it returns false. Throws `kCorrupt`,
+  // naming the record, if one cannot be decoded. Links are handed over as stored, not checked.
+  void for_each(std::int64_t first_sequence, const std::function<bool(const LinkedRecord&)>& visit) const;
+
+  // The units that hold proposals `first_index` and above, at most `limit` of them, in order.
+  std::vector<UnitRecord> units(std::uint64_t first_index, std::size_t limit) const;
+
+  // The registry. `add_model` gives the next version number; its file must be durable already.
+  std::uint32_t add_model(const ModelRow& row, const std::vector<std::uint32_t>& scheduled);
+  void mark_verified(std::uint32_t version);
+  std::vector<ModelRow> models() const;
+
+  // Which version fulfils which entry of the run file's `versions`.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> scheduled() const;  // (entry, version)
+  void fulfil(const std::vector<std::uint32_t>& entries, std::uint32_t version);
+  void unfulfil(std::uint32_t entry);
+
+  // The switch table: durable before the first grant at or above `from`.
+  void add_switch(const SwitchRecord& row);
+  std::vector<SwitchRecord> switches() const;
+
+  // Outside the log: what happened when, for people.
+  void add_event(const std::string& kind, const std::string& text);
+  struct Event {
+    std::string at, kind, text;
+  };
+  std::vector<Event> events() const;
+
+  // The trainer's record, one JSON object a line.
+  void add_metrics(std::int64_t step, const std::string& json);
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace flowloom

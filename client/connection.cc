@@ -1,0 +1,172 @@
+#include "client/connection.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+
+#include "flowloom/v1/chain.grpc.pb.h"
+#include "flowloom/v1/models.grpc.pb.h"
+#include "program/rpc.h"
+#include "program/run_directory.h"
+#include "spec/error.h"
+#include "spec/files.h"
+
+namespace flowloom {
+namespace {
+
+std::string trimmed(std::string text) {
+  text.erase(text.find_last_not_of(" \t\r\n") + 1);
+  return text;
+}
+
+std::string named(const Endpoint& endpoint) { return "The coordinator at " + endpoint.address; }
+
+UnitRecord unit_of(const v1::StatesReply& reply, const Endpoint& endpoint) {
+  const std::size_t count = reply.count();
+  const std::size_t column = count * sizeof(double);
+  if (count == 0 || reply.accepted().size() != count || reply.log_p().size() != column ||
+      reply.log_q().size() != column || reply.sums().size() % column != 0) {
+    throw Error(ErrorCode::kCorrupt, named(endpoint) + " sent a unit at proposal " +
+                                         std::to_string(reply.first_index()) + " whose arrays do not fit together.");
+  }
+  UnitRecord unit;
+  unit.data = {reply.first_index(), reply.version(), unpack(reply.log_p()), unpack(reply.log_q()), unpack(reply.sums())};
+  unit.accepted.assign(reply.accepted().begin(), reply.accepted().end());
+  return unit;
+}
+
+// Reads a stream until `visit` returns false or `stop` is requested; both cancel the call and are no error.
+template <class Reply>
+void follow_stream(grpc::ClientContext& context, grpc::ClientReaderInterface<Reply>& reader, std::stop_token stop,
+                   const Endpoint& endpoint, const std::function<bool(const Reply&)>& visit) {
+  const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
+  bool wanted = true;
+  try {
+    for (Reply reply; wanted && reader.Read(&reply);) wanted = visit(reply);
+  } catch (...) {
+    context.TryCancel();
+    reader.Finish();
+    throw;
+  }
+  if (!wanted) context.TryCancel();
+  const grpc::Status status = reader.Finish();
+  if (wanted && !stop.stop_requested() && !status.ok()) throw to_error(status, named(endpoint));
+}
+
+}  // namespace
+
+bool is_address(const std::string& where) {
+  const auto colon = where.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == where.size()) return false;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (!std::all_of(where.begin() + static_cast<std::ptrdiff_t>(colon) + 1, where.end(), is_digit)) return false;
+  return where.find('/') == std::string::npos && !std::filesystem::exists(where);
+}
+
+Endpoint find_coordinator(const std::string& where, const ConnectionOptions& options) {
+  Endpoint endpoint{where, "", options.insecure};
+  const RunDirectory directory(where);
+  if (!is_address(where)) {
+    if (!directory.exists()) {
+      throw Error(ErrorCode::kNotFound, "'" + where + "' is neither a run directory nor an address HOST:PORT; check "
+                                        "the path, or start a run with 'flowloom up'.");
+    }
+    const auto owner = directory.owner();
+    if (!owner) throw Error(ErrorCode::kUnavailable, "No coordinator serves '" + where + "'.");
+    endpoint.address = owner->address;
+    endpoint.token = options.token_file.empty() ? directory.token() : "";
+  }
+  if (!options.token_file.empty()) endpoint.token = trimmed(read_file(options.token_file));
+  return endpoint;
+}
+
+Connection::Connection(Endpoint endpoint)
+    : endpoint_(std::move(endpoint)), channel_(open_channel(endpoint_.address, endpoint_.insecure)) {}
+
+Connection::~Connection() = default;
+
+v1::StatusReply Connection::status() const {
+  grpc::ClientContext context;
+  prepare(context, endpoint_.token, limits::kUnaryDeadline);
+  v1::StatusReply reply;
+  const auto stub = v1::Chain::NewStub(channel_);
+  if (const auto status = stub->Status(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  return reply;
+}
+
+void Connection::watch_status(double interval, std::stop_token stop,
+                              const std::function<bool(const v1::StatusReply&)>& visit) const {
+  grpc::ClientContext context;
+  prepare(context, endpoint_.token, std::chrono::milliseconds(0));
+  v1::WatchStatusRequest request;
+  request.set_interval_seconds(interval);
+  const auto stub = v1::Chain::NewStub(channel_);
+  const auto reader = stub->WatchStatus(&context, request);
+  follow_stream<v1::StatusReply>(context, *reader, stop, endpoint_, visit);
+}
+
+void Connection::stream_states(std::uint64_t first_index, bool follow, std::stop_token stop,
+                               const std::function<bool(const UnitRecord&)>& visit) const {
+  grpc::ClientContext context;
+  prepare(context, endpoint_.token, std::chrono::milliseconds(0));
+  v1::StreamStatesRequest request;
+  request.set_first_index(first_index);
+  request.set_follow(follow);
+  const auto stub = v1::Chain::NewStub(channel_);
+  const auto reader = stub->StreamStates(&context, request);
+  follow_stream<v1::StatesReply>(context, *reader, stop, endpoint_, [&](const v1::StatesReply& reply) {
+    return visit(unit_of(reply, endpoint_));
+  });
+}
+
+v1::ListReply Connection::models() const {
+  grpc::ClientContext context;
+  prepare(context, endpoint_.token, limits::kUnaryDeadline);
+  v1::ListReply reply;
+  const auto stub = v1::Models::NewStub(channel_);
+  if (const auto status = stub->List(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  return reply;
+}
+
+v1::DescribeReply Connection::describe() const {
+  grpc::ClientContext context;
+  prepare(context, endpoint_.token, limits::kUnaryDeadline);
+  v1::DescribeReply reply;
+  const auto stub = v1::Models::NewStub(channel_);
+  if (const auto status = stub->Describe(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  return reply;
+}
+
+std::string Connection::fetch(const v1::ModelVersion& version) const {
+  if (version.size() > limits::kModelBytes) {
+    throw Error(ErrorCode::kInvalidInput, "Version " + std::to_string(version.version()) + " has " +
+                                              std::to_string(version.size()) + " bytes, more than this build reads.");
+  }
+  grpc::ClientContext context;
+  prepare(context, endpoint_.token, limits::kTransferDeadline);
+  v1::FetchRequest request;
+  request.set_version(version.version());
+  const auto stub = v1::Models::NewStub(channel_);
+  const auto reader = stub->Fetch(&context, request);
+  std::string bytes;
+  follow_stream<v1::FetchReply>(context, *reader, {}, endpoint_, [&](const v1::FetchReply& reply) {
+    bytes += reply.chunk();
+    return bytes.size() <= version.size();
+  });
+  const Sha256 digest = sha256(bytes);
+  if (version.sha256() != std::string(digest.begin(), digest.end())) {
+    throw Error(ErrorCode::kCorrupt, named(endpoint_) + " sent other bytes for version " +
+                                         std::to_string(version.version()) + " than its SHA-256 says; fetch it again.");
+  }
+  return bytes;
+}
+
+void Connection::drain() const {
+  grpc::ClientContext context;
+  prepare(context, endpoint_.token, limits::kUnaryDeadline);
+  v1::DrainReply reply;
+  const auto stub = v1::Chain::NewStub(channel_);
+  if (const auto status = stub->Drain(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+}
+
+}  // namespace flowloom

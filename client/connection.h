@@ -1,0 +1,83 @@
+// A coordinator as other C++ programs reach it: find it, call it, follow it.
+//
+//   flowloom::Connection run(flowloom::find_coordinator("runs/phi4-8x8"));
+//   run.stream_states(0, true, {}, [](const flowloom::UnitRecord& unit) { …; return true; });
+//
+// Every method throws `Error` with a sentence that names the coordinator. Thread-safe: calls are independent; a stop
+// token ends a stream within milliseconds. Unary calls have the deadline of program/rpc.h; streams live on, and a peer
+// that is gone is noticed by the keep-alive.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "chain/record.h"
+#include "flowloom/v1/chain.pb.h"
+#include "flowloom/v1/models.pb.h"
+
+namespace grpc {
+class Channel;
+}
+
+namespace flowloom {
+
+struct ConnectionOptions {
+  std::filesystem::path token_file;  // empty: the run directory's, if a directory was named
+  bool insecure = false;             // accept an address that is not on loopback, without TLS
+};
+
+// Where a coordinator listens, and what it wants to see.
+struct Endpoint {
+  std::string address;  // "127.0.0.1:40123"
+  std::string token;
+  bool insecure = false;
+};
+
+// True if `where` is written as an address, HOST:PORT, and is no directory.
+bool is_address(const std::string& where);
+
+// `where` is a run directory with a running coordinator, or an address. Throws `kNotFound` if there is no such
+// directory, `kUnavailable` if nobody serves it. Opens no connection.
+Endpoint find_coordinator(const std::string& where, const ConnectionOptions& options = {});
+
+class Connection {
+ public:
+  explicit Connection(Endpoint endpoint);
+  ~Connection();
+
+  const std::string& address() const { return endpoint_.address; }
+
+  v1::StatusReply status() const;
+
+  // Calls `visit` with the status now and then every `interval` seconds (0.1 to 60). Returns when `visit` returned
+  // false, `stop` was requested, or the coordinator ended the stream in order: the run is over.
+  void watch_status(double interval, std::stop_token stop,
+                    const std::function<bool(const v1::StatusReply&)>& visit) const;
+
+  // Calls `visit` with committed units in order, from the one that holds proposal `first_index` on. Returns as
+  // `watch_status` does, and without `follow` at the frontier. Throws `kCorrupt` if a unit's arrays do not fit together.
+  void stream_states(std::uint64_t first_index, bool follow, std::stop_token stop,
+                     const std::function<bool(const UnitRecord&)>& visit) const;
+
+  // All versions and switches so far.
+  v1::ListReply models() const;
+
+  // The run file as accepted, and which entries of its schedule have their checkpoint.
+  v1::DescribeReply describe() const;
+
+  // The bytes of a checkpoint, checked against the SHA-256 that the registry names it by.
+  std::string fetch(const v1::ModelVersion& version) const;
+
+  // Ends granting: what is leased is finished and committed, then the coordinator exits.
+  void drain() const;
+
+ private:
+  Endpoint endpoint_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+}  // namespace flowloom

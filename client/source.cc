@@ -1,0 +1,142 @@
+#include "client/source.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "chain/store.h"
+#include "client/offline_status.h"
+#include "flow/catalog.h"
+#include "program/rpc.h"
+#include "program/run_directory.h"
+#include "spec/error.h"
+#include "spec/files.h"
+
+namespace flowloom {
+namespace {
+
+class LiveSource final : public Source {
+ public:
+  explicit LiveSource(Endpoint endpoint) : connection_(std::move(endpoint)) {}
+
+  bool live() const override { return true; }
+  const RunSpec& run() override {
+    if (!run_) run_ = load_run_text(connection_.describe().run_file(), "the run file of " + connection_.address());
+    return *run_;
+  }
+  v1::StatusReply status() override { return connection_.status(); }
+  v1::ListReply models() override { return connection_.models(); }
+  std::string head() override { return status().head(); }
+  void watch(double interval, std::stop_token stop,
+             const std::function<bool(const v1::StatusReply&)>& visit) override {
+    connection_.watch_status(interval, stop, visit);
+  }
+  void units(std::uint64_t first_index, bool follow, std::stop_token stop,
+             const std::function<bool(const UnitRecord&)>& visit) override {
+    connection_.stream_states(first_index, follow, stop, visit);
+  }
+
+ private:
+  Connection connection_;
+  std::optional<RunSpec> run_;
+};
+
+class StoreSource final : public Source {
+ public:
+  explicit StoreSource(const RunDirectory& directory)
+      : store_(Store::open(directory.store(), Store::Mode::kReadOnly)),
+        run_(load_run_text(read_file(directory.run_file()), directory.run_file().string())) {}
+
+  bool live() const override { return false; }
+  const RunSpec& run() override { return run_; }
+  v1::StatusReply status() override { return offline_status(store_, run_); }
+  v1::ListReply models() override { return offline_models(store_); }
+  std::string head() override { return to_hex(store_.head()); }
+  void watch(double, std::stop_token, const std::function<bool(const v1::StatusReply&)>& visit) override {
+    visit(status());
+  }
+  void units(std::uint64_t first_index, bool, std::stop_token stop,
+             const std::function<bool(const UnitRecord&)>& visit) override {
+    constexpr std::size_t kAtOnce = 64;
+    for (std::uint64_t next = first_index; !stop.stop_requested();) {
+      const auto units = store_.units(next, kAtOnce);
+      for (const UnitRecord& unit : units) {
+        if (!visit(unit)) return;
+      }
+      if (units.size() < kAtOnce) return;
+      next = units.back().data.first_index + units.back().data.count();
+    }
+  }
+
+ private:
+  Store store_;
+  RunSpec run_;
+};
+
+std::string this_host() {
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  return host;
+}
+
+// False if `owner` ran on this host and is gone: its announcement outlived it.
+bool may_run(const Owner& owner) {
+  return owner.host != this_host() || ::kill(static_cast<pid_t>(owner.pid), 0) == 0 || errno == EPERM;
+}
+
+// Of the conflicts that opening a store can end in, the one that goes away by itself.
+bool store_is_held(const Error& error) {
+  return std::string_view(error.what()).find("owned by another process") != std::string_view::npos;
+}
+
+std::string described(const Owner& owner) {
+  return "process " + std::to_string(owner.pid) + " on " + owner.host + ", " + owner.address;
+}
+
+}  // namespace
+
+std::unique_ptr<Source> open_store_source(const std::filesystem::path& directory) {
+  return std::make_unique<StoreSource>(RunDirectory(directory));
+}
+
+std::unique_ptr<Source> open_source(const std::string& where, const ConnectionOptions& options) {
+  if (is_address(where)) return std::make_unique<LiveSource>(find_coordinator(where, options));
+  const RunDirectory directory(where);
+  if (!directory.exists()) find_coordinator(where, options);  // throws the sentence
+  const auto owner = directory.owner();
+  if (owner && may_run(*owner)) {
+    if (owner->host != this_host() && is_loopback(owner->address)) {
+      throw Error(ErrorCode::kUnavailable, "'" + where + "' is served on another host's loopback only (" +
+                                               described(*owner) + "); ask there, or start its coordinator with --listen.");
+    }
+    try {
+      auto source = std::make_unique<LiveSource>(find_coordinator(where, options));
+      source->status();
+      return source;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUnavailable) throw;
+    }
+  }
+  try {
+    return std::make_unique<StoreSource>(directory);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kConflict || !store_is_held(error)) throw;
+    throw Error(ErrorCode::kConflict,
+                "'" + where + "' is held by another process, but no coordinator answers for it" +
+                    (owner ? " (announced: " + described(*owner) + ")" : "") +
+                    ": it is starting, or hangs, or another command reads the store. Try again in a moment.");
+  }
+}
+
+ChainAnalysis::Result analyse(Source& source, std::uint64_t burn_in) {
+  ChainAnalysis analysis(make_theory(source.run().theory));
+  source.units(0, false, {}, [&](const UnitRecord& unit) {
+    analysis.add(unit);
+    return true;
+  });
+  return analysis.result(burn_in);
+}
+
+}  // namespace flowloom

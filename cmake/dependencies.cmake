@@ -1,0 +1,28 @@
+# Everything comes from Debian's packages (scripts/setup) except LibTorch, which ships in the `torch` wheel.
+# A gRPC or LibTorch installed elsewhere is named by the usual variables: CMAKE_PREFIX_PATH, Torch_DIR.
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(Boost 1.74 REQUIRED COMPONENTS filesystem system)
+find_package(Protobuf REQUIRED)
+find_package(gRPC CONFIG REQUIRED)
+find_package(SQLiteCpp CONFIG REQUIRED)
+find_package(tomlplusplus CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
+find_package(CLI11 CONFIG REQUIRED)
+find_package(spdlog CONFIG REQUIRED)
+find_package(GTest CONFIG REQUIRED)
+find_package(Python3 COMPONENTS Interpreter REQUIRED)
+
+if(FLOWLOOM_TORCH)
+  if(NOT Torch_DIR)
+    file(GLOB wheel ${FLOWLOOM_ROOT}/.venv/lib/python3*/site-packages/torch/share/cmake/Torch)
+    if(wheel)
+      list(GET wheel 0 Torch_DIR)
+    endif()
+  endif()
+  find_package(Torch CONFIG QUIET)
+  if(NOT Torch_FOUND)
+    message(FATAL_ERROR "LibTorch was not found. Run scripts/setup, or name one with -DTorch_DIR=…/share/cmake/Torch, "
+                        "or build without training with -DFLOWLOOM_TORCH=OFF.")
+  endif()
+endif()

@@ -1,0 +1,42 @@
+# Compiler, linker and warnings: what holds for every target of ours.
+get_filename_component(FLOWLOOM_ROOT ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)  # the static libraries also go into the LibTorch engine, a module
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+find_program(FLOWLOOM_CCACHE ccache)
+if(FLOWLOOM_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      ${FLOWLOOM_CCACHE})
+endif()
+find_program(FLOWLOOM_MOLD mold)
+if(FLOWLOOM_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# Contraction would let the compiler fuse a*b+c on one machine and not on another: bits must not depend on it.
+add_compile_options(-ffp-contract=off)
+
+if(FLOWLOOM_SANITIZE)
+  add_compile_options(-fsanitize=${FLOWLOOM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${FLOWLOOM_SANITIZE})
+endif()
+
+# Warnings are errors on our own code, not on generated code or on headers of libraries. g++ 12 sees uninitialized members
+# in moves of std::variant that are none (GCC bug 105562).
+function(flowloom_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
+                                           -Wno-maybe-uninitialized -Werror)
+endfunction()
+
+# A library of ours: one per folder, found by its path from the root of the repository.
+function(flowloom_library name)
+  add_library(flowloom_${name} STATIC ${ARGN})
+  add_library(flowloom::${name} ALIAS flowloom_${name})
+  target_include_directories(flowloom_${name} PUBLIC ${FLOWLOOM_ROOT})
+  flowloom_warnings(flowloom_${name})
+endfunction()

@@ -1,0 +1,100 @@
+#include "coordinator/brain.h"
+
+#include <spdlog/spdlog.h>
+
+namespace flowloom {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{100};
+constexpr Time kFarewell{3000};  // how long a finished coordinator waits for its peers to take leave
+
+}  // namespace
+
+Brain::Brain(OpenedRun opened, RunDirectory directory)
+    : run_(opened.run),
+      directory_(std::move(directory)),
+      store_(std::move(opened.store)),
+      core_(opened.run, opened.recovered, *this) {
+  store_.for_each(1, [&](const LinkedRecord& linked) {
+    core_.replay(linked.record);
+    return true;
+  });
+  thread_ = std::thread([this] {
+    post([this] { tick(); });
+    io_.run();
+  });
+}
+
+Brain::~Brain() {
+  guard_.reset();
+  io_.stop();
+  thread_.join();
+}
+
+Time Brain::now() const {
+  return std::chrono::duration_cast<Time>(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+void Brain::add_switch(const SwitchRecord& row) {
+  store_.add_switch(row);
+  spdlog::info("switch placed: version {} serves from proposal {}", row.version, row.from);
+}
+
+void Brain::drain() {
+  post([this] {
+    draining_ = true;
+    core_.drain(now());
+    settle();
+  });
+}
+
+void Brain::worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello, WorkerId& id) {
+  id = core_.joined(hello, now());
+  workers_[id] = std::move(stream);
+  spdlog::info("worker {} '{}' said hello", id, hello.name());
+  settle();
+}
+
+void Brain::worker_left(WorkerId id) {
+  if (workers_.erase(id) == 0) return;
+  spdlog::info("worker {} left", id);
+  core_.left(id, now());
+  settle();
+}
+
+void Brain::settle() {
+  for (Core::Outgoing& out : core_.take_outgoing()) {
+    if (const auto found = workers_.find(out.worker); found != workers_.end()) {
+      if (out.message.has_refusal()) spdlog::warn("worker {} refused: {}", out.worker, out.message.refusal().sentence());
+      const auto stream = found->second;
+      stream->send(std::move(out.message), out.last);
+    }
+  }
+  std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
+  for (std::size_t i = 0; i < subscribers_.size(); ++i) {
+    if (const auto subscriber = subscribers_[i].lock()) subscriber->poke();
+  }
+}
+
+void Brain::tick() {
+  core_.tick(now());
+  for (const auto& stream : unnamed_) {
+    if (const auto alive = stream.lock()) alive->tick(now());
+  }
+  std::erase_if(unnamed_, [](const auto& stream) { return stream.expired(); });
+  settle();
+  if (core_.finished() && (draining_ || !stay_) && !finished_) {
+    if (!done_since_) done_since_ = now();
+    std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
+    if ((workers_.empty() && subscribers_.empty()) || now() - *done_since_ > kFarewell) {
+      finished_ = true;
+      finished_promise_.set_value();
+    }
+  }
+  timer_.expires_after(kTick);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+}  // namespace flowloom

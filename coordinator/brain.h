@@ -1,0 +1,100 @@
+// The coordinator's one thread: it owns the core and the store, and everything that touches them runs on it.
+//
+// gRPC's threads only `post` to it. Streams (workers, subscribers) are known here by their two small interfaces; they
+// live as long as gRPC needs them and are touched from this thread alone.
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "chain/store.h"
+#include "coordinator/core.h"
+#include "coordinator/opening.h"
+#include "program/run_directory.h"
+
+namespace flowloom {
+
+// A worker's stream, as the brain sees it.
+class WorkerStream {
+ public:
+  virtual ~WorkerStream() = default;
+  virtual void send(flowloom::v1::CoordinatorMessage message, bool last) = 0;
+  virtual void tick(Time now) = 0;
+};
+
+// A stream of replies that somebody follows. `poke`: something may be new. `idle`: it has sent all there is.
+class Subscriber {
+ public:
+  virtual ~Subscriber() = default;
+  virtual void poke() = 0;
+};
+
+class Brain : private Log {
+ public:
+  Brain(OpenedRun opened, RunDirectory directory);
+  ~Brain();
+
+  // Runs `work` on the brain's thread, later. Any thread.
+  template <class Work>
+  void post(Work work) {
+    boost::asio::post(io_, std::move(work));
+  }
+
+  // Waits until no more work will be given out and everybody was told, or `stop` was called. Any thread.
+  void wait_until_finished() { finished_future_.wait(); }
+
+  // Stops granting; finishes what is leased. Any thread.
+  void drain();
+
+  // With `stay`, a complete chain goes on to answer clients until `drain`.
+  void set_stay(bool stay) { stay_ = stay; }
+
+  // From here on: on the brain's thread only.
+  Core& core() { return core_; }
+  Store& store() { return store_; }
+  const RunDirectory& directory() const { return directory_; }
+  const RunSpec& run() const { return run_; }
+  Time now() const;
+
+  void worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello, WorkerId& id);
+  void worker_left(WorkerId id);
+  void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
+  void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
+
+  // To be called after every event: hands out messages, wakes subscribers, sees whether all is done.
+  void settle();
+
+ private:
+  void append(const std::vector<Record>& records) override { store_.append(records); }
+  void add_switch(const SwitchRecord& row) override;
+  void mark_verified(std::uint32_t version) override { store_.mark_verified(version); }
+  void pin_build(const std::string& build) override { store_.pin_build(build); }
+  Sha256 head() const override { return store_.head(); }
+  void tick();
+
+  RunSpec run_;
+  RunDirectory directory_;
+  Store store_;
+  Core core_;
+  bool stay_ = false, draining_ = false, finished_ = false;
+  std::optional<Time> done_since_;
+  std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
+  std::vector<std::weak_ptr<WorkerStream>> unnamed_;  // have not said Hello yet
+  std::vector<std::weak_ptr<Subscriber>> subscribers_;
+  std::promise<void> finished_promise_;
+  std::future<void> finished_future_ = finished_promise_.get_future();
+  boost::asio::io_context io_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_{io_.get_executor()};
+  boost::asio::steady_timer timer_{io_};
+  std::thread thread_;
+};
+
+}  // namespace flowloom

@@ -1,0 +1,483 @@
+#include "coordinator/core.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "program/rpc.h"
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+using flowloom::v1::CoordinatorMessage;
+using flowloom::v1::Refusal;
+using flowloom::v1::WorkerMessage;
+
+constexpr int kFailuresToHalt = 3;
+constexpr double kRoundTripLimit = 1e-5;  // rule 7: 1e-10, but 1e-6 at a rounding boundary of float32
+
+constexpr char kUntilEvent[] = "the length was chosen by the data: ";
+
+// The tests of `until` lie at the first unit boundary at or after 10000, 20000, 40000, … proposals.
+bool on_until_grid(std::uint64_t frontier, std::size_t unit) {
+  for (std::uint64_t point = 10000; point <= frontier; point *= 2) {
+    if ((point + unit - 1) / unit * unit == frontier) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Core::Core(const RunSpec& run, Recovered recovered, Log& log)
+    : run_(run),
+      recovered_(std::move(recovered)),
+      log_(log),
+      ledger_(0, run.chain.window, Time(static_cast<std::int64_t>(1000 * run.chain.lease_seconds))),
+      rollout_(run, recovered_.models, recovered_.fulfilled, recovered_.switches),
+      chain_(run.noise_key()),
+      statistics_(make_theory(run.theory)) {
+  training_.set_ess(std::nan(""));
+}
+
+std::uint64_t Core::end() const {
+  const std::uint64_t length = run_.length_in_units() * run_.unit;
+  return stopped_at_ ? std::min(length, *stopped_at_) : length;
+}
+
+void Core::replay(const Record& record) {
+  const auto corrupt = [](const std::string& what) {
+    throw Error(ErrorCode::kCorrupt, "The log contradicts itself (" + what + "); 'flowloom verify' names the record.");
+  };
+  if (const auto* unit = std::get_if<UnitRecord>(&record)) {
+    if (unit->data.count() != run_.unit) corrupt("a unit of another size");
+    if (chain_.follow(unit->data, unit->accepted)) corrupt("an accept decision");
+    ledger_.committed();
+    stopped_at_.reset();
+  } else if (const auto* row = std::get_if<SwitchRecord>(&record)) {
+    if (recorded_switches_ >= rollout_.switches().size() || rollout_.switches()[recorded_switches_].from != row->from) {
+      corrupt("a switch that is not in the switch table");
+    }
+    ++recorded_switches_;
+  } else if (const auto* reweigh = std::get_if<ReweighRecord>(&record)) {
+    chain_.reweigh(reweigh->log_q);
+  } else if (const auto* event = std::get_if<EventRecord>(&record)) {
+    if (event->text.starts_with(kUntilEvent) && run_.chain.until) stopped_at_ = event->at;
+  }
+  count(record);
+}
+
+void Core::count(const Record& record) {
+  if (const auto* unit = std::get_if<UnitRecord>(&record)) {
+    statistics_.add(*unit);
+    durable_frontier_ = unit->data.first_index + unit->data.count();
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------- workers
+
+std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refusal::Code& code) const {
+  code = Refusal::CODE_PROTOCOL;
+  if (hello.protocol() != kProtocol) {
+    return "This coordinator speaks " + std::string(kProtocol) + ", the worker '" + hello.protocol() +
+           "'; use the same version of Flowloom on both sides.";
+  }
+  if (hello.credits() > limits::kCredits || hello.name().size() > limits::kNameBytes) {
+    return "Hello asks for more than " + std::to_string(limits::kCredits) + " units at once, or has too long a name.";
+  }
+  if (workers_.size() >= limits::kWorkers) return "All " + std::to_string(limits::kWorkers) + " places are taken.";
+  code = Refusal::CODE_WRONG_RUN;
+  if (!hello.run().run_id().empty() && hello.run().run_id() != recovered_.run_id) {
+    return "This coordinator owns run " + recovered_.run_id + ", the worker wants run " + hello.run().run_id() +
+           "; check the address.";
+  }
+  const Sha256 identity = run_.identity();
+  if (!hello.identity().empty() && hello.identity() != std::string(identity.begin(), identity.end())) {
+    return "This run's identity is " + to_hex(identity) + ", the worker expects another; check the address and the run file.";
+  }
+  code = Refusal::CODE_NUMERICS;
+  const std::string wanted = run_.numerics.engine + "/" + to_string(run_.numerics.precision) + "/revision " +
+                             std::to_string(run_.numerics.revision);
+  for (const auto& engine : hello.engines()) {
+    if (engine.engine() != run_.numerics.engine || engine.precision() != to_string(run_.numerics.precision) ||
+        engine.revision() != run_.numerics.revision) {
+      continue;
+    }
+    if (recovered_.pinned_build.empty() || recovered_.pinned_build == engine.build()) return {};
+    return "This chain's bits are those of " + recovered_.pinned_build + ", the worker has " + engine.build() +
+           "; start the worker on a machine of the first kind.";
+  }
+  return "This run is pinned to " + wanted + ", which the worker does not have; use the build that the run was started with.";
+}
+
+WorkerId Core::joined(const flowloom::v1::Hello& hello, Time now) {
+  const WorkerId id = ++last_worker_;
+  Refusal::Code code;
+  auto sentence = refusal(hello, code);
+  if (!sentence && recovered_.pinned_build.empty()) {
+    for (const auto& engine : hello.engines()) {
+      if (engine.engine() == run_.numerics.engine && engine.precision() == to_string(run_.numerics.precision)) {
+        try {
+          log_.pin_build(engine.build());
+          recovered_.pinned_build = engine.build();
+        } catch (const Error& error) {
+          code = Refusal::CODE_UNSPECIFIED;  // the worker may come back
+          sentence = error.what();
+        }
+      }
+    }
+  }
+  CoordinatorMessage message;
+  if (sentence) {
+    message.mutable_refusal()->set_code(code);
+    message.mutable_refusal()->set_sentence(*sentence);
+    send(id, std::move(message), true);
+    return id;
+  }
+  auto* welcome = message.mutable_welcome();
+  welcome->set_run_id(recovered_.run_id);
+  welcome->set_epoch(recovered_.epoch);
+  welcome->set_run_file(run_.toml);
+  const Sha256 identity = run_.identity();
+  welcome->set_identity(identity.data(), identity.size());
+  welcome->set_worker(id);
+  send(id, std::move(message));
+  workers_[id] = Worker{hello, hello.credits(), {}, {}, 0, 0, 0, now};
+  turn(now);
+  return id;
+}
+
+void Core::received(WorkerId id, const WorkerMessage& message, Time now) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  Worker& worker = found->second;
+  switch (message.message_case()) {
+    case WorkerMessage::kReady: {
+      const std::uint32_t version = message.ready().version();
+      if (!rollout_.find(version)) {
+        refuse(id, Refusal::CODE_WRONG_VERSION, "There is no version " + std::to_string(version) + ".");
+        break;
+      }
+      if (std::find(worker.ready.begin(), worker.ready.end(), version) == worker.ready.end()) worker.ready.push_back(version);
+      if (!rollout_.find(version)->verified) {
+        try {
+          log_.mark_verified(version);
+          rollout_.verified(version);
+          ++models_revision_;
+        } catch (const Error& error) {
+          stalled_ = error.what();
+          std::erase(worker.prepared, version);  // ask again once there is room
+          std::erase(worker.ready, version);
+        }
+      }
+      break;
+    }
+    case WorkerMessage::kNotReady:
+      ++worker.failures;
+      break;
+    case WorkerMessage::kSample:
+      sample_answered(id, message.sample());
+      break;
+    case WorkerMessage::kReweigh:
+      reweigh_answered(id, message.reweigh());
+      break;
+    case WorkerMessage::kFailure:
+      failed(id, message.failure());
+      break;
+    case WorkerMessage::kCredit:
+      worker.credits = std::min(message.credit().credits(), limits::kCredits);
+      break;
+    case WorkerMessage::kHello:
+    case WorkerMessage::MESSAGE_NOT_SET:
+      refuse(id, Refusal::CODE_PROTOCOL, "A message that does not belong here.");
+      break;
+  }
+  turn(now);
+}
+
+void Core::left(WorkerId id, Time now) {
+  if (workers_.erase(id) == 0) return;
+  ledger_.forget(id);
+  if (reweigh_ && reweigh_->worker == id) reweigh_->worker = 0;
+  turn(now);
+}
+
+void Core::send(WorkerId worker, CoordinatorMessage message, bool last) {
+  outgoing_.push_back({worker, std::move(message), last});
+}
+
+void Core::refuse(WorkerId worker, Refusal::Code code, const std::string& sentence) {
+  CoordinatorMessage message;
+  message.mutable_refusal()->set_code(code);
+  message.mutable_refusal()->set_sentence(sentence);
+  send(worker, std::move(message));
+}
+
+void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer) {
+  const std::string name = "unit " + std::to_string(answer.unit());
+  const std::size_t bytes = run_.unit * sizeof(double);
+  const std::size_t sums = theory_sums(make_theory(run_.theory)).size();
+  if (answer.log_p().size() != bytes || answer.log_q().size() != bytes || answer.sums().size() != sums * bytes) {
+    refuse(id, Refusal::CODE_WRONG_COUNT, "The answer to " + name + " must hold " + std::to_string(run_.unit) +
+                                              " proposals with " + std::to_string(sums) + " sums each.");
+    return;
+  }
+  if (answer.unit() < ledger_.frontier()) return;  // committed already: the same numbers
+  const std::uint64_t last_unit = run_.length_in_units();
+  const auto version = answer.unit() < last_unit ? rollout_.version_for(answer.unit() * run_.unit) : std::nullopt;
+  if (version && *version != answer.version()) {
+    refuse(id, Refusal::CODE_WRONG_VERSION, "The answer to " + name + " is under version " +
+                                                std::to_string(answer.version()) + "; the unit is drawn under version " +
+                                                std::to_string(*version) + ".");
+    return;
+  }
+  if (!version || ledger_.answered(answer.unit()) == UnitLedger::Verdict::kNotInWindow) {
+    refuse(id, Refusal::CODE_NEVER_LEASED, "The answer to " + name + " is not wanted: it was never leased.");
+    return;
+  }
+  if (answers_.contains(answer.unit())) return;
+  UnitData data{answer.unit() * run_.unit, *version, unpack(answer.log_p()), unpack(answer.log_q()), unpack(answer.sums())};
+  for (auto* values : {&data.log_p, &data.log_q, &data.sums}) canonicalize(*values);
+  answers_.emplace(answer.unit(), std::move(data));
+  ++workers_.at(id).answered;
+}
+
+void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answer) {
+  if (!reweigh_ || reweigh_->log_q || !chain_.current() || answer.index() != chain_.current()->index ||
+      answer.version() != reweigh_->version) {
+    return;  // a late or second answer
+  }
+  const std::string state = "state " + std::to_string(answer.index()) + " under version " + std::to_string(answer.version());
+  if (!(answer.mismatch() <= log_weight_tolerance(run_.numerics.precision))) {
+    flowloom::v1::Failure failure;
+    failure.set_reweigh_index(answer.index());
+    failure.set_sentence("rebuilding it missed its logged log_p, log_q by " + std::to_string(answer.mismatch()));
+    failed(id, failure);
+    return;
+  }
+  if (!std::isfinite(answer.log_q()) || !(answer.round_trip() <= kRoundTripLimit)) {
+    halt("The switch at proposal " + std::to_string(chain_.frontier()) + " cannot be made: the inverse flow misses " + state +
+         " by " + std::to_string(answer.round_trip()) + ". The new version is not invertible there; take it out of "
+         "[chain] versions and go on with another run directory.");
+    return;
+  }
+  reweigh_->log_q = answer.log_q();
+  reweigh_->worker = 0;
+}
+
+void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
+  ++workers_.at(id).failures;
+  if (failure.grant_case() == flowloom::v1::Failure::kUnit) {
+    if (ledger_.failed(id, failure.unit()) >= kFailuresToHalt) {
+      halt("Unit " + std::to_string(failure.unit()) + " failed " + std::to_string(kFailuresToHalt) +
+           " times, last because: " + failure.sentence() + " It is never skipped; mend the cause and start again.");
+    }
+  } else if (reweigh_ && reweigh_->worker == id) {
+    reweigh_->worker = 0;
+    if (++reweigh_->failures >= kFailuresToHalt) {
+      halt("The reweigh of state " + std::to_string(failure.reweigh_index()) + " failed " +
+           std::to_string(kFailuresToHalt) + " times, last because: " + failure.sentence());
+    }
+  }
+}
+
+void Core::halt(const std::string& sentence) {
+  if (halted_.empty()) halted_ = sentence;
+}
+
+// ------------------------------------------------------------------------------------------------- the turn
+
+void Core::published(const ModelRow& model, const std::vector<std::uint32_t>& entries, Time now) {
+  rollout_.published(model, entries);
+  ++models_revision_;
+  turn(now);
+}
+
+void Core::tick(Time now) {
+  for (const auto& [unit, worker] : ledger_.expire(now)) {
+    if (const auto found = workers_.find(worker); found != workers_.end()) ++found->second.expired;
+  }
+  if (reweigh_ && reweigh_->worker != 0 && reweigh_->expires <= now) reweigh_->worker = 0;
+  stalled_.clear();
+  turn(now);
+  progress_.emplace_back(now, durable_frontier_);
+  while (progress_.size() > 2 && progress_.front().first + std::chrono::seconds(5) < now) progress_.erase(progress_.begin());
+}
+
+void Core::drain(Time now) {
+  draining_ = true;
+  turn(now);
+  CoordinatorMessage message;
+  message.mutable_goodbye()->set_sentence("The coordinator is going down.");
+  message.mutable_goodbye()->set_reconnect_after_seconds(1);
+  for (const auto& [id, worker] : workers_) send(id, message);
+}
+
+bool Core::finished() const {
+  if (complete()) return true;
+  return draining_ && pending_.empty() && (ledger_.leased() == 0 || !stalled_.empty());
+}
+
+void Core::turn(Time now) {
+  place_switches();
+  advance();
+  prepare_workers();
+  grant_reweigh(now);
+  grant_units(now);
+  if (complete() && !draining_) {
+    draining_ = true;
+    CoordinatorMessage message;
+    message.mutable_goodbye()->set_sentence("The chain is complete.");
+    for (const auto& [id, worker] : workers_) send(id, message);
+  }
+}
+
+// Makes the switches durable that the next grant, or an "asap" version, asks for.
+void Core::place_switches() {
+  if (!stalled_.empty() || !halted_.empty() || draining_) return;
+  const std::uint64_t first_fresh = ledger_.next_fresh() * run_.unit;
+  if (first_fresh >= end()) return;
+  while (const auto row = rollout_.due(first_fresh)) {
+    try {
+      log_.add_switch(*row);
+    } catch (const Error& error) {
+      stalled_ = error.what();
+      return;
+    }
+    rollout_.placed(*row);
+    ++models_revision_;
+  }
+}
+
+// Moves the chain over every unit that is there, and writes.
+void Core::advance() {
+  if (!stalled_.empty() || !halted_.empty()) return;
+  while (chain_.frontier() < end()) {
+    if (!cross_switch()) break;
+    const auto found = answers_.find(ledger_.frontier());
+    if (found == answers_.end()) break;
+    std::vector<std::uint8_t> accepted = chain_.advance(found->second);
+    pending_.push_back(UnitRecord{std::move(found->second), std::move(accepted)});
+    answers_.erase(found);
+    ledger_.committed();
+    if (run_.chain.until && on_until_grid(chain_.frontier(), run_.unit)) {
+      if (!flush()) return;
+      test_until();
+    }
+  }
+  flush();
+}
+
+// Returns false while the switch at the frontier cannot be crossed yet.
+bool Core::cross_switch() {
+  while (recorded_switches_ < rollout_.switches().size()) {
+    const SwitchRecord& row = rollout_.switches()[recorded_switches_];
+    if (row.from != chain_.frontier()) return true;
+    if (!chain_.current()) {
+      pending_.push_back(row);
+    } else {
+      if (!reweigh_) reweigh_ = Reweigh{row.version, {}, 0, {}, 0};
+      if (!reweigh_->log_q) return false;
+      pending_.push_back(row);
+      pending_.push_back(ReweighRecord{chain_.current()->index, row.version, *reweigh_->log_q});
+      chain_.reweigh(*reweigh_->log_q);
+      reweigh_.reset();
+    }
+    ++recorded_switches_;
+  }
+  return true;
+}
+
+bool Core::flush() {
+  if (pending_.empty()) return true;
+  try {
+    log_.append(pending_);
+  } catch (const Error& error) {
+    stalled_ = error.what();
+    return false;
+  }
+  for (const Record& record : pending_) count(record);
+  pending_.clear();
+  return true;
+}
+
+// Rule 6: a stop that looks at the chain, tested only on the fixed grid.
+void Core::test_until() {
+  const Until& until = *run_.chain.until;
+  const auto& live = statistics_.observable(until.observable);
+  if (!live.defined || live.series.count() < 2) return;
+  const auto estimate = live.series.estimate();
+  if (!estimate.reliable || !(estimate.error <= until.relative_error * std::abs(estimate.mean))) return;
+  pending_.push_back(EventRecord{chain_.frontier(), kUntilEvent + std::string("the relative error of ") + until.observable +
+                                                        " reached " + nlohmann::json(until.relative_error).dump()});
+  stopped_at_ = chain_.frontier();
+}
+
+void Core::prepare_workers() {
+  const auto needed = rollout_.needed(chain_.frontier());
+  for (auto& [id, worker] : workers_) {
+    for (const std::uint32_t version : needed) {
+      if (std::find(worker.prepared.begin(), worker.prepared.end(), version) != worker.prepared.end()) continue;
+      worker.prepared.push_back(version);
+      CoordinatorMessage message;
+      const ModelRow& model = *rollout_.find(version);
+      auto* out = message.mutable_prepare()->mutable_version();
+      out->set_version(version);
+      out->set_sha256(model.sha256.data(), model.sha256.size());
+      out->set_size(model.size);
+      send(id, std::move(message));
+    }
+  }
+}
+
+void Core::grant_reweigh(Time now) {
+  if (!reweigh_ || reweigh_->log_q || reweigh_->worker != 0 || !stalled_.empty() || !halted_.empty() || draining_) return;
+  for (const auto& [id, worker] : workers_) {
+    if (std::find(worker.ready.begin(), worker.ready.end(), reweigh_->version) == worker.ready.end()) continue;
+    const Chain::State& state = *chain_.current();
+    CoordinatorMessage message;
+    auto* grant = message.mutable_reweigh();
+    grant->set_index(state.index);
+    grant->set_unit_size(static_cast<std::uint32_t>(run_.unit));
+    grant->set_state_version(state.version);
+    grant->set_version(reweigh_->version);
+    grant->set_log_p(state.log_p);
+    grant->set_log_q(state.drawn_log_q);
+    grant->set_lease_seconds(run_.chain.lease_seconds);
+    reweigh_->worker = id;
+    reweigh_->expires = now + Time(static_cast<std::int64_t>(1000 * run_.chain.lease_seconds));
+    send(id, std::move(message));
+    return;
+  }
+}
+
+void Core::grant_units(Time now) {
+  if (!stalled_.empty() || !halted_.empty() || draining_) return;
+  // One unit each in turn, so that a few units are shared among all workers.
+  for (bool granted = true; granted;) {
+    granted = false;
+    for (auto& [id, worker] : workers_) {
+      if (ledger_.leased(id) >= worker.credits) continue;
+      place_switches();
+      if (!stalled_.empty()) return;
+      const auto unit = ledger_.grant(
+          id, end() / run_.unit, workers_.size(),
+          [&](UnitNumber number) {
+            const auto version = rollout_.version_for(number * run_.unit);
+            return version && std::find(worker.ready.begin(), worker.ready.end(), *version) != worker.ready.end();
+          },
+          now);
+      if (!unit) continue;
+      CoordinatorMessage message;
+      auto* grant = message.mutable_sample();
+      grant->set_first_unit(*unit);
+      grant->set_units(1);
+      grant->set_unit_size(static_cast<std::uint32_t>(run_.unit));
+      grant->set_version(*rollout_.version_for(*unit * run_.unit));
+      grant->set_lease_seconds(run_.chain.lease_seconds);
+      send(id, std::move(message));
+      granted = true;
+    }
+  }
+}
+
+}  // namespace flowloom

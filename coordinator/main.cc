@@ -1,0 +1,77 @@
+// flowloom-coordinator: owns a run directory and its chain.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include "coordinator/brain.h"
+#include "coordinator/opening.h"
+#include "coordinator/services.h"
+#include "program/program.h"
+
+namespace flowloom {
+namespace {
+
+struct Options {
+  std::string directory, run_file, listen = "127.0.0.1:0", log_level = "info";
+  std::vector<std::string> overrides;
+  bool insecure = false, stay = false, with_parent = false;
+};
+
+int run(const Options& options) {
+  if (options.with_parent) die_with_parent();
+  Brain* brain = nullptr;
+  std::atomic<bool> interrupted = false;
+  std::mutex mutex;
+  const Signals signals([&](int count) {
+    if (count > 1) ::_exit(1);
+    interrupted = true;
+    const std::lock_guard lock(mutex);
+    if (brain) brain->drain();
+  });
+  refuse_unusable_address(options.listen, options.insecure);
+  const RunDirectory directory(options.directory);
+  OpenedRun opened = open_run(directory, options.run_file.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.run_file),
+                              options.overrides);
+  log_to(directory.logs() / "coordinator.log", options.log_level);
+  const std::uint64_t epoch = opened.recovered.epoch;
+  Brain owner(std::move(opened), directory);
+  owner.set_stay(options.stay);
+  {
+    const Services services(owner, options.listen, directory.token());
+    char host[256] = "";
+    ::gethostname(host, sizeof host - 1);
+    directory.write_owner({services.address(), host, ::getpid(), epoch});
+    spdlog::info("epoch {}: serving on {}", epoch, services.address());
+    {
+      const std::lock_guard lock(mutex);
+      brain = &owner;
+    }
+    if (interrupted) owner.drain();
+    owner.wait_until_finished();
+    {
+      const std::lock_guard lock(mutex);
+      brain = nullptr;
+    }
+    directory.remove_owner();
+  }
+  spdlog::info("left in order");
+  return 0;
+}
+
+}  // namespace
+}  // namespace flowloom
+
+int main(int argc, char** argv) {
+  flowloom::Options options;
+  CLI::App app{"Owns a run directory: leases units to workers, keeps the chain, serves its status."};
+  app.add_option("--dir", options.directory, "The run directory; made if it does not exist")->required();
+  app.add_option("--run", options.run_file, "The run file; without it, the directory's own");
+  app.add_option("--set", options.overrides, "Overrides a key of the run file: SECTION.KEY=VALUE")->allow_extra_args(false);
+  app.add_option("--listen", options.listen, "Address and port; port 0 takes a free one")->capture_default_str();
+  app.add_flag("--insecure", options.insecure, "Allow an address that is not on loopback, without TLS");
+  app.add_flag("--stay", options.stay, "Go on answering clients when the chain is complete");
+  app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error")->capture_default_str();
+  app.add_flag("--die-with-parent", options.with_parent, "End when the process that started this one ends");
+  CLI11_PARSE(app, argc, argv);
+  return flowloom::run_program("flowloom-coordinator", [&] { return flowloom::run(options); });
+}

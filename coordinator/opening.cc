@@ -1,0 +1,109 @@
+#include "coordinator/opening.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "coordinator/rollout.h"
+#include "flow/catalog.h"
+#include "flow/checkpoint.h"
+#include "spec/error.h"
+#include "spec/files.h"
+
+namespace flowloom {
+namespace {
+
+constexpr std::size_t kEventsShown = 32;
+
+// Takes over the policy of `wanted`; what it may not change was refused before.
+void take_over(Store& store, const RunDirectory& directory, const RunSpec& before, const RunSpec& wanted) {
+  const auto changes = policy_changes(before, wanted);
+  if (changes.empty()) return;
+  const std::size_t placed = store.switches().size();
+  for (const auto& [entry, version] : store.scheduled()) {
+    if (entry < placed) continue;
+    const auto& old_entries = before.chain.versions;
+    const auto& new_entries = wanted.chain.versions;
+    const bool same = entry < old_entries.size() && entry < new_entries.size() &&
+                      old_entries[entry].when == new_entries[entry].when;
+    if (!same) store.unfulfil(entry);
+  }
+  for (std::size_t i = 0; i < std::min(changes.size(), kEventsShown); ++i) store.add_event("policy", changes[i]);
+  write_file_atomically(directory.run_file(), wanted.toml);
+}
+
+// Checkpoints named by a path are read now, relative to `base`; later starts have them in the registry.
+void register_files(Store& store, const RunDirectory& directory, const RunSpec& run, const std::filesystem::path& base) {
+  const auto fulfilled = store.scheduled();
+  for (std::uint32_t entry = 0; entry < run.chain.versions.size(); ++entry) {
+    const std::string& file = run.chain.versions[entry].when.file;
+    const bool known = std::any_of(fulfilled.begin(), fulfilled.end(), [&](const auto& row) { return row.first == entry; });
+    if (file.empty() || known) continue;
+    register_model(store, directory, run, read_file(base / file), std::nan(""), "file " + file, {entry});
+  }
+}
+
+}  // namespace
+
+ModelRow register_model(Store& store, const RunDirectory& directory, const RunSpec& run, const std::string& bytes,
+                        double ess, const std::string& origin, const std::vector<std::uint32_t>& entries) {
+  const auto models = store.models();
+  const Sha256 digest = sha256(bytes);
+  for (const ModelRow& model : models) {
+    if (model.sha256 != digest) continue;
+    store.fulfil(entries, model.version);
+    return model;
+  }
+  const std::string name = "the checkpoint (" + origin + ")";
+  const Checkpoint checkpoint = Checkpoint::parse(bytes, name);
+  refuse_unfit(checkpoint, run, name);
+  ModelRow row{static_cast<std::uint32_t>(models.size() + 1), digest, bytes.size(), checkpoint.training_step, ess, origin, false};
+  write_file_atomically(directory.model(row.version), bytes);
+  row.version = store.add_model(row, entries);
+  return row;
+}
+
+OpenedRun open_run(const RunDirectory& directory, const std::optional<std::filesystem::path>& run_file,
+                   const std::vector<std::string>& overrides) {
+  if (!run_file && !directory.exists()) {
+    throw Error(ErrorCode::kNotFound, "There is no run in '" + directory.path().string() + "'; name a run file with --run.");
+  }
+  if (!run_file && !overrides.empty()) {
+    throw Error(ErrorCode::kInvalidInput, "--set changes a run file; name it with --run.");
+  }
+  std::optional<RunSpec> wanted;
+  if (run_file) wanted = load_run_file(*run_file, overrides);
+  const std::filesystem::path base = run_file ? std::filesystem::absolute(*run_file).parent_path() : directory.path();
+
+  if (!directory.exists()) {
+    // What can be wrong with the files it names is found before anything is made.
+    for (const ScheduledVersion& entry : wanted->chain.versions) {
+      if (entry.when.file.empty()) continue;
+      refuse_unfit(Checkpoint::parse(read_file(base / entry.when.file), entry.when.file), *wanted, entry.when.file);
+    }
+    directory.create();
+    write_file_atomically(directory.run_file(), wanted->toml);
+    Store::create(directory.store(), *wanted, random_hex(16));
+  }
+  Store store = Store::open(directory.store(), Store::Mode::kReadWrite);
+  RunSpec run = load_run_text(read_file(directory.run_file()), directory.run_file().string());
+  if (store.identity() != run.identity()) {
+    throw Error(ErrorCode::kCorrupt, "'" + directory.run_file().string() + "' is not the run file that this directory's "
+                                     "chain was started with; put the original back.");
+  }
+  if (wanted) {
+    if (wanted->identity() != run.identity()) {
+      throw Error(ErrorCode::kConflict, "'" + directory.path().string() + "' holds another run: " +
+                                            identity_difference(run, *wanted) +
+                                            ". Choose another directory with --dir, or the run file that belongs to it.");
+    }
+    Rollout::check_policy(*wanted, store.switches(), store.frontier());
+    directory.create();
+    take_over(store, directory, run, *wanted);
+    run = *wanted;
+  }
+  register_files(store, directory, run, base);
+  Recovered recovered{store.run_id(), store.begin_epoch(), store.pinned_build(), store.models(), store.scheduled(), store.switches()};
+  return {std::move(run), std::move(store), std::move(recovered)};
+}
+
+}  // namespace flowloom

@@ -1,0 +1,65 @@
+// Which version serves which proposal: version(i) is a function of the switch table, and this decides the next switch.
+//
+// Keeps true:
+//   - nothing here sees a proposal's value (architecture, rules 3 and 4);
+//   - a switch lies on a unit boundary, above every earlier one and above everything granted;
+//   - it names a version that a worker has verified.
+// The caller makes `due` switches durable before it grants at or above them, then tells `placed`.
+//
+// Pure; one owner, no locks.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chain/record.h"
+#include "chain/store.h"
+#include "spec/run_spec.h"
+
+namespace flowloom {
+
+class Rollout {
+ public:
+  // `models`, `fulfilled` (entry, version) and `switches` are the store's; `run` says the schedule.
+  Rollout(const RunSpec& run, std::vector<ModelRow> models,
+          const std::vector<std::pair<std::uint32_t, std::uint32_t>>& fulfilled, std::vector<SwitchRecord> switches);
+
+  // Throws `kConflict` if `run` contradicts switches that were placed already, or schedules a new one below `frontier`.
+  static void check_policy(const RunSpec& run, const std::vector<SwitchRecord>& switches, std::uint64_t frontier);
+
+  void published(const ModelRow& model, const std::vector<std::uint32_t>& entries);
+  void verified(std::uint32_t version);
+
+  // The switch that must be durable before `first_fresh` (the first proposal never granted) can be granted or, for
+  // "asap", that a new version asks for there. Nothing if none is due.
+  std::optional<SwitchRecord> due(std::uint64_t first_fresh) const;
+  void placed(const SwitchRecord& row) { switches_.push_back(row); }
+
+  // The version of proposal `index`; nothing while its switch is not placed.
+  std::optional<std::uint32_t> version_for(std::uint64_t index) const;
+
+  // What proposal `index` waits for, as a sentence for the status.
+  std::string waiting_for(std::uint64_t index) const;
+
+  // Versions that workers should hold at frontier `index`: what serves from there on and what may serve next.
+  std::vector<std::uint32_t> needed(std::uint64_t index) const;
+
+  const std::vector<SwitchRecord>& switches() const { return switches_; }
+  const std::vector<ModelRow>& models() const { return models_; }
+  const ModelRow* find(std::uint32_t version) const;
+  const std::map<std::uint32_t, std::uint32_t>& fulfilled() const { return fulfilled_; }
+
+ private:
+  const ScheduledVersion* entry_for(std::uint64_t index) const;
+
+  bool asap_;
+  std::vector<ScheduledVersion> schedule_;
+  std::vector<ModelRow> models_;
+  std::map<std::uint32_t, std::uint32_t> fulfilled_;
+  std::vector<SwitchRecord> switches_;  // by `from`
+};
+
+}  // namespace flowloom

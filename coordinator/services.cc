@@ -1,0 +1,293 @@
+#include "coordinator/services.h"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <spdlog/spdlog.h>
+
+#include <google/protobuf/util/json_util.h>
+
+#include <cmath>
+
+#include "coordinator/streams.h"
+#include "flowloom/v1/chain.grpc.pb.h"
+#include "flowloom/v1/coordinator.grpc.pb.h"
+#include "flowloom/v1/models.grpc.pb.h"
+#include "program/authorization.h"
+#include "spec/error.h"
+#include "spec/files.h"
+
+namespace flowloom {
+namespace {
+
+namespace v1 = flowloom::v1;
+using grpc::CallbackServerContext;
+
+// What every method needs: the brain, the table of permissions, the run that requests must mean.
+class Edge {
+ public:
+  Edge(Brain& brain, std::string token, std::string run_id)
+      : brain_(brain), authorizer_(std::move(token)), run_id_(std::move(run_id)) {}
+
+  Brain& brain() const { return brain_; }
+
+  grpc::Status permission(const CallbackServerContext* context, const char* method) const {
+    return authorizer_.check(*context, method);
+  }
+
+  // Throws `kConflict` if a request is for another run, `kInvalidInput` for another chain.
+  void check(const v1::Target& target) const {
+    if (!target.run_id().empty() && target.run_id() != run_id_) {
+      throw Error(ErrorCode::kConflict, "This coordinator owns run " + run_id_ + ", not " + target.run_id() +
+                                            "; check the address.");
+    }
+    if (target.chain() != 0) throw Error(ErrorCode::kInvalidInput, "A run has one chain, number 0.");
+  }
+
+  // Authorises, checks the target and runs `work` on the brain's thread.
+  template <class Request, class Work>
+  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request, Work work) const {
+    auto* reactor = context->DefaultReactor();
+    if (const auto status = permission(context, method); !status.ok()) {
+      reactor->Finish(status);
+      return reactor;
+    }
+    brain_.post([this, reactor, request, work] {
+      reactor->Finish(guarded([&] {
+        check(request->run());
+        work();
+      }));
+    });
+    return reactor;
+  }
+
+ private:
+  Brain& brain_;
+  Authorizer authorizer_;
+  std::string run_id_;
+};
+
+class WorkService final : public v1::Coordinator::CallbackService {
+ public:
+  explicit WorkService(const Edge& edge) : edge_(edge) {}
+
+  grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* Work(CallbackServerContext* context) override {
+    return WorkReactor::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Coordinator/Work"));
+  }
+
+ private:
+  const Edge& edge_;
+};
+
+class ModelsService final : public v1::Models::CallbackService {
+ public:
+  explicit ModelsService(const Edge& edge) : edge_(edge) {}
+
+  grpc::ServerReadReactor<v1::PublishRequest>* Publish(CallbackServerContext* context, v1::PublishReply* reply) override {
+    return PublishReactor::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Models/Publish"), reply,
+                                 [this](const v1::Target& target) { edge_.check(target); });
+  }
+
+  grpc::ServerWriteReactor<v1::FetchReply>* Fetch(CallbackServerContext* context, const v1::FetchRequest* request) override {
+    using Stream = Subscription<v1::FetchReply>;
+    return Stream::start(
+        edge_.brain(), edge_.permission(context, "flowloom.v1.Models/Fetch"),
+        [this, request, bytes = std::string(), sent = std::size_t{0}, loaded = false](v1::FetchReply& reply) mutable {
+          if (!std::exchange(loaded, true)) {
+            edge_.check(request->run());
+            if (!edge_.brain().core().rollout().find(request->version())) {
+              throw Error(ErrorCode::kNotFound, "There is no version " + std::to_string(request->version()) + ".");
+            }
+            bytes = read_file(edge_.brain().directory().model(request->version()));
+          }
+          if (sent >= bytes.size()) return Stream::Step::kEnd;
+          reply.set_chunk(bytes.substr(sent, limits::kChunkBytes));
+          sent += reply.chunk().size();
+          return Stream::Step::kReply;
+        });
+  }
+
+  grpc::ServerUnaryReactor* List(CallbackServerContext* context, const v1::ListRequest* request, v1::ListReply* reply) override {
+    return edge_.unary(context, "flowloom.v1.Models/List", request,
+                       [this, reply] { *reply = edge_.brain().core().models(); });
+  }
+
+  grpc::ServerWriteReactor<v1::ListReply>* Watch(CallbackServerContext* context, const v1::ListRequest* request) override {
+    using Stream = Subscription<v1::ListReply>;
+    return Stream::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Models/Watch"),
+                         [this, request, seen = std::uint64_t{0}](v1::ListReply& reply) mutable {
+                           edge_.check(request->run());
+                           Core& core = edge_.brain().core();
+                           if (seen != core.models_revision()) {
+                             seen = core.models_revision();
+                             reply = core.models();
+                             return Stream::Step::kReply;
+                           }
+                           return core.finished() ? Stream::Step::kEnd : Stream::Step::kWait;
+                         });
+  }
+
+  grpc::ServerUnaryReactor* Describe(CallbackServerContext* context, const v1::DescribeRequest* request,
+                                     v1::DescribeReply* reply) override {
+    return edge_.unary(context, "flowloom.v1.Models/Describe", request, [this, reply] {
+      reply->set_run_id(edge_.brain().store().run_id());
+      reply->set_run_file(edge_.brain().run().toml);
+      for (const auto& [entry, version] : edge_.brain().core().rollout().fulfilled()) reply->add_fulfilled(entry);
+      *reply->mutable_models() = edge_.brain().core().models();
+    });
+  }
+
+  grpc::ServerUnaryReactor* Report(CallbackServerContext* context, const v1::TrainingReport* report,
+                                   v1::ReportReply*) override {
+    return edge_.unary(context, "flowloom.v1.Models/Report", report, [this, report] {
+      edge_.brain().core().reported(*report);
+      std::string json;
+      if (!google::protobuf::util::MessageToJsonString(*report, &json).ok()) return;
+      edge_.brain().store().add_metrics(report->step(), json);
+      edge_.brain().settle();
+    });
+  }
+
+ private:
+  const Edge& edge_;
+};
+
+class ChainService final : public v1::Chain::CallbackService {
+ public:
+  explicit ChainService(const Edge& edge) : edge_(edge) {}
+
+  grpc::ServerUnaryReactor* Status(CallbackServerContext* context, const v1::StatusRequest* request,
+                                   v1::StatusReply* reply) override {
+    return edge_.unary(context, "flowloom.v1.Chain/Status", request,
+                       [this, reply] { *reply = edge_.brain().core().status(edge_.brain().now()); });
+  }
+
+  grpc::ServerWriteReactor<v1::StatusReply>* WatchStatus(CallbackServerContext* context,
+                                                         const v1::WatchStatusRequest* request) override {
+    using Stream = Subscription<v1::StatusReply>;
+    return Stream::start(
+        edge_.brain(), edge_.permission(context, "flowloom.v1.Chain/WatchStatus"),
+        [this, request, next = Time{0}, last = false](v1::StatusReply& reply) mutable {
+          edge_.check(request->run());
+          const double seconds = request->interval_seconds();
+          if (!(seconds >= 0.1 && seconds <= 60)) {
+            throw Error(ErrorCode::kInvalidInput, "interval_seconds must be from 0.1 to 60.");
+          }
+          Brain& brain = edge_.brain();
+          if (last) return Stream::Step::kEnd;
+          last = brain.core().finished();
+          if (!last && brain.now() < next) return Stream::Step::kWait;
+          next = brain.now() + Time(static_cast<std::int64_t>(1000 * seconds));
+          reply = brain.core().status(brain.now());
+          return Stream::Step::kReply;
+        });
+  }
+
+  grpc::ServerWriteReactor<v1::StatesReply>* StreamStates(CallbackServerContext* context,
+                                                          const v1::StreamStatesRequest* request) override {
+    using Stream = Subscription<v1::StatesReply>;
+    return Stream::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Chain/StreamStates"),
+                         [this, request, next = request->first_index(), first = true](v1::StatesReply& reply) mutable {
+                           edge_.check(request->run());
+                           Brain& brain = edge_.brain();
+                           if (next >= brain.core().durable_frontier()) {
+                             const bool more = request->follow() && !brain.core().finished();
+                             return more ? Stream::Step::kWait : Stream::Step::kEnd;
+                           }
+                           const auto units = brain.store().units(next, 1);
+                           if (units.empty()) return Stream::Step::kEnd;
+                           fill(reply, units.front());
+                           if (std::exchange(first, false)) {
+                             for (const SumInfo& sum : theory_sums(make_theory(brain.run().theory))) reply.add_columns(sum.name);
+                           }
+                           next = reply.first_index() + reply.count();
+                           return Stream::Step::kReply;
+                         });
+  }
+
+  grpc::ServerUnaryReactor* Drain(CallbackServerContext* context, const v1::DrainRequest* request, v1::DrainReply*) override {
+    return edge_.unary(context, "flowloom.v1.Chain/Drain", request, [this] { edge_.brain().drain(); });
+  }
+
+ private:
+  static void fill(v1::StatesReply& reply, const UnitRecord& unit) {
+    reply.set_first_index(unit.data.first_index);
+    reply.set_count(static_cast<std::uint32_t>(unit.data.count()));
+    reply.set_version(unit.data.version);
+    reply.set_accepted(unit.accepted.data(), unit.accepted.size());
+    reply.set_log_p(pack(unit.data.log_p));
+    reply.set_log_q(pack(unit.data.log_q));
+    reply.set_sums(pack(unit.data.sums));
+  }
+
+  const Edge& edge_;
+};
+
+Error cannot_bind(const std::string& address) {
+  return Error(ErrorCode::kConflict, "The address " + address + " cannot be bound: the port is in use, or the address is "
+                                     "not this host's; choose another with --listen (port 0 takes a free one).");
+}
+
+}  // namespace
+
+void refuse_unusable_address(const std::string& address, bool insecure) {
+  if (!is_loopback(address) && !insecure) {
+    throw Error(ErrorCode::kInvalidInput, "--listen " + address + " is not on loopback, and this build has no TLS: numbers "
+                                          "and token would travel readable by others. Give --insecure to accept that.");
+  }
+  const auto colon = address.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
+  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos || std::stoi(port) > 65535) {
+    throw Error(ErrorCode::kInvalidInput, "--listen " + address + " must be ADDRESS:PORT, for example 127.0.0.1:4000.");
+  }
+  using boost::asio::ip::tcp;
+  std::string host = address.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  boost::asio::io_context io;
+  boost::system::error_code error;
+  const auto found = tcp::resolver(io).resolve(host, port, tcp::resolver::passive, error);
+  if (error || found.empty()) throw cannot_bind(address);
+  tcp::acceptor acceptor(io);
+  const tcp::endpoint endpoint = found.begin()->endpoint();
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (error) throw cannot_bind(address);
+}
+
+struct Services::Impl {
+  Impl(Brain& brain, const std::string& token) : edge(brain, token, brain.store().run_id()) {}
+  Edge edge;
+  WorkService work{edge};
+  ModelsService models{edge};
+  ChainService chain{edge};
+  std::unique_ptr<grpc::Server> server;
+};
+
+Services::Services(Brain& brain, const std::string& address, const std::string& token) {
+  impl_ = std::make_unique<Impl>(brain, token);
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));
+  builder.RegisterService(&impl_->work);
+  builder.RegisterService(&impl_->models);
+  builder.RegisterService(&impl_->chain);
+  impl_->server = builder.BuildAndStart();
+  if (!impl_->server || port == 0) throw cannot_bind(address);
+  address_ = address.substr(0, address.rfind(':')) + ":" + std::to_string(port);
+}
+
+Services::~Services() {
+  // The brain still runs: it ends the streams that the shutdown cancels.
+  if (impl_ && impl_->server) impl_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+}
+
+}  // namespace flowloom

@@ -1,0 +1,91 @@
+#include "coordinator/unit_ledger.h"
+
+#include <algorithm>
+
+namespace flowloom {
+
+bool UnitLedger::Unit::wanted() const {
+  const auto running = std::count_if(leases.begin(), leases.end(), [](const Lease& lease) { return !lease.expired; });
+  return !answered && running == 0 && leases.size() < 2;
+}
+
+std::optional<UnitNumber> UnitLedger::grant(WorkerId worker, UnitNumber end, std::size_t connected_workers,
+                                            const std::function<bool(UnitNumber)>& may_serve, Time now) {
+  const auto take = [&](UnitNumber number) {
+    units_[number].leases.push_back({worker, now + lease_});
+    return number;
+  };
+  for (const auto& [number, unit] : units_) {
+    if (number >= end) break;
+    const bool shunned = unit.failed_by.contains(worker) && unit.failed_by.size() < connected_workers;
+    const bool has_it = std::any_of(unit.leases.begin(), unit.leases.end(),
+                                    [&](const Lease& lease) { return lease.worker == worker; });
+    if (unit.wanted() && !shunned && !has_it && may_serve(number)) return take(number);
+  }
+  if (next_fresh_ < end && next_fresh_ < frontier_ + window_ && may_serve(next_fresh_)) return take(next_fresh_++);
+  return {};
+}
+
+UnitLedger::Verdict UnitLedger::answered(UnitNumber number) {
+  if (number < frontier_) return Verdict::kSame;
+  if (number >= frontier_ + window_) return Verdict::kNotInWindow;
+  Unit& unit = units_[number];
+  if (unit.answered) return Verdict::kSame;
+  unit.answered = true;
+  unit.leases.clear();
+  // An answer from before a restart may run ahead of this process's grants: those between must still be granted.
+  for (; next_fresh_ <= number; ++next_fresh_) units_[next_fresh_];
+  return Verdict::kNew;
+}
+
+int UnitLedger::failed(WorkerId worker, UnitNumber number) {
+  const auto found = units_.find(number);
+  if (found == units_.end() || found->second.answered) return 0;
+  Unit& unit = found->second;
+  std::erase_if(unit.leases, [&](const Lease& lease) { return lease.worker == worker; });
+  unit.failed_by.insert(worker);
+  return ++unit.failures;
+}
+
+void UnitLedger::committed() {
+  units_.erase(frontier_++);
+  next_fresh_ = std::max(next_fresh_, frontier_);
+}
+
+void UnitLedger::forget(WorkerId worker) {
+  for (auto& [number, unit] : units_) {
+    std::erase_if(unit.leases, [&](const Lease& lease) { return lease.worker == worker; });
+  }
+}
+
+std::vector<std::pair<UnitNumber, WorkerId>> UnitLedger::expire(Time now) {
+  std::vector<std::pair<UnitNumber, WorkerId>> expired;
+  for (auto& [number, unit] : units_) {
+    for (Lease& lease : unit.leases) {
+      if (lease.expired || lease.expires > now) continue;
+      lease.expired = true;
+      expired.emplace_back(number, lease.worker);
+    }
+    // Two workers have let it expire: the older one is given up, so that a third may try.
+    if (unit.leases.size() == 2 && unit.leases[0].expired && unit.leases[1].expired) unit.leases.erase(unit.leases.begin());
+  }
+  return expired;
+}
+
+std::size_t UnitLedger::leased(WorkerId worker) const {
+  std::size_t count = 0;
+  for (const auto& [number, unit] : units_) {
+    for (const Lease& lease : unit.leases) count += lease.worker == worker;
+  }
+  return count;
+}
+
+std::size_t UnitLedger::leased() const {
+  std::size_t count = 0;
+  for (const auto& [number, unit] : units_) {
+    count += std::count_if(unit.leases.begin(), unit.leases.end(), [](const Lease& lease) { return !lease.expired; });
+  }
+  return count;
+}
+
+}  // namespace flowloom

@@ -1,0 +1,78 @@
+// The ledger of units: who computes what, and which unit may be committed next.
+//
+// Keeps true:
+//   - a unit below the frontier, above the window or at or above the end is never granted;
+//   - one inside the window is leased to at most two workers at a time (a second one only after the first lease expired);
+//   - a worker that failed on a unit gets it again only if every connected worker did;
+//   - nothing here looks at the numbers in an answer (architecture, rule 3), nor remembers grants beyond this process:
+//     an answer is judged by its unit number.
+//
+// Pure: no clock, file, socket or thread; time comes in with each call. One owner, no locks.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+namespace flowloom {
+
+using UnitNumber = std::uint64_t;
+using WorkerId = std::uint64_t;
+using Time = std::chrono::milliseconds;  // since any fixed moment
+
+class UnitLedger {
+ public:
+  // `frontier` is the first unit not yet committed; `window` bounds how far grants run ahead of it, in units.
+  UnitLedger(UnitNumber frontier, std::size_t window, Time lease)
+      : frontier_(frontier), next_fresh_(frontier), window_(window), lease_(lease) {}
+
+  // The lowest unit that needs a worker and that `may_serve` this one, below `end`; nothing if there is none.
+  std::optional<UnitNumber> grant(WorkerId worker, UnitNumber end, std::size_t connected_workers,
+                                  const std::function<bool(UnitNumber)>& may_serve, Time now);
+
+  // What an answer is worth. kNew: the caller keeps its numbers until the frontier gets there. kSame: drop it.
+  enum class Verdict { kNew, kSame, kNotInWindow };
+  Verdict answered(UnitNumber unit);
+
+  // Returns how often this unit has failed by now.
+  int failed(WorkerId worker, UnitNumber unit);
+
+  // The unit at the frontier was committed.
+  void committed();
+
+  // Gives a lost worker's leases back.
+  void forget(WorkerId worker);
+
+  // Gives expired leases back; returns them.
+  std::vector<std::pair<UnitNumber, WorkerId>> expire(Time now);
+
+  UnitNumber frontier() const { return frontier_; }
+  UnitNumber next_fresh() const { return next_fresh_; }  // the first unit never granted in this process
+  std::size_t leased(WorkerId worker) const;
+  std::size_t leased() const;
+
+ private:
+  struct Lease {
+    WorkerId worker;
+    Time expires;
+    bool expired = false;
+  };
+  struct Unit {
+    bool answered = false;
+    std::vector<Lease> leases;
+    std::set<WorkerId> failed_by;
+    int failures = 0;
+    bool wanted() const;  // no answer, and no lease that still runs
+  };
+
+  UnitNumber frontier_, next_fresh_;
+  std::size_t window_;
+  Time lease_;
+  std::map<UnitNumber, Unit> units_;  // inside the window: granted, answered or failed
+};
+
+}  // namespace flowloom

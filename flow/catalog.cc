@@ -1,0 +1,55 @@
+#include "flow/catalog.h"
+
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+RunSpec load(const Document& document) {
+  RunSpec run = load_run(document, catalog());
+  const AnyTheory theory = theory_of(run);
+  const Section chain = document.section("chain", chain_keys());
+  const auto check = [&](const Section& section) {
+    try {
+      find_observable(theory, section.text("observable"));
+    } catch (const Error& error) {
+      throw Error(error.code(), section.where("observable") + ": " + error.what());
+    }
+  };
+  check(chain);
+  if (chain.has("until")) check(chain.table("until"));
+  return run;
+}
+
+}  // namespace
+
+const Catalog& catalog() {
+  static const Catalog kCatalog{
+      .theories = theory_kinds(),
+      .flows = {AffineCouplingFlow::kind()},
+      .engines = {{.name = "torch", .sentence = "LibTorch: samples and trains.", .keys = {}, .check = {}},
+                  {.name = "scalar",
+                   .sentence =
+                       "Plain loops over doubles: samples anywhere, without LibTorch; slow, cannot train.",
+                   .keys = {},
+                   .check = {}}},
+  };
+  return kCatalog;
+}
+
+RunSpec load_run_file(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  Document document = Document::read(file);
+  for (const std::string& assignment : overrides) document.set(assignment);
+  return load(document);
+}
+
+RunSpec load_run_text(const std::string& text, const std::string& name) {
+  return load(Document::parse(text, name));
+}
+
+AffineCouplingFlow architecture_of(const RunSpec& run) {
+  const AnyTheory theory = theory_of(run);
+  return AffineCouplingFlow(run.flow, theory_geometry(theory).dimensions());
+}
+
+}  // namespace flowloom

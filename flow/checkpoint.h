@@ -1,0 +1,61 @@
+// A checkpoint: one immutable version of a model, as a safetensors file.
+//
+// The header's metadata says what it is: format, architecture and theory (as TOML sections), precision,
+// training step, and the log_p, log_q of a few reference draws, by which a worker proves its numbers before
+// it contributes. No time stamps: equal training gives equal bytes, and a checkpoint is named by its SHA-256.
+// Loading one runs no code.
+//
+// Reading needs no engine and trusts nothing: sizes, types, offsets, names and finiteness are checked.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flow/engine.h"
+#include "spec/run_spec.h"
+#include "spec/sha256.h"
+
+namespace flowloom {
+
+// Draws at (kReferenceKey, purpose reference, 0 .. n-1), evaluated in one call.
+struct References {
+  std::vector<double> log_p, log_q;
+};
+inline constexpr std::size_t kReferenceDraws = 16;
+NoiseKey reference_key();
+
+struct Checkpoint {
+  Section theory;  // what it was trained on; its references' log_p are this theory's
+  Section flow;
+  Precision precision = Precision::kMixed;
+  std::int64_t training_step = 0;
+  std::vector<double>
+      weights;  // the flat array of `architecture()`; float32 values where the precision is mixed
+  References references;
+
+  AffineCouplingFlow architecture() const;
+
+  // The file's bytes; equal checkpoints give equal bytes.
+  std::string bytes() const;
+
+  // Throws `kCorrupt` with `name` and what is wrong, or `kInvalidInput` for a version this build cannot read.
+  static Checkpoint parse(const std::string& bytes, const std::string& name);
+};
+
+// Fills in the references as `engine` computes them. Throws `kHalted` if one of them is not finite.
+void add_references(Checkpoint& checkpoint, const Engine& engine);
+
+// Throws `kConflict`, saying by how much, if `engine` does not reproduce the references within tolerance.
+void verify_references(const Checkpoint& checkpoint, const Engine& engine, const std::string& name);
+
+// Refuses a checkpoint that cannot serve `run`: another theory kind, another dimension, another precision.
+void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::string& name);
+
+// The checkpoint's flow on the run's theory (a lattice of another size, another coupling is allowed).
+std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const AnyTheory& theory,
+                                  const Engine& engine);
+
+}  // namespace flowloom

@@ -1,0 +1,90 @@
+// What evaluates flows: an engine turns (theory, architecture, weights) into numbers.
+//
+// Engines are interchangeable within the tolerance of spec/numerics.h. A model's numbers for an address
+// depend on the address, the weights and the size of the call (`count`) only, never on threads or on earlier
+// calls; callers that need the same bits therefore ask for whole units.
+//
+// Threads: an Engine, a Model and an Objective may be used from several threads at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "flow/architecture.h"
+#include "lattice/theories.h"
+#include "spec/noise.h"
+#include "spec/numerics.h"
+
+namespace flowloom {
+
+struct Draws {
+  std::vector<double> log_p;   // [sample]  -S, unnormalised
+  std::vector<double> log_q;   // [sample]  normalised
+  std::vector<double> sums;    // [sum][sample], the theory's columns of the log
+  std::vector<double> fields;  // [sample][site]
+};
+
+struct Densities {
+  std::vector<double> log_q;       // [sample], by the inverse flow
+  std::vector<double> round_trip;  // [sample], max over sites of |flow(inverse(field)) - field|
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  // The configurations at noise addresses (key, purpose, first .. first + count - 1). NaNs come out as NaNs.
+  virtual Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const = 0;
+
+  // log_q of given configurations, `fields` [sample][site].
+  virtual Densities densities(std::span<const double> fields) const = 0;
+};
+
+struct Gradient {
+  std::vector<double> sum;    // [weight]  sum over samples of d(log_q + S)/d(weight)
+  std::vector<double> log_w;  // [sample]  log_p - log_q
+};
+
+// The reverse Kullback-Leibler divergence up to a constant, E_z[log_q + S] (physics.md 1.5), reparameterised
+// gradients.
+class Objective {
+ public:
+  virtual ~Objective() = default;
+
+  // For samples at (key, purpose train, first .. first + count - 1) under `weights`.
+  virtual Gradient reverse_kl(std::span<const double> weights, NoiseKey key, std::uint64_t first,
+                              std::size_t count) const = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  virtual std::string name() const = 0;
+
+  // What must be equal for equal bits, besides the run's numerics: library version, instruction set.
+  virtual std::string build() const = 0;
+
+  // `weights` is the flat array of `architecture`, rounded to float32 where the precision is mixed.
+  virtual std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+                                       std::span<const double> weights, Precision precision) const = 0;
+
+  // Throws `kInvalidInput` for an engine without gradients.
+  virtual std::unique_ptr<Objective> objective(const AnyTheory& theory,
+                                               const AffineCouplingFlow& architecture,
+                                               Precision precision) const = 0;
+};
+
+// The engine of this name, opened on first use and shared. "torch" is a module, libflowloom_torch.so, looked
+// for in $FLOWLOOM_ENGINE_DIR if that is set, else beside the program and in ../lib. Throws `kNotFound` with
+// the remedy if it is missing, `kConflict` if it belongs to another build, `kInvalidInput` for an unknown
+// name. May be called from any thread.
+std::shared_ptr<const Engine> open_engine(const std::string& name);
+
+// What a module's two exported functions must match (flow/module.h).
+inline constexpr char kEngineInterface[] = "flowloom-engine-1";
+
+}  // namespace flowloom

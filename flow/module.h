@@ -1,0 +1,23 @@
+// What an engine's module exports, and its file name. Only engines.cc and modules include this.
+//
+//   flowloom_engine_interface  kEngineInterface of the build it belongs to; asked first, nothing else is
+//   called on a mismatch flowloom_engine_create     a new engine, owned by the caller
+//
+// The module is never closed: its objects live as long as the process.
+#pragma once
+
+#include "flow/engine.h"
+
+namespace flowloom {
+
+inline constexpr char kTorchModule[] = "libflowloom_torch.so";
+
+using EngineInterfaceFunction = const char*();
+using EngineCreateFunction = Engine*();
+
+}  // namespace flowloom
+
+extern "C" {
+[[gnu::visibility("default")]] const char* flowloom_engine_interface();
+[[gnu::visibility("default")]] flowloom::Engine* flowloom_engine_create();
+}

@@ -1,0 +1,210 @@
+#include "flow/scalar/scalar_engine.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "flow/scalar/network.h"
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+using scalar::kLanes;
+using Lanes = std::array<double, kLanes>;
+
+template <class Theory, class Real>
+class ScalarModel final : public Model {
+ public:
+  ScalarModel(const Theory& theory, const AffineCouplingFlow& architecture, std::span<const double> weights)
+      : theory_(theory),
+        volume_(theory.geometry().sites()),
+        stencil_(theory.geometry(), architecture.kernel()) {
+    const Geometry& geometry = theory.geometry();
+    for (std::size_t x = 0; x < volume_; ++x) {
+      const auto site = static_cast<std::uint32_t>(x);
+      all_.push_back(site);
+      sites_[static_cast<std::size_t>(geometry.parity(x))].push_back(site);
+    }
+    for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu) forward_.push_back(geometry.forward(mu));
+    for (std::size_t layer = 0; layer < architecture.layers(); ++layer) {
+      networks_.emplace_back(architecture.channels(), stencil_.taps, weights);
+    }
+  }
+
+  Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const override {
+    Draws draws;
+    draws.log_p.resize(count);
+    draws.log_q.resize(count);
+    draws.sums.resize(Theory::kSums * count);
+    draws.fields.resize(count * volume_);
+    Block block(*this);
+    std::vector<double> noise(volume_);
+    for (std::size_t begin = 0; begin < count; begin += kLanes) {
+      const std::size_t n = std::min(kLanes, count - begin);
+      for (std::size_t lane = 0; lane < n; ++lane) {
+        fill_normal(key, purpose, first + begin + lane, noise);
+        block.put(lane, noise);
+      }
+      const Lanes log_prior = prior_log_density(block.field);
+      const Lanes log_det = forward(block);
+      std::array<Lanes, Theory::kSums> sums = lattice_sums(block.field);
+      for (std::size_t lane = 0; lane < n; ++lane) {
+        const std::size_t i = begin + lane;
+        std::array<double, Theory::kSums> own;
+        for (std::size_t k = 0; k < Theory::kSums; ++k) draws.sums[k * count + i] = own[k] = sums[k][lane];
+        draws.log_p[i] = -theory_.action(own);
+        draws.log_q[i] = log_prior[lane] - log_det[lane];
+        block.get(lane, std::span(draws.fields).subspan(i * volume_, volume_));
+      }
+    }
+    return draws;
+  }
+
+  Densities densities(std::span<const double> fields) const override {
+    const std::size_t count = fields.size() / volume_;
+    Densities densities{std::vector<double>(count), std::vector<double>(count)};
+    Block block(*this);
+    for (std::size_t begin = 0; begin < count; begin += kLanes) {
+      const std::size_t n = std::min(kLanes, count - begin);
+      for (std::size_t lane = 0; lane < n; ++lane) {
+        block.put(lane, fields.subspan((begin + lane) * volume_, volume_));
+      }
+      const std::vector<double> given = block.field;
+      const Lanes log_det = inverse(block);
+      const Lanes log_prior = prior_log_density(block.field);
+      forward(block);
+      for (std::size_t lane = 0; lane < n; ++lane) {
+        densities.log_q[begin + lane] = log_prior[lane] + log_det[lane];
+        double& largest = densities.round_trip[begin + lane];
+        for (std::size_t x = 0; x < volume_; ++x) {
+          const double gap = std::abs(block.field[x * kLanes + lane] - given[x * kLanes + lane]);
+          if (gap > largest || std::isnan(gap)) largest = gap;
+        }
+      }
+    }
+    return densities;
+  }
+
+ private:
+  // A block of samples; lanes without a sample hold zeros or a sample of an earlier block.
+  struct Block {
+    explicit Block(const ScalarModel& model) : field(model.volume_ * kLanes) {}
+
+    void put(std::size_t lane, std::span<const double> values) {
+      for (std::size_t x = 0; x < values.size(); ++x) field[x * kLanes + lane] = values[x];
+    }
+    void get(std::size_t lane, std::span<double> values) const {
+      for (std::size_t x = 0; x < values.size(); ++x) values[x] = field[x * kLanes + lane];
+    }
+
+    std::vector<double> field;  // [site][lane]
+    typename scalar::Network<Real>::Scratch scratch;
+  };
+
+  // Applies `change(variable, s, t)` to the active variables of one layer and returns the sum of its s.
+  template <class Change>
+  Lanes couple(std::size_t layer, Block& block, Change change) const {
+    const auto parity = static_cast<std::size_t>(AffineCouplingFlow::active_parity(layer));
+    const auto& active = sites_[parity];
+    auto& input = block.scratch.in;
+    input.assign(volume_ * kLanes, Real{0});
+    for (const std::size_t x : sites_[1 - parity]) {
+      for (std::size_t i = x * kLanes; i < (x + 1) * kLanes; ++i)
+        input[i] = static_cast<Real>(block.field[i]);
+    }
+    const Real* s = networks_[layer](stencil_, all_, active, block.scratch);
+    const Real* t = s + active.size() * kLanes;
+    Lanes sum{};
+    for (std::size_t i = 0; i < active.size(); ++i) {
+      double* variables = &block.field[active[i] * kLanes];
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        const double scale = s[i * kLanes + lane];
+        variables[lane] = change(variables[lane], scale, static_cast<double>(t[i * kLanes + lane]));
+        sum[lane] += scale;
+      }
+    }
+    return sum;
+  }
+
+  // Noise to field; returns log_det of this map.
+  Lanes forward(Block& block) const {
+    Lanes log_det{};
+    for (std::size_t layer = 0; layer < networks_.size(); ++layer) {
+      const Lanes sum = couple(layer, block, affine_forward<double>);
+      for (std::size_t lane = 0; lane < kLanes; ++lane) log_det[lane] += sum[lane];
+    }
+    return log_det;
+  }
+
+  // Field to noise; returns log_det of this map.
+  Lanes inverse(Block& block) const {
+    Lanes log_det{};
+    for (std::size_t layer = networks_.size(); layer-- > 0;) {
+      const Lanes sum = couple(layer, block, affine_inverse<double>);
+      for (std::size_t lane = 0; lane < kLanes; ++lane) log_det[lane] -= sum[lane];
+    }
+    return log_det;
+  }
+
+  Lanes prior_log_density(const std::vector<double>& z) const {
+    Lanes sum{};
+    for (std::size_t x = 0; x < volume_; ++x) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) sum[lane] += normal_log_density(z[x * kLanes + lane]);
+    }
+    for (double& value : sum) value -= kLogSqrtTwoPi * static_cast<double>(volume_);
+    return sum;
+  }
+
+  std::array<Lanes, Theory::kSums> lattice_sums(const std::vector<double>& field) const {
+    std::array<Lanes, Theory::kSums> sums{};
+    for (std::size_t x = 0; x < volume_; ++x) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        double forward_sum = 0;
+        for (const auto& table : forward_)
+          forward_sum += field[static_cast<std::size_t>(table[x]) * kLanes + lane];
+        const auto local = Theory::densities(field[x * kLanes + lane], forward_sum);
+        for (std::size_t k = 0; k < Theory::kSums; ++k) sums[k][lane] += local[k];
+      }
+    }
+    return sums;
+  }
+
+  Theory theory_;
+  std::size_t volume_;
+  scalar::Stencil stencil_;
+  std::vector<std::uint32_t> all_;
+  std::array<std::vector<std::uint32_t>, 2> sites_;  // by parity
+  std::vector<std::vector<std::int64_t>> forward_;   // [mu][site]
+  std::vector<scalar::Network<Real>> networks_;
+};
+
+class ScalarEngine final : public Engine {
+ public:
+  std::string name() const override { return "scalar"; }
+  std::string build() const override { return "scalar 1"; }
+
+  std::unique_ptr<Model> model(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
+                               std::span<const double> weights, Precision precision) const override {
+    architecture.refuse_other_count(weights.size());
+    return std::visit(
+        [&]<class Theory>(const Theory& theory) -> std::unique_ptr<Model> {
+          if (precision == Precision::kMixed) {
+            return std::make_unique<ScalarModel<Theory, float>>(theory, architecture, weights);
+          }
+          return std::make_unique<ScalarModel<Theory, double>>(theory, architecture, weights);
+        },
+        any_theory);
+  }
+
+  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&,
+                                       Precision) const override {
+    throw Error(ErrorCode::kInvalidInput, "The scalar engine cannot train; use engine = \"torch\".");
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<const Engine> scalar_engine() { return std::make_shared<ScalarEngine>(); }
+
+}  // namespace flowloom

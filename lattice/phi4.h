@@ -1,0 +1,59 @@
+// Real scalar phi^4 theory on a periodic lattice of any dimension d (physics.md 1.1), in two forms of one
+// action.
+//
+//   form A   S = sum_x [ -2 sum_mu phi(x) phi(x+mu) + (2d + m2) phi(x)^2 + lambda phi(x)^4 ]
+//            (no factor 1/2 anywhere; the form of arXiv:1904.12072)
+//   form B   S = sum_x [ -beta sum_mu phi(x) phi(x+mu) + phi(x)^2 + lambda (phi(x)^2 - 1)^2 ]
+//            (paper "Learning Trivializing Flows", eq. 7; the constant lambda V is included)
+//
+// phi_B = sqrt(2/beta) phi_A turns one into the other. Both are linear in three sums over sites, which the
+// log keeps, so other couplings can be reached by reweighting.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lattice/geometry.h"
+#include "lattice/observable.h"
+#include "spec/run_spec.h"
+
+namespace flowloom {
+
+class Phi4 {
+ public:
+  // `section` is the [theory] of a run file after checking against `kind().keys`.
+  explicit Phi4(const Section& section);
+  static const Kind& kind();
+
+  const Geometry& geometry() const { return geometry_; }
+
+  // What is summed over sites and logged for each proposal, in this order.
+  static constexpr std::size_t kSums = 4;
+  static const std::array<SumInfo, kSums>& sums();
+
+  // The local densities of these sums at one site. `forward_sum` is sum_mu phi(x+mu).
+  // T: a double, a vector of samples, a tensor of sites and samples.
+  template <class T>
+  static std::array<T, kSums> densities(const T& phi, const T& forward_sum) {
+    const T square = phi * phi;
+    return {phi * forward_sum, square, square * square, phi};
+  }
+
+  // The action from the sums over all sites.
+  template <class T>
+  T action(const std::array<T, kSums>& sums) const {
+    return sums[0] * hopping_ + sums[1] * square_ + sums[2] * quartic_ + constant_;
+  }
+
+  // Functions of the sums whose chain averages the status and the final table show; the first is the default.
+  std::vector<Observable> observables() const;
+
+ private:
+  Geometry geometry_;
+  double hopping_ = 0, square_ = 0, quartic_ = 0, constant_ = 0;  // the action's coefficients
+};
+
+}  // namespace flowloom

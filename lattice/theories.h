@@ -1,0 +1,27 @@
+// The theories of this build. A new one is a class like Phi4 and one line in `AnyTheory`.
+#pragma once
+
+#include <variant>
+
+#include "lattice/phi4.h"
+
+namespace flowloom {
+
+using AnyTheory = std::variant<Phi4>;
+
+// The theory that a checked run file names.
+AnyTheory make_theory(const Section& theory);
+
+// The kinds of all theories, for the catalog.
+std::vector<Kind> theory_kinds();
+
+// The log's columns after log_p and log_q.
+std::vector<SumInfo> theory_sums(const AnyTheory& theory);
+std::vector<Observable> theory_observables(const AnyTheory& theory);
+const Geometry& theory_geometry(const AnyTheory& theory);
+
+// The observable of this name; an empty one stands for the first. Throws `kInvalidInput` with the names there
+// are.
+Observable find_observable(const AnyTheory& theory, const std::string& name);
+
+}  // namespace flowloom

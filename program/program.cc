@@ -1,0 +1,64 @@
+#include "program/program.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+
+#include "spec/error.h"
+
+namespace flowloom {
+
+int run_program(const std::string& name, const std::function<int()>& body) {
+  spdlog::set_level(spdlog::level::off);  // until log_to says where the log is
+  try {
+    return body();
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
+    spdlog::error("{}", error.what());
+    return exit_code(error.code());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: internal error: %s\n", name.c_str(), error.what());
+    spdlog::critical("internal error: {}", error.what());
+    return 1;
+  }
+}
+
+Signals::Signals(std::function<void(int)> on_signal) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  thread_ = std::jthread([set, call = std::move(on_signal)](std::stop_token stop) {
+    const timespec tick{0, 100'000'000};
+    int count = 0;
+    while (!stop.stop_requested()) {
+      if (sigtimedwait(&set, nullptr, &tick) > 0) call(++count);
+    }
+  });
+}
+
+Signals::~Signals() = default;
+
+void log_to(const std::filesystem::path& file, const std::string& level) {
+  auto logger = spdlog::basic_logger_mt(file.filename().string(), file.string());
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ [%P] %v");
+  logger->set_level(spdlog::level::from_str(level));
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+std::string process_name() {
+  char host[256] = "unknown";
+  ::gethostname(host, sizeof host - 1);
+  return std::string(host) + ":" + std::to_string(::getpid());
+}
+
+void die_with_parent() { ::prctl(PR_SET_PDEATHSIG, SIGTERM); }
+
+}  // namespace flowloom

@@ -1,0 +1,41 @@
+// The frame of every program: one-line errors with exit codes, signals as a stop token, a log file in the run directory.
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+namespace flowloom {
+
+// Runs `body`; an Error becomes "<name>: <sentence>" on stderr and its exit code, anything else exit code 1. Wipes
+// nothing from the log.
+int run_program(const std::string& name, const std::function<int()>& body);
+
+// Turns SIGINT and SIGTERM into calls. Construct it in main before any thread starts: all threads then leave these
+// signals to its own.
+class Signals {
+ public:
+  // `on_signal` is called on the signal thread, with 1 for the first, 2 for the second, …
+  explicit Signals(std::function<void(int)> on_signal);
+  ~Signals();
+
+ private:
+  std::jthread thread_;
+};
+
+// The default logger writes to `file` (appended, flushed on every line at info and above).
+void log_to(const std::filesystem::path& file, const std::string& level);
+
+// "host:pid", for people to tell processes apart.
+std::string process_name();
+
+// How long this process has to wait for its parent's end: arranges a SIGTERM then, so that no child of `flowloom up`
+// outlives it, however it ends.
+void die_with_parent();
+
+}  // namespace flowloom

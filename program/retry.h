@@ -1,0 +1,52 @@
+// The one way to try again: exponential waits with jitter up to a cap, ended by a stop token; says once that a
+// connection is lost and once that it is back.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <random>
+#include <stop_token>
+#include <string>
+
+namespace flowloom {
+
+class Retry {
+ public:
+  using Log = std::function<void(const std::string&)>;
+
+  // `what` names the peer in the two sentences: "the coordinator at 127.0.0.1:4000".
+  Retry(std::string what, Log log, std::chrono::milliseconds first = std::chrono::milliseconds(100),
+        std::chrono::milliseconds cap = std::chrono::seconds(5))
+      : what_(std::move(what)), log_(std::move(log)), first_(first), cap_(cap) {}
+
+  // To be called when the peer answers.
+  void succeeded() {
+    if (lost_) log_("Connection to " + what_ + " is back.");
+    lost_ = false;
+    next_ = first_;
+  }
+
+  // To be called when it does not; waits. Returns false if `stop` was requested.
+  bool failed(const std::string& why, std::stop_token stop) {
+    if (!lost_) log_("Connection to " + what_ + " is lost (" + why + "); trying again.");
+    lost_ = true;
+    if (next_.count() == 0) next_ = first_;
+    const auto wait = std::uniform_int_distribution<std::int64_t>(next_.count() / 2, next_.count())(random_);
+    next_ = std::min(cap_, next_ * 2);
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any().wait_for(lock, stop, std::chrono::milliseconds(wait), [] { return false; });
+    return !stop.stop_requested();
+  }
+
+ private:
+  std::string what_;
+  Log log_;
+  std::chrono::milliseconds first_, cap_, next_{0};
+  bool lost_ = false;
+  std::minstd_rand random_{std::random_device{}()};
+};
+
+}  // namespace flowloom

@@ -1,0 +1,59 @@
+// What every program needs to speak gRPC: statuses and errors, deadlines and sizes in one table, channels with a token.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "spec/error.h"
+
+namespace flowloom {
+
+// Every call has a deadline, everything has a bound. The defaults, all of them:
+namespace limits {
+inline constexpr std::chrono::seconds kUnaryDeadline{10};      // status, list, describe, report
+inline constexpr std::chrono::seconds kTransferDeadline{300};  // publish, fetch
+inline constexpr std::chrono::seconds kConnectDeadline{5};
+inline constexpr std::size_t kMessageBytes = 16 << 20;   // a unit of 65536 proposals with 30 columns still fits
+inline constexpr std::size_t kChunkBytes = 1 << 20;      // of a checkpoint
+inline constexpr std::size_t kModelBytes = 1ull << 32;   // a checkpoint
+inline constexpr std::size_t kUnitsPerGrant = 1;
+inline constexpr std::uint32_t kCredits = 1024;          // units a worker may take at once
+inline constexpr std::size_t kWorkers = 4096;
+inline constexpr std::size_t kQueuedMessages = 4096;     // to one worker
+inline constexpr std::size_t kNameBytes = 256;
+inline constexpr std::chrono::seconds kKeepAlive{10};    // a peer silent for twice this is gone
+}  // namespace limits
+
+inline constexpr char kProtocol[] = "flowloom.v1";
+
+grpc::Status to_status(const Error& error);
+
+// The error that a failed call means; `what` begins the sentence: "The coordinator at 127.0.0.1:4000".
+Error to_error(const grpc::Status& status, const std::string& what);
+
+// Runs `work` at a service's edge: an Error becomes its status, anything else INTERNAL.
+template <class Work>
+grpc::Status guarded(Work work) {
+  try {
+    work();
+    return grpc::Status::OK;
+  } catch (const Error& error) {
+    return to_status(error);
+  } catch (const std::exception& error) {
+    return grpc::Status(grpc::StatusCode::INTERNAL, std::string("A bug in Flowloom: ") + error.what());
+  }
+}
+
+// True for "127.x.y.z:port", "[::1]:port", "localhost:port".
+bool is_loopback(const std::string& address);
+
+// A channel to a coordinator on loopback; other addresses need `insecure` by name until there is TLS.
+std::shared_ptr<grpc::Channel> open_channel(const std::string& address, bool insecure);
+
+// Adds the token, and the deadline unless it is zero (for streams that live on).
+void prepare(grpc::ClientContext& context, const std::string& token, std::chrono::milliseconds deadline);
+
+}  // namespace flowloom

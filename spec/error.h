@@ -1,0 +1,48 @@
+// The one exception type of Flowloom: a code for machines and a sentence for people.
+//
+// The sentence names the place (file, line, key, address, unit) and the remedy. Programs print it as one line
+// on stderr and exit with `exit_code`; the service edge turns the code into a gRPC status
+// (program/rpc_status.h).
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace flowloom {
+
+enum class ErrorCode {
+  kInvalidInput,  // the user's file, argument or message is wrong: nothing was touched
+  kNotFound,      // a file, version or index that does not exist
+  kConflict,      // clashes with what is there: another identity, a directory owned by a running coordinator
+  kCorrupt,       // stored bytes are not what was written
+  kUnauthenticated,   // no token, or a wrong one
+  kPermissionDenied,  // a known peer whose role may not do this
+  kUnavailable,       // try again later: no connection, no room on the disk
+  kHalted,            // the run cannot go on without a decision by its owner
+  kInternal,          // a bug of ours
+};
+
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorCode code, const std::string& sentence) : std::runtime_error(sentence), code_(code) {}
+  ErrorCode code() const { return code_; }
+
+ private:
+  ErrorCode code_;
+};
+
+// What a program returns to the shell: 2 where the user's input is wrong and nothing was touched, 1
+// otherwise.
+inline int exit_code(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInvalidInput:
+    case ErrorCode::kNotFound:
+    case ErrorCode::kConflict:
+    case ErrorCode::kCorrupt:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+}  // namespace flowloom

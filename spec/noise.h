@@ -1,0 +1,59 @@
+// Noise by address: every random number of a run is a pure function of (key, purpose, index, draw).
+//
+// Philox4x32-10 (Random123). Nothing here has state, so a proposal's noise does not depend on who draws it,
+// in which batch or in which order. The addresses are fixed for good (docs/log-format.md); change nothing
+// without a new numerics revision.
+//
+//   key       first 8 bytes of SHA-256(canonical theory ‖ seed), or of a noise name that runs share on
+//   purpose counter   (u64 index, u32 draw, u32 purpose) block     four words -> two uniforms (top 53 bits +
+//   1) 2^-53 in (0, 1] -> two normals by Box-Muller
+//             (radius from the first, angle from the second); draw d holds components 2d and 2d+1, in site
+//             order
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace flowloom {
+
+// Only kBase and kAccept touch the chain.
+enum class Purpose : std::uint32_t {
+  kBase = 0,       // index i: the prior's draw of proposal i
+  kAccept = 1,     // index i: the uniform of proposal i's accept test
+  kTrain = 2,      // index step * 2^32 + sample
+  kEval = 3,       // index step * 2^32 + sample: the trainer's own ESS
+  kGate = 4,       // the decision to publish
+  kReference = 5,  // the few draws whose log_p and log_q a checkpoint carries
+  kAudit = 6,
+  kInit = 7,  // index: the number of a parameter tensor; initial weights
+};
+
+struct NoiseKey {
+  std::array<std::uint32_t, 2> words{};
+
+  // `identity` is hashed; its first 8 bytes, read as two little-endian words, are the key.
+  static NoiseKey from(std::string_view identity);
+
+  bool operator==(const NoiseKey&) const = default;
+};
+
+// Two uniforms in (0, 1].
+std::array<double, 2> uniforms(NoiseKey key, Purpose purpose, std::uint64_t index, std::uint32_t draw);
+
+// Fills `out` with components 0, 1, 2, ... of the standard normal vector at this address.
+void fill_normal(NoiseKey key, Purpose purpose, std::uint64_t index, std::span<double> out);
+
+// Fills `out` with components 0, 1, 2, ... of the uniform vector on (0, 1] at this address.
+void fill_uniform(NoiseKey key, Purpose purpose, std::uint64_t index, std::span<double> out);
+
+// log u_i of the accept test of proposal `index`; finite and at most 0.
+double accept_log_u(NoiseKey key, std::uint64_t index);
+
+// The index of sample k of training (or evaluation) step s.
+constexpr std::uint64_t training_index(std::uint64_t step, std::uint64_t sample) {
+  return (step << 32) + sample;
+}
+
+}  // namespace flowloom

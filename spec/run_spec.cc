@@ -1,0 +1,406 @@
+#include "spec/run_spec.h"
+
+#include <algorithm>
+
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+using nlohmann::json;
+
+Key kind_key(const std::vector<Kind>& kinds, const std::string& sentence) {
+  Key key{.name = "kind", .type = KeyType::kText, .sentence = sentence, .required = true};
+  for (const Kind& kind : kinds) key.choices.push_back(kind.name);
+  return key;
+}
+
+Condition condition_of(const Section& when, const std::string& where) {
+  Condition condition;
+  if (when.has("ess")) condition.ess = when.real("ess");
+  if (when.has("step")) condition.step = when.integer("step");
+  if (when.has("file")) condition.file = when.text("file");
+  condition.trained = when.has("trained") && when.flag("trained");
+  const int given =
+      condition.ess.has_value() + condition.step.has_value() + !condition.file.empty() + condition.trained;
+  if (given != 1) {
+    throw Error(
+        ErrorCode::kInvalidInput,
+        where +
+            ": 'when' takes exactly one of: \"trained\", { ess = x }, { step = n }, { file = \"path\" }.");
+  }
+  return condition;
+}
+
+TrainSpec train_of(const Section& section) {
+  TrainSpec train;
+  train.batch = section.size("batch");
+  train.gradient_unit = std::min(section.size("gradient_unit"), train.batch);
+  train.learning_rate = section.real("learning_rate");
+  train.warmup = section.integer("warmup");
+  train.decay = section.text("decay") == "cosine" ? LearningRateDecay::kCosine : LearningRateDecay::kNone;
+  train.clip = section.real("clip");
+  train.evaluate_every = section.integer("evaluate_every");
+  train.evaluate_samples = section.size("evaluate_samples");
+  train.publish_gain = section.real("publish_gain");
+  const Section stop = section.table("stop");
+  train.max_steps = stop.integer("steps");
+  if (stop.has("ess")) train.stop_ess = stop.real("ess");
+  if (train.batch % train.gradient_unit != 0) {
+    throw Error(ErrorCode::kInvalidInput,
+                section.where("batch") + " = " + std::to_string(train.batch) +
+                    " must be a multiple of gradient_unit = " + std::to_string(train.gradient_unit) + ".");
+  }
+  return train;
+}
+
+ChainSpec chain_of(const Section& section, std::size_t unit) {
+  ChainSpec chain;
+  chain.length = static_cast<std::uint64_t>(section.integer("length"));
+  chain.asap = section.text("placement") == "asap";
+  chain.window = section.size("window");
+  chain.lease_seconds = section.real("lease");
+  chain.observable = section.text("observable");
+  if (section.has("until")) {
+    const Section until = section.table("until");
+    chain.until = Until{until.text("observable"), until.real("relative_error")};
+  }
+  if (chain.asap) {
+    if (section.has("versions")) {
+      throw Error(ErrorCode::kInvalidInput,
+                  section.where("versions") +
+                      ": placement = \"asap\" serves versions as they arrive; remove "
+                      "'versions' or set placement = \"scheduled\".");
+    }
+    return chain;
+  }
+  if (!section.has("versions")) {
+    chain.versions.push_back({.from = 0, .when = {.ess = {}, .step = {}, .file = {}, .trained = true}});
+    return chain;
+  }
+  for (const Section& entry : section.tables("versions")) {
+    const auto index = static_cast<std::uint64_t>(entry.integer("from"));
+    const std::uint64_t from = (index + unit - 1) / unit * unit;
+    if (chain.versions.empty() ? from != 0 : from <= chain.versions.back().from) {
+      throw Error(
+          ErrorCode::kInvalidInput,
+          entry.where("from") + " = " + std::to_string(index) +
+              (chain.versions.empty() ? " must be 0: the first version serves from the first proposal."
+                                      : " must lie at least one unit (" + std::to_string(unit) +
+                                            " proposals) above the version before it."));
+    }
+    chain.versions.push_back({from, condition_of(entry.table("when"), entry.where("when"))});
+  }
+  return chain;
+}
+
+struct Difference {
+  std::string key;  // "theory.lambda"
+  std::string before, after;
+};
+
+std::vector<Difference> differences(const json& before_tree, const json& after_tree) {
+  const json before = before_tree.flatten();
+  const json after = after_tree.flatten();
+  std::vector<Difference> found;
+  const auto add = [&](const std::string& pointer) {
+    std::string key = pointer.substr(1);
+    std::replace(key.begin(), key.end(), '/', '.');
+    const auto show = [&](const json& values) {
+      return values.contains(pointer) ? values.at(pointer).dump() : "absent";
+    };
+    found.push_back({key, show(before), show(after)});
+  };
+  for (const auto& [pointer, value] : before.items()) {
+    if (!after.contains(pointer) || after.at(pointer) != value) add(pointer);
+  }
+  for (const auto& [pointer, value] : after.items()) {
+    if (!before.contains(pointer)) add(pointer);
+  }
+  return found;
+}
+
+json identity_json(const RunSpec& run) {
+  return {{"theory", run.theory.values()},
+          {"noise", run.noise},
+          {"unit", run.unit},
+          {"numerics",
+           {{"engine", run.numerics.engine},
+            {"precision", to_string(run.numerics.precision)},
+            {"revision", run.numerics.revision}}}};
+}
+
+}  // namespace
+
+std::string Condition::sentence() const {
+  if (ess) return "ESS >= " + json(*ess).dump();
+  if (step) return "step " + std::to_string(*step);
+  if (!file.empty()) return "file " + file;
+  return "trained";
+}
+
+NoiseKey RunSpec::noise_key() const { return NoiseKey::from(noise); }
+
+std::string RunSpec::identity_text() const { return identity_json(*this).dump(); }
+
+const std::vector<Key>& run_keys() {
+  static const std::vector<Key> keys = {
+      {.name = "name",
+       .type = KeyType::kText,
+       .sentence = "A name for people; also names the run directory.",
+       .required = true},
+      {.name = "seed",
+       .type = KeyType::kInteger,
+       .sentence = "Chooses the noise, together with the theory: two couplings never share any.",
+       .default_value = 0,
+       .min = 0,
+       .max = 9007199254740991.0},
+      {.name = "noise",
+       .type = KeyType::kText,
+       .sentence = "A name that runs share on purpose to draw from the same noise (correlated ensembles); "
+                   "replaces the seed.",
+       .default_value = ""},
+      {.name = "unit",
+       .type = KeyType::kInteger,
+       .sentence = "Proposals per unit: what a worker draws at once and what is committed at once.",
+       .default_value = 1024,
+       .min = 1,
+       .max = 65536},
+      {.name = "engine",
+       .type = KeyType::kText,
+       .sentence = "What evaluates the flow.",
+       .default_value = "torch"},
+      {.name = "precision",
+       .type = KeyType::kText,
+       .sentence = "mixed: networks in float32, everything else in float64. float64: everything.",
+       .default_value = "mixed",
+       .choices = {"mixed", "float64"}},
+  };
+  return keys;
+}
+
+const std::vector<Key>& train_keys() {
+  static const std::vector<Key> keys = {
+      {.name = "batch",
+       .type = KeyType::kInteger,
+       .sentence = "Samples per step.",
+       .default_value = 1024,
+       .min = 2,
+       .max = 1 << 24},
+      {.name = "gradient_unit",
+       .type = KeyType::kInteger,
+       .sentence = "Samples whose gradient is computed at once, on one thread; gradients are added in order, "
+                   "so that weights do not depend on the number of threads.",
+       .default_value = 128,
+       .min = 1,
+       .max = 65536},
+      {.name = "learning_rate",
+       .type = KeyType::kReal,
+       .sentence = "Adam's learning rate.",
+       .default_value = 1e-3,
+       .min = 0,
+       .max = 1,
+       .above_min = true},
+      {.name = "warmup",
+       .type = KeyType::kInteger,
+       .sentence = "Steps over which the learning rate rises linearly to its value.",
+       .default_value = 0,
+       .min = 0,
+       .max = 1e9},
+      {.name = "decay",
+       .type = KeyType::kText,
+       .sentence =
+           "none: the learning rate stays. cosine: it falls to zero along half a cosine until stop.steps.",
+       .default_value = "none",
+       .choices = {"none", "cosine"}},
+      {.name = "clip",
+       .type = KeyType::kReal,
+       .sentence = "The gradient's global L2 norm is scaled down to this.",
+       .default_value = 100.0,
+       .min = 0,
+       .above_min = true},
+      {.name = "evaluate_every",
+       .type = KeyType::kInteger,
+       .sentence = "Steps between evaluations of the ESS on fresh noise.",
+       .default_value = 50,
+       .min = 1,
+       .max = 1e9},
+      {.name = "evaluate_samples",
+       .type = KeyType::kInteger,
+       .sentence = "Samples per evaluation of the ESS.",
+       .default_value = 4096,
+       .min = 2,
+       .max = 1 << 24},
+      {.name = "publish_gain",
+       .type = KeyType::kReal,
+       .sentence = "placement = \"asap\": a checkpoint is published when the ESS has grown by this factor "
+                   "since the last one.",
+       .default_value = 1.25,
+       .min = 1,
+       .above_min = true},
+      {.name = "stop",
+       .type = KeyType::kTable,
+       .sentence = "When training stops: the first of its conditions.",
+       .default_value = {{"steps", 5000}},
+       .keys = {{.name = "steps",
+                 .type = KeyType::kInteger,
+                 .sentence = "Stop after this many steps.",
+                 .default_value = 5000,
+                 .min = 0,
+                 .max = 1e9},
+                {.name = "ess",
+                 .type = KeyType::kReal,
+                 .sentence = "Stop when an evaluation reaches this ESS.",
+                 .min = 0,
+                 .max = 1,
+                 .above_min = true}}},
+  };
+  return keys;
+}
+
+const std::vector<Key>& chain_keys() {
+  static const std::vector<Key> when = {
+      {.name = "ess",
+       .type = KeyType::kReal,
+       .sentence = "The trainer's own ESS reaches this.",
+       .min = 0,
+       .max = 1,
+       .above_min = true},
+      {.name = "step",
+       .type = KeyType::kInteger,
+       .sentence = "This many training steps are done.",
+       .min = 0,
+       .max = 1e9},
+      {.name = "file", .type = KeyType::kText, .sentence = "A checkpoint file, relative to the run file."},
+      {.name = "trained", .type = KeyType::kFlag, .sentence = "Training has stopped."},
+  };
+  static const std::vector<Key> keys = {
+      {.name = "length",
+       .type = KeyType::kInteger,
+       .sentence = "Proposals; the chain stops at the first unit boundary at or after it.",
+       .required = true,
+       .min = 1,
+       .max = 1e15},
+      {.name = "placement",
+       .type = KeyType::kText,
+       .sentence = "scheduled: 'versions' says which checkpoint serves from which index. asap: a new version "
+                   "serves from the first index not yet granted when it arrives.",
+       .default_value = "scheduled",
+       .choices = {"scheduled", "asap"}},
+      {.name = "versions",
+       .type = KeyType::kTables,
+       .sentence = "Which checkpoint serves from which proposal on; default: the trained one from the first.",
+       .keys =
+           {{.name = "from",
+             .type = KeyType::kInteger,
+             .sentence = "The first proposal of this version; moved up to a unit boundary.",
+             .required = true,
+             .min = 0,
+             .max = 1e15},
+            {.name = "when",
+             .type = KeyType::kTable,
+             .sentence =
+                 "What makes the checkpoint: \"trained\", { ess = x }, { step = n } or { file = \"path\" }.",
+             .required = true,
+             .choices = {"trained"},
+             .keys = when}},
+       .min_size = 1,
+       .max_size = 4096},
+      {.name = "until",
+       .type = KeyType::kTable,
+       .sentence = "Stop earlier, when an observable is known well enough. Tested at proposals 10000, 20000, "
+                   "40000, …; the log says that the data chose the length.",
+       .keys = {{.name = "observable",
+                 .type = KeyType::kText,
+                 .sentence = "Which observable's mean.",
+                 .required = true},
+                {.name = "relative_error",
+                 .type = KeyType::kReal,
+                 .sentence = "Its error divided by its mean.",
+                 .required = true,
+                 .min = 0,
+                 .above_min = true}}},
+      {.name = "observable",
+       .type = KeyType::kText,
+       .sentence = "The observable whose error the live display shows; default: the theory's first.",
+       .default_value = ""},
+      {.name = "window",
+       .type = KeyType::kInteger,
+       .sentence = "Units that may be granted ahead of the last committed one.",
+       .default_value = 64,
+       .min = 1,
+       .max = 65536},
+      {.name = "lease",
+       .type = KeyType::kReal,
+       .sentence = "Seconds a worker has for a unit before it is granted to another.",
+       .default_value = 30.0,
+       .min = 0.1,
+       .max = 86400},
+  };
+  return keys;
+}
+
+const Kind& find_kind(const std::vector<Kind>& kinds, const std::string& name) {
+  return *std::find_if(kinds.begin(), kinds.end(), [&](const Kind& kind) { return kind.name == name; });
+}
+
+Section kind_section(const Document& document, const std::string& name, const std::vector<Kind>& kinds) {
+  const Key key = kind_key(kinds, "Which " + name + " this is.");
+  std::vector<Key> keys = find_kind(kinds, document.text_of(name, key)).keys;
+  keys.insert(keys.begin(), key);
+  return document.section(name, keys);
+}
+
+RunSpec load_run(const Document& document, const Catalog& catalog) {
+  document.refuse_other_sections({"run", "theory", "flow", "train", "chain"});
+  RunSpec run;
+  std::vector<Key> keys = run_keys();
+  for (Key& key : keys) {
+    if (key.name != "engine") continue;
+    for (const Kind& engine : catalog.engines) key.choices.push_back(engine.name);
+  }
+  const Section section = document.section("run", keys);
+  run.name = section.text("name");
+  run.unit = section.size("unit");
+  run.numerics.engine = section.text("engine");
+  run.numerics.precision = section.text("precision") == "mixed" ? Precision::kMixed : Precision::kFloat64;
+  run.theory = kind_section(document, "theory", catalog.theories);
+  run.flow = kind_section(document, "flow", catalog.flows);
+  const Section train = document.section("train", train_keys());
+  const Section chain = document.section("chain", chain_keys());
+  run.train = train_of(train);
+  run.chain = chain_of(chain, run.unit);
+  run.policy = {{"run", {{"name", run.name}}},
+                {"flow", run.flow.values()},
+                {"train", train.values()},
+                {"chain", chain.values()}};
+  run.noise = section.text("noise").empty()
+                  ? json{{"theory", run.theory.values()}, {"seed", section.integer("seed")}}.dump()
+                  : json{{"name", section.text("noise")}}.dump();
+  run.toml = document.text();
+  for (const Kind* kind :
+       {&find_kind(catalog.theories, run.theory.text("kind")),
+        &find_kind(catalog.flows, run.flow.text("kind")), &find_kind(catalog.engines, run.numerics.engine)}) {
+    if (kind->check) kind->check(run);
+  }
+  return run;
+}
+
+std::string identity_difference(const RunSpec& directory, const RunSpec& file) {
+  std::string text;
+  for (const Difference& d : differences(identity_json(directory), identity_json(file))) {
+    text += (text.empty() ? "" : "; ") + d.key + " is " + d.before + " in the directory and " + d.after +
+            " in the run file";
+  }
+  return text;
+}
+
+std::vector<std::string> policy_changes(const RunSpec& before, const RunSpec& after) {
+  std::vector<std::string> changes;
+  for (const Difference& d : differences(before.policy, after.policy)) {
+    changes.push_back(d.key + ": " + d.before + " -> " + d.after);
+  }
+  return changes;
+}
+
+}  // namespace flowloom

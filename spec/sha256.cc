@@ -1,0 +1,62 @@
+#include "spec/sha256.h"
+
+#include <openssl/evp.h>
+
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+Sha256 sha256(std::span<const std::uint8_t> bytes) {
+  Sha256 digest;
+  unsigned int size = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
+      size != digest.size()) {
+    throw Error(ErrorCode::kInternal,
+                "OpenSSL could not compute a SHA-256; check its installation (FIPS policy).");
+  }
+  return digest;
+}
+
+Sha256 sha256(std::string_view bytes) {
+  return sha256(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
+}
+
+std::string to_hex(std::span<const std::uint8_t> bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(2 * bytes.size());
+  for (const std::uint8_t byte : bytes) {
+    hex.push_back(kDigits[byte >> 4]);
+    hex.push_back(kDigits[byte & 15]);
+  }
+  return hex;
+}
+
+Sha256 sha256_from_hex(std::string_view hex, std::string_view what) {
+  Sha256 digest;
+  bool good = hex.size() == 2 * digest.size();
+  for (std::size_t i = 0; good && i < digest.size(); ++i) {
+    const int high = hex_digit(hex[2 * i]);
+    const int low = hex_digit(hex[2 * i + 1]);
+    good = high >= 0 && low >= 0;
+    digest[i] = static_cast<std::uint8_t>(16 * high + low);
+  }
+  if (!good) {
+    throw Error(
+        ErrorCode::kInvalidInput,
+        std::string(what) + " must be a SHA-256 of 64 hexadecimal digits, not '" + std::string(hex) + "'.");
+  }
+  return digest;
+}
+
+}  // namespace flowloom

@@ -1,0 +1,23 @@
+// SHA-256: names checkpoints, links the log's records, hashes a run's identity.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace flowloom {
+
+using Sha256 = std::array<std::uint8_t, 32>;
+
+Sha256 sha256(std::span<const std::uint8_t> bytes);
+Sha256 sha256(std::string_view bytes);
+
+std::string to_hex(std::span<const std::uint8_t> bytes);
+
+// Throws `kInvalidInput` unless `hex` is 64 hexadecimal digits; `what` names the value in the sentence.
+Sha256 sha256_from_hex(std::string_view hex, std::string_view what);
+
+}  // namespace flowloom

@@ -1,0 +1,130 @@
+// What every engine must do, as checks that the tests of each engine call.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "flow_cases.h"
+
+namespace flowloom {
+
+inline void expect_fields_and_log_q_follow_the_definition(const Engine& engine, const FlowCase& flow_case) {
+  const FlowParts parts(flow_case);
+  const Draws draws = parts.model(engine)->draw(kTestKey, Purpose::kBase, 5, 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::vector<double> z = noise_at(5 + i, parts.volume());
+    const std::vector<double> field = direct_flow(parts, z);
+    for (std::size_t x = 0; x < parts.volume(); ++x) {
+      ASSERT_NEAR(draws.fields[i * parts.volume() + x], field[x], 1e-11) << "sample " << i << ", site " << x;
+    }
+    EXPECT_NEAR(draws.log_q[i], standard_normal_log_density(z) - direct_log_det(parts, z), 1e-7);
+  }
+}
+
+// log_p and the sums of a draw are those of its own field.
+inline void expect_log_p_is_the_action_of_the_field(const Engine& engine, const FlowCase& flow_case) {
+  const FlowParts parts(flow_case);
+  const auto& theory = std::get<Phi4>(parts.theory);
+  const Draws draws = parts.model(engine)->draw(kTestKey, Purpose::kBase, 0, 5);
+  for (std::size_t i = 0; i < 5; ++i) {
+    std::array<double, Phi4::kSums> sums{};
+    for (std::size_t x = 0; x < parts.volume(); ++x) {
+      double neighbours = 0;
+      for (std::size_t mu = 0; mu < parts.geometry().dimensions(); ++mu) {
+        neighbours += draws.fields[i * parts.volume() + static_cast<std::size_t>(parts.geometry().forward(mu)[x])];
+      }
+      const auto local = Phi4::densities(draws.fields[i * parts.volume() + x], neighbours);
+      for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += local[k];
+    }
+    for (std::size_t k = 0; k < sums.size(); ++k) EXPECT_NEAR(draws.sums[k * 5 + i], sums[k], 1e-11 * (1 + sums[1]));
+    EXPECT_NEAR(draws.log_p[i], -theory.action(sums), 1e-10 * (1 + std::abs(draws.log_p[i])));
+  }
+}
+
+inline void expect_inverse_finds_the_draws_log_q(const Engine& engine, const FlowCase& flow_case, std::size_t count) {
+  const FlowParts parts(flow_case);
+  const auto model = parts.model(engine);
+  const Draws draws = model->draw(kTestKey, Purpose::kBase, 0, count);
+  const Densities densities = model->densities(draws.fields);
+  ASSERT_EQ(densities.log_q.size(), count);
+  for (std::size_t i = 0; i < count; ++i) {
+    EXPECT_NEAR(densities.log_q[i], draws.log_q[i], 1e-10) << "sample " << i;
+    EXPECT_LT(densities.round_trip[i], 1e-12) << "sample " << i;
+  }
+}
+
+// A first layer changes only its active sites.
+inline void expect_frozen_sites_pass_unchanged(const Engine& engine, const std::vector<std::int64_t>& lattice) {
+  const FlowParts parts({.lattice = lattice, .layers = 1, .hidden = {3}});
+  const Draws draws = parts.model(engine)->draw(kTestKey, Purpose::kBase, 0, 1);
+  const std::vector<double> z = noise_at(0, parts.volume());
+  for (std::size_t x = 0; x < parts.volume(); ++x) {
+    if (parts.geometry().parity(x) == 0) {
+      EXPECT_NE(draws.fields[x], z[x]) << "active site " << x;
+    } else {
+      EXPECT_EQ(draws.fields[x], z[x]) << "frozen site " << x;
+    }
+  }
+}
+
+// If no network sees an active variable, log_q of one layer is a sum of functions of one active variable each: every
+// mixed second difference vanishes. With a frozen variable it does not.
+inline void expect_no_network_sees_an_active_variable(const Engine& engine, const std::vector<std::int64_t>& lattice) {
+  const FlowParts parts({.lattice = lattice, .layers = 1, .hidden = {4, 3}});
+  const auto model = parts.model(engine);
+  const std::vector<double> field = noise_at(7, parts.volume());
+  const std::size_t n = parts.volume();
+  // log_q of `field` with site b, and with sites a and b, moved; for every b in one call.
+  const auto log_q_moved = [&](std::optional<std::size_t> a) {
+    std::vector<double> fields;
+    for (std::size_t b = 0; b < n; ++b) {
+      std::vector<double> moved = field;
+      if (a) moved[*a] += 0.3;
+      moved[b] += 0.3;
+      fields.insert(fields.end(), moved.begin(), moved.end());
+    }
+    return model->densities(fields).log_q;
+  };
+  const double unmoved = model->densities(field).log_q[0];
+  const std::vector<double> one = log_q_moved({});
+  double largest_with_frozen = 0;
+  for (std::size_t a = 0; a < n; ++a) {
+    if (parts.geometry().parity(a) != 0) continue;
+    const std::vector<double> both = log_q_moved(a);
+    for (std::size_t b = 0; b < n; ++b) {
+      if (a == b) continue;
+      const double mixed_difference = both[b] - one[a] - one[b] + unmoved;
+      if (parts.geometry().parity(b) == 0) {
+        EXPECT_NEAR(mixed_difference, 0, 1e-11) << "active sites " << a << " and " << b;
+      } else {
+        largest_with_frozen = std::max(largest_with_frozen, std::abs(mixed_difference));
+      }
+    }
+  }
+  EXPECT_GT(largest_with_frozen, 1e-3);
+}
+
+inline void expect_nan_weights_give_nan_log_q(const Engine& engine, Precision precision) {
+  FlowParts parts({.precision = precision});
+  parts.weights.back() = std::numeric_limits<double>::quiet_NaN();
+  const auto model = parts.model(engine);
+  const Draws draws = model->draw(kTestKey, Purpose::kBase, 0, 3);
+  const Densities densities = model->densities(std::vector<double>(2 * parts.volume(), 0.5));
+  // The last weight is the bias of the last layer's t: fields are NaN, log_q by the inverse is.
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(std::isnan(draws.log_p[i]));
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(std::isnan(densities.log_q[i]));
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(std::isnan(densities.round_trip[i]));
+  std::fill(parts.weights.begin(), parts.weights.end(), std::numeric_limits<double>::quiet_NaN());
+  const Draws worse = parts.model(engine)->draw(kTestKey, Purpose::kBase, 0, 3);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(std::isnan(worse.log_q[i]));
+}
+
+inline void expect_equal_bits(const Draws& a, const Draws& b) {
+  EXPECT_EQ(a.log_p, b.log_p);
+  EXPECT_EQ(a.log_q, b.log_q);
+  EXPECT_EQ(a.sums, b.sums);
+  EXPECT_EQ(a.fields, b.fields);
+}
+
+}  // namespace flowloom

@@ -1,0 +1,82 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+
+#include "flow_cases.h"
+
+namespace flowloom {
+namespace {
+
+// $FLOWLOOM_ENGINE_DIR for the length of a test.
+class EngineDirectory {
+ public:
+  explicit EngineDirectory(const std::string& directory) {
+    if (const char* before = std::getenv("FLOWLOOM_ENGINE_DIR")) before_ = before;
+    setenv("FLOWLOOM_ENGINE_DIR", directory.c_str(), 1);
+  }
+  ~EngineDirectory() {
+    if (before_) {
+      setenv("FLOWLOOM_ENGINE_DIR", before_->c_str(), 1);
+    } else {
+      unsetenv("FLOWLOOM_ENGINE_DIR");
+    }
+  }
+
+ private:
+  std::optional<std::string> before_;
+};
+
+TEST(OpenEngine, GivesTheSameEngineToEveryThread) {
+  std::shared_ptr<const Engine> a, b;
+  std::thread one([&] { a = open_engine("scalar"); });
+  std::thread two([&] { b = open_engine("scalar"); });
+  one.join();
+  two.join();
+  EXPECT_EQ(a, b);
+  EXPECT_EQ(a->name(), "scalar");
+}
+
+TEST(OpenEngine, NamesTheEnginesThereAre) {
+  ErrorCode code{};
+  EXPECT_EQ(sentence_of([] { open_engine("tensorflow"); }, &code),
+            "There is no engine \"tensorflow\"; use \"torch\" or \"scalar\".");
+  EXPECT_EQ(code, ErrorCode::kInvalidInput);
+}
+
+// In a child: this process may have the engine open already.
+TEST(OpenEngineDeathTest, SaysWhereItLookedForAMissingModule) {
+  const EngineDirectory elsewhere("/nonexistent/engines");
+  EXPECT_EXIT(
+      {
+        ErrorCode code{};
+        const std::string sentence = sentence_of([] { open_engine("torch"); }, &code);
+        std::fputs(sentence.c_str(), stderr);
+        std::_Exit(code == ErrorCode::kNotFound ? 7 : 1);
+      },
+      testing::ExitedWithCode(7),
+      "The LibTorch engine libflowloom_torch.so is not in /nonexistent/engines. Build with -DFLOWLOOM_TORCH=ON, name its "
+      "directory in FLOWLOOM_ENGINE_DIR, or use engine = \"scalar\"");
+}
+
+TEST(OpenEngineDeathTest, RefusesALibraryThatIsNoEngine) {
+  const auto directory = std::filesystem::temp_directory_path() / ("flowloom_engine_" + std::to_string(getpid()));
+  std::filesystem::create_directories(directory);
+  { std::ofstream(directory / "libflowloom_torch.so") << "no library"; }
+  const EngineDirectory there(directory.string());
+  EXPECT_EXIT(
+      {
+        const std::string sentence = sentence_of([] { open_engine("torch"); });
+        std::fputs(sentence.c_str(), stderr);
+        std::_Exit(7);
+      },
+      testing::ExitedWithCode(7), "The engine .*libflowloom_torch.so cannot be opened: ");
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace flowloom

@@ -1,0 +1,111 @@
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "flow_engine_contract.h"
+
+namespace flowloom {
+namespace {
+
+const Engine& scalar() {
+  static const auto engine = open_engine("scalar");
+  return *engine;
+}
+
+TEST(ScalarEngine, FieldsAndLogQFollowTheDefinition) {
+  expect_fields_and_log_q_follow_the_definition(scalar(), {});
+  expect_fields_and_log_q_follow_the_definition(scalar(), {.lattice = {4, 6}, .layers = 3, .hidden = {2, 3}});
+  expect_fields_and_log_q_follow_the_definition(scalar(), {.lattice = {6}, .layers = 5, .hidden = {4}, .kernel = 5});
+  expect_fields_and_log_q_follow_the_definition(scalar(), {.lattice = {2, 4, 2}, .layers = 2, .hidden = {2}, .kernel = 1});
+}
+
+TEST(ScalarEngine, WithoutHiddenLayersItIsOneConvolution) {
+  expect_fields_and_log_q_follow_the_definition(scalar(), {.layers = 2, .hidden = {}});
+}
+
+TEST(ScalarEngine, LogPIsTheActionOfTheField) {
+  expect_log_p_is_the_action_of_the_field(scalar(), {.lattice = {4, 6}});
+  expect_log_p_is_the_action_of_the_field(scalar(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed});
+}
+
+TEST(ScalarEngine, TheInverseFindsTheDrawsLogQ) {
+  expect_inverse_finds_the_draws_log_q(scalar(), {.layers = 16, .hidden = {8, 8}}, 40);
+  expect_inverse_finds_the_draws_log_q(scalar(), {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}, 40);
+  expect_inverse_finds_the_draws_log_q(scalar(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed}, 5);
+}
+
+TEST(ScalarEngine, FrozenSitesPassUnchanged) {
+  expect_frozen_sites_pass_unchanged(scalar(), {4, 4});
+  expect_frozen_sites_pass_unchanged(scalar(), {4, 4, 6});
+}
+
+TEST(ScalarEngine, NoNetworkSeesAnActiveVariable) {
+  expect_no_network_sees_an_active_variable(scalar(), {4, 4});
+  expect_no_network_sees_an_active_variable(scalar(), {4, 4, 4});
+}
+
+TEST(ScalarEngine, NanWeightsGiveNanLogQ) {
+  expect_nan_weights_give_nan_log_q(scalar(), Precision::kFloat64);
+  expect_nan_weights_give_nan_log_q(scalar(), Precision::kMixed);
+}
+
+TEST(ScalarEngine, ADrawDoesNotDependOnTheSizeOfTheCall) {
+  for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+    const FlowParts parts({.lattice = {4, 6}, .hidden = {5, 4}, .precision = precision});
+    const auto model = parts.model(scalar());
+    const Draws all = model->draw(kTestKey, Purpose::kBase, 100, 37);
+    for (std::size_t i = 0; i < 37; ++i) {
+      const Draws one = model->draw(kTestKey, Purpose::kBase, 100 + i, 1);
+      ASSERT_EQ(one.log_p[0], all.log_p[i]);
+      ASSERT_EQ(one.log_q[0], all.log_q[i]);
+      const auto begin = all.fields.begin() + static_cast<std::ptrdiff_t>(i * parts.volume());
+      ASSERT_EQ(one.fields, std::vector<double>(begin, begin + static_cast<std::ptrdiff_t>(parts.volume())));
+    }
+  }
+}
+
+TEST(ScalarEngine, NothingIsDrawnForACountOfZero) {
+  const FlowParts parts{FlowCase{}};
+  EXPECT_TRUE(parts.model(scalar())->draw(kTestKey, Purpose::kBase, 0, 0).fields.empty());
+  EXPECT_TRUE(parts.model(scalar())->densities({}).log_q.empty());
+}
+
+TEST(ScalarEngine, TwoThreadsGetTheSameBitsAsOne) {
+  const FlowParts parts({.hidden = {4, 4}, .precision = Precision::kMixed});
+  const auto model = parts.model(scalar());
+  const Draws first = model->draw(kTestKey, Purpose::kBase, 0, 50);
+  const Draws second = model->draw(kTestKey, Purpose::kBase, 50, 50);
+  Draws first_again, second_again;
+  std::thread one([&] { first_again = model->draw(kTestKey, Purpose::kBase, 0, 50); });
+  std::thread two([&] { second_again = model->draw(kTestKey, Purpose::kBase, 50, 50); });
+  one.join();
+  two.join();
+  expect_equal_bits(first, first_again);
+  expect_equal_bits(second, second_again);
+}
+
+TEST(ScalarEngine, MixedPrecisionIsNearFloat64) {
+  const FlowParts exact({.layers = 6, .precision = Precision::kFloat64});
+  const FlowParts mixed({.layers = 6, .precision = Precision::kMixed});
+  const Draws a = exact.model(scalar())->draw(kTestKey, Purpose::kBase, 0, 20);
+  const Draws b = mixed.model(scalar())->draw(kTestKey, Purpose::kBase, 0, 20);
+  EXPECT_NE(a.log_q, b.log_q);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_NEAR(a.log_p[i] - a.log_q[i], b.log_p[i] - b.log_q[i], 1e-3);
+}
+
+TEST(ScalarEngine, RefusesToTrain) {
+  const FlowParts parts{FlowCase{}};
+  ErrorCode code{};
+  EXPECT_EQ(sentence_of([&] { scalar().objective(parts.theory, parts.architecture, parts.precision); }, &code),
+            "The scalar engine cannot train; use engine = \"torch\".");
+  EXPECT_EQ(code, ErrorCode::kInvalidInput);
+}
+
+TEST(ScalarEngine, RefusesAnotherNumberOfWeights) {
+  FlowParts parts{FlowCase{}};
+  parts.weights.pop_back();
+  EXPECT_THROW(parts.model(scalar()), Error);
+}
+
+}  // namespace
+}  // namespace flowloom

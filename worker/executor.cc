@@ -1,0 +1,118 @@
+#include "worker/executor.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <span>
+#include <string>
+
+#include "lattice/theories.h"
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+using flowloom::v1::WorkerMessage;
+
+static_assert(std::endian::native == std::endian::little, "numbers travel in this machine's own byte order");
+
+// Packed little-endian float64, NaNs canonical (proto/flowloom/v1/common.proto).
+std::string pack(std::span<const double> values) {
+  constexpr std::uint64_t kNan = 0x7ff8000000000000;
+  std::string bytes(values.size_bytes(), '\0');
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::uint64_t word = std::isnan(values[i]) ? kNan : std::bit_cast<std::uint64_t>(values[i]);
+    std::memcpy(bytes.data() + i * sizeof word, &word, sizeof word);
+  }
+  return bytes;
+}
+
+// Runs `work`; returns why it failed, or nothing.
+template <class Work>
+std::string failure_of(Work work) {
+  try {
+    work();
+    return "";
+  } catch (const std::bad_alloc&) {
+    return "The worker's memory is not enough; lower [run] unit or give it more.";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+double mismatch(double rebuilt, double logged) {
+  if (rebuilt == logged || (std::isnan(rebuilt) && std::isnan(logged))) return 0;
+  const double gap = std::abs(rebuilt - logged);
+  return std::isnan(gap) ? std::numeric_limits<double>::infinity() : gap;
+}
+
+Executor::Executor(const RunSpec& run, std::uint64_t epoch, ModelOf model_of)
+    : unit_(run.unit),
+      sites_(theory_geometry(make_theory(run.theory)).sites()),
+      noise_key_(run.noise_key()),
+      epoch_(epoch),
+      model_of_(std::move(model_of)) {}
+
+WorkerMessage Executor::sample(const flowloom::v1::SampleGrant& grant, std::uint64_t unit) const {
+  WorkerMessage message;
+  const std::string failure = failure_of([&] { *message.mutable_sample() = sample_answer(grant, unit); });
+  if (!failure.empty()) {
+    message.mutable_failure()->set_unit(unit);
+    message.mutable_failure()->set_sentence(failure);
+  }
+  return message;
+}
+
+WorkerMessage Executor::reweigh(const flowloom::v1::ReweighGrant& grant) const {
+  WorkerMessage message;
+  const std::string failure = failure_of([&] { *message.mutable_reweigh() = reweigh_answer(grant); });
+  if (!failure.empty()) {
+    message.mutable_failure()->set_reweigh_index(grant.index());
+    message.mutable_failure()->set_sentence(failure);
+  }
+  return message;
+}
+
+flowloom::v1::SampleAnswer Executor::sample_answer(const flowloom::v1::SampleGrant& grant, std::uint64_t unit) const {
+  refuse_other_unit(grant.unit_size());
+  const Draws draws = model_of_(grant.version())->draw(noise_key_, Purpose::kBase, unit * unit_, unit_);
+  flowloom::v1::SampleAnswer answer;
+  answer.set_unit(unit);
+  answer.set_version(grant.version());
+  answer.set_epoch(epoch_);
+  answer.set_log_p(pack(draws.log_p));
+  answer.set_log_q(pack(draws.log_q));
+  answer.set_sums(pack(draws.sums));
+  return answer;
+}
+
+flowloom::v1::ReweighAnswer Executor::reweigh_answer(const flowloom::v1::ReweighGrant& grant) const {
+  refuse_other_unit(grant.unit_size());
+  const std::uint64_t first = grant.index() / unit_ * unit_;
+  const std::size_t place = grant.index() - first;
+  const Draws draws = model_of_(grant.state_version())->draw(noise_key_, Purpose::kBase, first, unit_);
+  const Densities densities = model_of_(grant.version())->densities(draws.fields);
+  if (densities.log_q.size() != unit_ || draws.fields.size() != unit_ * sites_) {
+    throw Error(ErrorCode::kInternal, "The engine gave another number of configurations than it was asked for.");
+  }
+  flowloom::v1::ReweighAnswer answer;
+  answer.set_index(grant.index());
+  answer.set_version(grant.version());
+  answer.set_log_q(densities.log_q[place]);
+  answer.set_round_trip(densities.round_trip[place]);
+  answer.set_mismatch(std::max(mismatch(draws.log_p[place], grant.log_p()), mismatch(draws.log_q[place], grant.log_q())));
+  return answer;
+}
+
+void Executor::refuse_other_unit(std::uint32_t unit_size) const {
+  if (unit_size == unit_) return;
+  throw Error(ErrorCode::kInvalidInput, "The grant's units have " + std::to_string(unit_size) + " proposals, the run's " +
+                                            std::to_string(unit_) + ".");
+}
+
+}  // namespace flowloom

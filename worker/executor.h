@@ -1,0 +1,52 @@
+// Grants in, answers out: what a worker computes.
+//
+// Keeps true:
+//   - an answer is a function of the grant, the run and the version's weights, whoever computes it;
+//   - a unit is always computed whole, for a reweigh too, so that its bits repeat;
+//   - whatever goes wrong becomes a Failure with a sentence; nothing is skipped or drawn again.
+//
+// No stream, clock or thread inside. One owner, no locks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "flow/engine.h"
+#include "flowloom/v1/coordinator.pb.h"
+#include "spec/run_spec.h"
+
+namespace flowloom {
+
+class Executor {
+ public:
+  // The model of a version; throws what the Failure is to say.
+  using ModelOf = std::function<std::shared_ptr<const Model>(std::uint32_t version)>;
+
+  // `epoch`: the coordinator's, echoed in answers.
+  Executor(const RunSpec& run, std::uint64_t epoch, ModelOf model_of);
+
+  // One unit of a grant: SampleAnswer or Failure.
+  flowloom::v1::WorkerMessage sample(const flowloom::v1::SampleGrant& grant, std::uint64_t unit) const;
+
+  // ReweighAnswer or Failure. Whether mismatch and round trip are small enough is the coordinator's to judge.
+  flowloom::v1::WorkerMessage reweigh(const flowloom::v1::ReweighGrant& grant) const;
+
+ private:
+  flowloom::v1::SampleAnswer sample_answer(const flowloom::v1::SampleGrant& grant, std::uint64_t unit) const;
+  flowloom::v1::ReweighAnswer reweigh_answer(const flowloom::v1::ReweighGrant& grant) const;
+
+  // Throws `kInvalidInput` unless `unit_size` is the run's.
+  void refuse_other_unit(std::uint32_t unit_size) const;
+
+  std::size_t unit_, sites_;
+  NoiseKey noise_key_;
+  std::uint64_t epoch_;
+  ModelOf model_of_;
+};
+
+// How far a rebuilt number is from the logged one: 0 where both are the same infinity or both are NaN, infinity where
+// only one of them is a number.
+double mismatch(double rebuilt, double logged);
+
+}  // namespace flowloom

@@ -1,0 +1,61 @@
+#include "worker/worker.h"
+
+#include <spdlog/spdlog.h>
+
+#include <condition_variable>
+#include <mutex>
+
+#include "program/retry.h"
+
+namespace flowloom {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void sleep(std::chrono::milliseconds time, std::stop_token stop) {
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable_any().wait_for(lock, stop, time, [] { return false; });
+}
+
+}  // namespace
+
+void work(PeerFinder finder, const Engines& engines, const WorkerOptions& options, std::stop_token stop) {
+  Retry retry(finder.name(), [](const std::string& line) { spdlog::warn("{}", line); });
+  ModelShelf shelf;
+  bool joined = false;
+  const auto deadline = Clock::now() + options.wait;
+  while (!stop.stop_requested()) {
+    SessionEnd end;
+    try {
+      Session session(finder.find(), engines, shelf, options.session, [&] {
+        joined = true;
+        retry.succeeded();
+      });
+      end = session.run(stop);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUnavailable) throw;
+      end.sentence = error.what();
+    }
+    switch (end.kind) {
+      case SessionEnd::Kind::kStopped:
+        break;
+      case SessionEnd::Kind::kGoodbye:
+        spdlog::info("the coordinator said goodbye: {}", end.sentence);
+        if (end.reconnect_after.count() == 0) return;
+        sleep(end.reconnect_after, stop);
+        break;
+      case SessionEnd::Kind::kLost:
+        if (!joined && Clock::now() >= deadline) {
+          throw Error(ErrorCode::kUnavailable, "No answer from " + finder.name() + " within " +
+                                                   std::to_string(options.wait.count() / 1000) + " seconds (" + end.sentence +
+                                                   "); start it, or wait longer with --wait.");
+        }
+        retry.failed(end.sentence, stop);
+        break;
+    }
+  }
+  spdlog::info("left, as asked");
+}
+
+}  // namespace flowloom
