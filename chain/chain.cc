@@ -9,7 +9,7 @@ namespace flowloom {
 
 bool is_valid_proposal(double log_p, double log_q) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  return !std::isnan(log_p) && !std::isnan(log_q) && log_p != kInfinity && std::abs(log_q) != kInfinity;
+  return log_p < kInfinity && std::abs(log_q) < kInfinity && log_p - log_q < kInfinity;  // false for NaNs
 }
 
 double Chain::margin(const UnitData& unit, std::size_t k) const {
@@ -41,7 +41,7 @@ std::optional<std::size_t> Chain::follow(const UnitData& unit, std::span<const s
   std::optional<std::size_t> contradiction;
   for (std::size_t k = 0; k < unit.count(); ++k) {
     const double by = margin(unit, k);
-    if (std::abs(by) >= kUndecided && (by > 0) != (accepted[k] != 0) && !contradiction) contradiction = k;
+    if (!(std::abs(by) < kUndecided) && (by > 0) != (accepted[k] != 0) && !contradiction) contradiction = k;
     if (accepted[k]) move_to(unit, k);
   }
   frontier_ += unit.count();

@@ -19,7 +19,8 @@
 
 namespace flowloom {
 
-// False (rule 2) if log_p or log_q is NaN or +inf, or log_q is -inf. (log_p = -inf is a plain rejection.)
+// False (rule 2) if log_p or log_q is NaN or +inf, or log_q is -inf, or their difference overflows to +inf.
+// (log_p = -inf is a plain rejection.)
 bool is_valid_proposal(double log_p, double log_q);
 
 // |log u - Delta| below this counts as undecided when a log is checked: the logged flag stands.

@@ -186,12 +186,13 @@ Store& Store::operator=(Store&&) noexcept = default;
 Store::~Store() = default;
 
 Store Store::create(const std::filesystem::path& file, const RunSpec& run, const std::string& run_id) {
-  if (std::filesystem::exists(file)) {
-    throw Error(ErrorCode::kConflict, "'" + file.string() + "' exists already; it is never overwritten.");
-  }
-  // Filled under another name and renamed: a creation that was cut short leaves no store behind.
-  const std::filesystem::path unfinished = file.string() + ".new";
-  std::filesystem::remove(unfinished);
+  const auto exists_already = [&] {
+    return Error(ErrorCode::kConflict, "'" + file.string() + "' exists already; it is never overwritten.");
+  };
+  if (std::filesystem::exists(file)) throw exists_already();
+  // Filled under a name of its own, then linked: a creation that was cut short leaves no store behind, and of two at once
+  // only one succeeds.
+  const std::filesystem::path unfinished = file.string() + ".new-" + run_id;
   auto impl = std::make_unique<Impl>();
   impl->file = file.string();
   impl->guard([&] {
@@ -223,7 +224,14 @@ Store Store::create(const std::filesystem::path& file, const RunSpec& run, const
     transaction.commit();
   });
   impl->db.reset();
-  std::filesystem::rename(unfinished, file);
+  std::error_code failed;
+  std::filesystem::create_hard_link(unfinished, file, failed);
+  if (failed && failed != std::errc::file_exists) {
+    std::filesystem::rename(unfinished, file);  // a file system without links
+  } else {
+    std::filesystem::remove(unfinished);
+  }
+  if (failed == std::errc::file_exists) throw exists_already();
   return open(file, Mode::kReadWrite);
 }
 
@@ -359,6 +367,7 @@ std::vector<UnitRecord> Store::units(std::uint64_t first_index, std::size_t limi
     return query.executeStep() ? query.getColumn(0).getInt64() : 1;
   });
   std::vector<UnitRecord> units;
+  if (limit == 0) return units;
   for_each(sequence, [&](const LinkedRecord& linked) {
     if (const auto* unit = std::get_if<UnitRecord>(&linked.record)) {
       if (unit->data.first_index + unit->data.count() > first_index) units.push_back(*unit);

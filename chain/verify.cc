@@ -1,6 +1,9 @@
 #include "chain/verify.h"
 
+#include <cmath>
+
 #include "chain/chain.h"
+#include "lattice/theories.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -9,7 +12,8 @@ namespace {
 // Follows the log record by record; each handler returns what is wrong, or "".
 class Verifier {
  public:
-  explicit Verifier(const RunSpec& run) : run_(run), chain_(run.noise_key()) {}
+  explicit Verifier(const RunSpec& run)
+      : run_(run), sums_(theory_sums(make_theory(run.theory)).size()), chain_(run.noise_key()) {}
 
   std::string check(const UnitRecord& unit) {
     const std::string name = "unit " + std::to_string(unit.data.first_index / run_.unit);
@@ -17,6 +21,7 @@ class Verifier {
       return name + " stands where the unit of proposal " + std::to_string(chain_.frontier()) + " belongs";
     }
     if (unit.data.count() != run_.unit) return name + " does not have " + std::to_string(run_.unit) + " proposals";
+    if (unit.data.sums.size() != sums_ * run_.unit) return name + " does not have the theory's columns";
     if (version_ == 0) return name + " comes before any switch has named a version";
     if (unit.data.version != version_) return name + " claims another version than the switch before it";
     if (awaiting_reweigh_) return name + " follows a switch, but the current state was not reweighed";
@@ -47,6 +52,7 @@ class Verifier {
     if (!awaiting_reweigh_ || record.index != chain_.current()->index || record.version != version_) {
       return "the reweigh of state " + std::to_string(record.index) + " is not the current state's at a switch";
     }
+    if (!std::isfinite(record.log_q)) return "the reweigh of state " + std::to_string(record.index) + " is not finite";
     chain_.reweigh(record.log_q);
     awaiting_reweigh_ = false;
     return "";
@@ -60,6 +66,7 @@ class Verifier {
 
  private:
   const RunSpec& run_;
+  std::size_t sums_;
   Chain chain_;
   std::uint32_t version_ = 0;
   bool awaiting_reweigh_ = false;

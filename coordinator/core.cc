@@ -16,7 +16,10 @@ using flowloom::v1::WorkerMessage;
 constexpr int kFailuresToHalt = 3;
 constexpr double kRoundTripLimit = 1e-5;  // rule 7: 1e-10, but 1e-6 at a rounding boundary of float32
 
-constexpr char kUntilEvent[] = "the length was chosen by the data: ";
+std::string until_event(const Until& until) {
+  return "the length was chosen by the data: the relative error of " + until.observable + " reached " +
+         nlohmann::json(until.relative_error).dump();
+}
 
 // The tests of `until` lie at the first unit boundary at or after 10000, 20000, 40000, … proposals.
 bool on_until_grid(std::uint64_t frontier, std::size_t unit) {
@@ -35,7 +38,8 @@ Core::Core(const RunSpec& run, Recovered recovered, Log& log)
       ledger_(0, run.chain.window, Time(static_cast<std::int64_t>(1000 * run.chain.lease_seconds))),
       rollout_(run, recovered_.models, recovered_.fulfilled, recovered_.switches),
       chain_(run.noise_key()),
-      statistics_(make_theory(run.theory)) {
+      statistics_(make_theory(run.theory)),
+      sums_(theory_sums(make_theory(run.theory)).size()) {
   training_.set_ess(std::nan(""));
 }
 
@@ -49,19 +53,22 @@ void Core::replay(const Record& record) {
     throw Error(ErrorCode::kCorrupt, "The log contradicts itself (" + what + "); 'flowloom verify' names the record.");
   };
   if (const auto* unit = std::get_if<UnitRecord>(&record)) {
-    if (unit->data.count() != run_.unit) corrupt("a unit of another size");
+    if (unit->data.count() != run_.unit || unit->data.sums.size() != sums_ * run_.unit) corrupt("a unit of another size");
     if (chain_.follow(unit->data, unit->accepted)) corrupt("an accept decision");
     ledger_.committed();
     stopped_at_.reset();
   } else if (const auto* row = std::get_if<SwitchRecord>(&record)) {
-    if (recorded_switches_ >= rollout_.switches().size() || rollout_.switches()[recorded_switches_].from != row->from) {
+    const auto& table = rollout_.switches();
+    if (recorded_switches_ >= table.size() || table[recorded_switches_].from != row->from ||
+        table[recorded_switches_].checkpoint != row->checkpoint) {
       corrupt("a switch that is not in the switch table");
     }
     ++recorded_switches_;
   } else if (const auto* reweigh = std::get_if<ReweighRecord>(&record)) {
     chain_.reweigh(reweigh->log_q);
   } else if (const auto* event = std::get_if<EventRecord>(&record)) {
-    if (event->text.starts_with(kUntilEvent) && run_.chain.until) stopped_at_ = event->at;
+    // Another `until` than today's does not end this chain: it goes on, and today's is tested.
+    if (run_.chain.until && event->text == until_event(*run_.chain.until)) stopped_at_ = event->at;
   }
   count(record);
 }
@@ -81,7 +88,7 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
     return "This coordinator speaks " + std::string(kProtocol) + ", the worker '" + hello.protocol() +
            "'; use the same version of Flowloom on both sides.";
   }
-  if (hello.credits() > limits::kCredits || hello.name().size() > limits::kNameBytes) {
+  if (hello.credits() > limits::kCredits || std::max(hello.name().size(), hello.device().size()) > limits::kNameBytes) {
     return "Hello asks for more than " + std::to_string(limits::kCredits) + " units at once, or has too long a name.";
   }
   if (workers_.size() >= limits::kWorkers) return "All " + std::to_string(limits::kWorkers) + " places are taken.";
@@ -98,10 +105,7 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
   const std::string wanted = run_.numerics.engine + "/" + to_string(run_.numerics.precision) + "/revision " +
                              std::to_string(run_.numerics.revision);
   for (const auto& engine : hello.engines()) {
-    if (engine.engine() != run_.numerics.engine || engine.precision() != to_string(run_.numerics.precision) ||
-        engine.revision() != run_.numerics.revision) {
-      continue;
-    }
+    if (!runs_numerics(engine)) continue;
     if (recovered_.pinned_build.empty() || recovered_.pinned_build == engine.build()) return {};
     return "This chain's bits are those of " + recovered_.pinned_build + ", the worker has " + engine.build() +
            "; start the worker on a machine of the first kind.";
@@ -109,21 +113,24 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
   return "This run is pinned to " + wanted + ", which the worker does not have; use the build that the run was started with.";
 }
 
+bool Core::runs_numerics(const flowloom::v1::Numerics& engine) const {
+  return engine.engine() == run_.numerics.engine && engine.precision() == to_string(run_.numerics.precision) &&
+         engine.revision() == run_.numerics.revision;
+}
+
 WorkerId Core::joined(const flowloom::v1::Hello& hello, Time now) {
   const WorkerId id = ++last_worker_;
   Refusal::Code code;
   auto sentence = refusal(hello, code);
   if (!sentence && recovered_.pinned_build.empty()) {
-    for (const auto& engine : hello.engines()) {
-      if (engine.engine() == run_.numerics.engine && engine.precision() == to_string(run_.numerics.precision)) {
-        try {
-          log_.pin_build(engine.build());
-          recovered_.pinned_build = engine.build();
-        } catch (const Error& error) {
-          code = Refusal::CODE_UNSPECIFIED;  // the worker may come back
-          sentence = error.what();
-        }
-      }
+    const auto engine = std::find_if(hello.engines().begin(), hello.engines().end(),
+                                     [&](const auto& candidate) { return runs_numerics(candidate); });
+    try {
+      log_.pin_build(engine->build());
+      recovered_.pinned_build = engine->build();
+    } catch (const Error& error) {
+      code = Refusal::CODE_UNSPECIFIED;  // the worker may come back
+      sentence = error.what();
     }
   }
   CoordinatorMessage message;
@@ -141,6 +148,7 @@ WorkerId Core::joined(const flowloom::v1::Hello& hello, Time now) {
   welcome->set_identity(identity.data(), identity.size());
   welcome->set_worker(id);
   send(id, std::move(message));
+  if (draining_) send(id, goodbye());
   workers_[id] = Worker{hello, hello.credits(), {}, {}, 0, 0, 0, now};
   turn(now);
   return id;
@@ -201,6 +209,12 @@ void Core::left(WorkerId id, Time now) {
   turn(now);
 }
 
+bool Core::Worker::can(const char* capability, std::uint32_t version) const {
+  const auto& capabilities = hello.capabilities();
+  return std::find(capabilities.begin(), capabilities.end(), capability) != capabilities.end() &&
+         std::find(ready.begin(), ready.end(), version) != ready.end();
+}
+
 void Core::send(WorkerId worker, CoordinatorMessage message, bool last) {
   outgoing_.push_back({worker, std::move(message), last});
 }
@@ -215,10 +229,14 @@ void Core::refuse(WorkerId worker, Refusal::Code code, const std::string& senten
 void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer) {
   const std::string name = "unit " + std::to_string(answer.unit());
   const std::size_t bytes = run_.unit * sizeof(double);
-  const std::size_t sums = theory_sums(make_theory(run_.theory)).size();
-  if (answer.log_p().size() != bytes || answer.log_q().size() != bytes || answer.sums().size() != sums * bytes) {
-    refuse(id, Refusal::CODE_WRONG_COUNT, "The answer to " + name + " must hold " + std::to_string(run_.unit) +
-                                              " proposals with " + std::to_string(sums) + " sums each.");
+  if (answer.log_p().size() != bytes || answer.log_q().size() != bytes || answer.sums().size() != sums_ * bytes) {
+    const std::string sentence = "The answer to " + name + " must hold " + std::to_string(run_.unit) +
+                                 " proposals with " + std::to_string(sums_) + " sums each.";
+    refuse(id, Refusal::CODE_WRONG_COUNT, sentence);
+    flowloom::v1::Failure failure;  // its lease returns
+    failure.set_unit(answer.unit());
+    failure.set_sentence(sentence);
+    failed(id, failure);
     return;
   }
   if (answer.unit() < ledger_.frontier()) return;  // committed already: the same numbers
@@ -306,10 +324,14 @@ void Core::tick(Time now) {
 void Core::drain(Time now) {
   draining_ = true;
   turn(now);
+  for (const auto& [id, worker] : workers_) send(id, goodbye());
+}
+
+CoordinatorMessage Core::goodbye() const {
   CoordinatorMessage message;
-  message.mutable_goodbye()->set_sentence("The coordinator is going down.");
-  message.mutable_goodbye()->set_reconnect_after_seconds(1);
-  for (const auto& [id, worker] : workers_) send(id, message);
+  message.mutable_goodbye()->set_sentence(complete() ? "The chain is complete." : "The coordinator is going down.");
+  message.mutable_goodbye()->set_reconnect_after_seconds(complete() ? 0 : 1);
+  return message;
 }
 
 bool Core::finished() const {
@@ -325,9 +347,7 @@ void Core::turn(Time now) {
   grant_units(now);
   if (complete() && !draining_) {
     draining_ = true;
-    CoordinatorMessage message;
-    message.mutable_goodbye()->set_sentence("The chain is complete.");
-    for (const auto& [id, worker] : workers_) send(id, message);
+    for (const auto& [id, worker] : workers_) send(id, goodbye());
   }
 }
 
@@ -352,17 +372,14 @@ void Core::place_switches() {
 void Core::advance() {
   if (!stalled_.empty() || !halted_.empty()) return;
   while (chain_.frontier() < end()) {
-    if (!cross_switch()) break;
+    if (!test_until()) return;
+    if (chain_.frontier() >= end() || !cross_switch()) break;
     const auto found = answers_.find(ledger_.frontier());
     if (found == answers_.end()) break;
     std::vector<std::uint8_t> accepted = chain_.advance(found->second);
     pending_.push_back(UnitRecord{std::move(found->second), std::move(accepted)});
     answers_.erase(found);
     ledger_.committed();
-    if (run_.chain.until && on_until_grid(chain_.frontier(), run_.unit)) {
-      if (!flush()) return;
-      test_until();
-    }
   }
   flush();
 }
@@ -375,7 +392,7 @@ bool Core::cross_switch() {
     if (!chain_.current()) {
       pending_.push_back(row);
     } else {
-      if (!reweigh_) reweigh_ = Reweigh{row.version, {}, 0, {}, 0};
+      if (!reweigh_) reweigh_ = Reweigh{row.version, {}, 0, 0, {}, 0};
       if (!reweigh_->log_q) return false;
       pending_.push_back(row);
       pending_.push_back(ReweighRecord{chain_.current()->index, row.version, *reweigh_->log_q});
@@ -400,19 +417,24 @@ bool Core::flush() {
   return true;
 }
 
-// Rule 6: a stop that looks at the chain, tested only on the fixed grid.
-void Core::test_until() {
+// Rule 6: a stop that looks at the chain, tested only on the fixed grid, there always: also after a failed write and
+// first thing after a restart. Returns false while what is tested could not be written.
+bool Core::test_until() {
+  if (!run_.chain.until || until_tested_ == chain_.frontier() || !on_until_grid(chain_.frontier(), run_.unit)) return true;
+  if (!flush()) return false;
+  until_tested_ = chain_.frontier();
   const Until& until = *run_.chain.until;
   const auto& live = statistics_.observable(until.observable);
-  if (!live.defined || live.series.count() < 2) return;
+  if (!live.defined || live.series.count() < 2) return true;
   const auto estimate = live.series.estimate();
-  if (!estimate.reliable || !(estimate.error <= until.relative_error * std::abs(estimate.mean))) return;
-  pending_.push_back(EventRecord{chain_.frontier(), kUntilEvent + std::string("the relative error of ") + until.observable +
-                                                        " reached " + nlohmann::json(until.relative_error).dump()});
+  if (!estimate.reliable || !(estimate.error <= until.relative_error * std::abs(estimate.mean))) return true;
+  pending_.push_back(EventRecord{chain_.frontier(), until_event(until)});
   stopped_at_ = chain_.frontier();
+  return true;
 }
 
 void Core::prepare_workers() {
+  if (!stalled_.empty()) return;  // a verification could not be written down
   const auto needed = rollout_.needed(chain_.frontier());
   for (auto& [id, worker] : workers_) {
     for (const std::uint32_t version : needed) {
@@ -431,27 +453,36 @@ void Core::prepare_workers() {
 
 void Core::grant_reweigh(Time now) {
   if (!reweigh_ || reweigh_->log_q || reweigh_->worker != 0 || !stalled_.empty() || !halted_.empty() || draining_) return;
+  WorkerId next = 0;
   for (const auto& [id, worker] : workers_) {
-    if (std::find(worker.ready.begin(), worker.ready.end(), reweigh_->version) == worker.ready.end()) continue;
-    const Chain::State& state = *chain_.current();
-    CoordinatorMessage message;
-    auto* grant = message.mutable_reweigh();
-    grant->set_index(state.index);
-    grant->set_unit_size(static_cast<std::uint32_t>(run_.unit));
-    grant->set_state_version(state.version);
-    grant->set_version(reweigh_->version);
-    grant->set_log_p(state.log_p);
-    grant->set_log_q(state.drawn_log_q);
-    grant->set_lease_seconds(run_.chain.lease_seconds);
-    reweigh_->worker = id;
-    reweigh_->expires = now + Time(static_cast<std::int64_t>(1000 * run_.chain.lease_seconds));
-    send(id, std::move(message));
-    return;
+    if (!worker.can("reweigh", reweigh_->version)) continue;
+    if (next == 0 || (next <= reweigh_->last && id > reweigh_->last)) next = id;
   }
+  if (next == 0) return;
+  const Chain::State& state = *chain_.current();
+  CoordinatorMessage message;
+  auto* grant = message.mutable_reweigh();
+  grant->set_index(state.index);
+  grant->set_unit_size(static_cast<std::uint32_t>(run_.unit));
+  grant->set_state_version(state.version);
+  grant->set_version(reweigh_->version);
+  grant->set_log_p(state.log_p);
+  grant->set_log_q(state.drawn_log_q);
+  grant->set_lease_seconds(run_.chain.lease_seconds);
+  reweigh_->worker = reweigh_->last = next;
+  reweigh_->expires = now + Time(static_cast<std::int64_t>(1000 * run_.chain.lease_seconds));
+  send(next, std::move(message));
 }
 
 void Core::grant_units(Time now) {
   if (!stalled_.empty() || !halted_.empty() || draining_) return;
+  std::vector<WorkerId> connected;
+  for (const auto& [id, worker] : workers_) connected.push_back(id);
+  const auto may_serve = [&](WorkerId id, UnitNumber number) {
+    const Worker& worker = workers_.at(id);
+    const auto version = rollout_.version_for(number * run_.unit);
+    return version && worker.credits > 0 && worker.can("sample", *version);
+  };
   // One unit each in turn, so that a few units are shared among all workers.
   for (bool granted = true; granted;) {
     granted = false;
@@ -459,13 +490,7 @@ void Core::grant_units(Time now) {
       if (ledger_.leased(id) >= worker.credits) continue;
       place_switches();
       if (!stalled_.empty()) return;
-      const auto unit = ledger_.grant(
-          id, end() / run_.unit, workers_.size(),
-          [&](UnitNumber number) {
-            const auto version = rollout_.version_for(number * run_.unit);
-            return version && std::find(worker.ready.begin(), worker.ready.end(), *version) != worker.ready.end();
-          },
-          now);
+      const auto unit = ledger_.grant(id, end() / run_.unit, connected, may_serve, now);
       if (!unit) continue;
       CoordinatorMessage message;
       auto* grant = message.mutable_sample();

@@ -100,16 +100,21 @@ class Core {
     std::vector<std::uint32_t> prepared, ready;
     std::uint64_t answered = 0, expired = 0, failures = 0;
     Time since{};
+
+    bool can(const char* capability, std::uint32_t version) const;
   };
   struct Reweigh {  // of the current state, for the switch at the frontier
     std::uint32_t version = 0;
     std::optional<double> log_q;
     WorkerId worker = 0;  // 0: not leased
+    WorkerId last = 0;    // had it last; the next one in turn gets it next
     Time expires{};
     int failures = 0;
   };
 
   std::uint64_t end() const;  // in proposals, on a unit boundary
+  bool runs_numerics(const flowloom::v1::Numerics& engine) const;
+  flowloom::v1::CoordinatorMessage goodbye() const;
   std::optional<std::string> refusal(const flowloom::v1::Hello& hello, flowloom::v1::Refusal::Code& code) const;
   void send(WorkerId worker, flowloom::v1::CoordinatorMessage message, bool last = false);
   void refuse(WorkerId worker, flowloom::v1::Refusal::Code code, const std::string& sentence);
@@ -124,7 +129,7 @@ class Core {
   void advance();
   bool flush();
   bool cross_switch();
-  void test_until();
+  bool test_until();
   void prepare_workers();
   void grant_units(Time now);
   void grant_reweigh(Time now);
@@ -137,6 +142,7 @@ class Core {
   Rollout rollout_;
   Chain chain_;
   ChainStatistics statistics_;  // of durable records
+  std::size_t sums_;            // columns of a unit after log_p and log_q
   std::size_t recorded_switches_ = 0;
   std::uint64_t durable_frontier_ = 0;
   std::uint64_t models_revision_ = 1;
@@ -147,6 +153,7 @@ class Core {
   std::vector<Record> pending_;             // decided, not yet durable
   std::optional<Reweigh> reweigh_;
   std::optional<std::uint64_t> stopped_at_;  // by `until`
+  std::uint64_t until_tested_ = 0;           // the last frontier at which it was
   std::string halted_, stalled_;             // sentences
   bool draining_ = false;
   flowloom::v1::TrainingReport training_;

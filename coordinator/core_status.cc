@@ -36,7 +36,8 @@ StatusReply Core::status(Time now) const {
   reply.set_identity(identity.data(), identity.size());
   reply.set_epoch(recovered_.epoch);
   reply.set_proposals(durable_frontier_);
-  reply.set_length(end());
+  const bool stopped = stopped_at_ && pending_.empty();  // and the log says so already
+  reply.set_length(stopped ? end() : run_.length_in_units() * run_.unit);
   reply.set_head(to_hex(log_.head()));
   reply.set_numerics(run_.numerics.engine + ", " + to_string(run_.numerics.precision) + ", revision " +
                      std::to_string(run_.numerics.revision) +
@@ -120,7 +121,7 @@ StatusReply Core::status(Time now) const {
     reply.add_notes("Version " + std::to_string(row.version) + " was placed by the clock at proposal " +
                     std::to_string(row.from) + ": exact as far as arrival times are independent of the values.");
   }
-  if (stopped_at_) reply.add_notes("The data chose the length: the chain stopped at an 'until' test.");
+  if (stopped) reply.add_notes("The data chose the length: the chain stopped at an 'until' test.");
   if (statistics_.invalid() > 0) {
     const double share = static_cast<double>(statistics_.invalid()) / static_cast<double>(durable_frontier_);
     reply.add_notes("Invalid proposals (not finite), all rejected: " + std::to_string(statistics_.invalid()) + " (" +

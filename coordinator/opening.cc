@@ -96,7 +96,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
                                             identity_difference(run, *wanted) +
                                             ". Choose another directory with --dir, or the run file that belongs to it.");
     }
-    Rollout::check_policy(*wanted, store.switches(), store.frontier());
+    Rollout::check_policy(*wanted, run, store.switches(), store.frontier());
     directory.create();
     take_over(store, directory, run, *wanted);
     run = *wanted;

@@ -15,7 +15,8 @@ Rollout::Rollout(const RunSpec& run, std::vector<ModelRow> models,
       fulfilled_(fulfilled.begin(), fulfilled.end()),
       switches_(std::move(switches)) {}
 
-void Rollout::check_policy(const RunSpec& run, const std::vector<SwitchRecord>& switches, std::uint64_t frontier) {
+void Rollout::check_policy(const RunSpec& run, const RunSpec& before, const std::vector<SwitchRecord>& switches,
+                           std::uint64_t frontier) {
   const auto refuse = [](const std::string& what) {
     throw Error(ErrorCode::kConflict, "[chain] versions: " + what +
                                           " Switches that were placed are part of the chain; put them back, or start "
@@ -25,8 +26,15 @@ void Rollout::check_policy(const RunSpec& run, const std::vector<SwitchRecord>& 
   if (run.chain.asap) return;
   const auto& schedule = run.chain.versions;
   for (std::size_t i = 0; i < switches.size(); ++i) {
-    if (i < schedule.size() && schedule[i].from == switches[i].from) continue;
-    refuse("the directory has a switch at proposal " + std::to_string(switches[i].from) + ", and the run file does not.");
+    const std::string place = "proposal " + std::to_string(switches[i].from);
+    if (i >= schedule.size() || schedule[i].from != switches[i].from) {
+      refuse("the directory has a switch at " + place + ", and the run file does not.");
+    }
+    const Condition& placed = before.chain.versions.at(i).when;
+    if (schedule[i].when != placed) {
+      refuse("the switch at " + place + " was placed by '" + placed.sentence() + "', and the run file says '" +
+             schedule[i].when.sentence() + "'.");
+    }
   }
   for (std::size_t i = switches.size(); i < schedule.size(); ++i) {
     if (schedule[i].from >= frontier) continue;

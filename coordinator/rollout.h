@@ -27,8 +27,10 @@ class Rollout {
   Rollout(const RunSpec& run, std::vector<ModelRow> models,
           const std::vector<std::pair<std::uint32_t, std::uint32_t>>& fulfilled, std::vector<SwitchRecord> switches);
 
-  // Throws `kConflict` if `run` contradicts switches that were placed already, or schedules a new one below `frontier`.
-  static void check_policy(const RunSpec& run, const std::vector<SwitchRecord>& switches, std::uint64_t frontier);
+  // Throws `kConflict` if `run` contradicts switches that were placed already (by `before`, the directory's run file), or
+  // schedules a new one below `frontier`.
+  static void check_policy(const RunSpec& run, const RunSpec& before, const std::vector<SwitchRecord>& switches,
+                           std::uint64_t frontier);
 
   void published(const ModelRow& model, const std::vector<std::uint32_t>& entries);
   void verified(std::uint32_t version);

@@ -9,20 +9,21 @@ bool UnitLedger::Unit::wanted() const {
   return !answered && running == 0 && leases.size() < 2;
 }
 
-std::optional<UnitNumber> UnitLedger::grant(WorkerId worker, UnitNumber end, std::size_t connected_workers,
-                                            const std::function<bool(UnitNumber)>& may_serve, Time now) {
+std::optional<UnitNumber> UnitLedger::grant(WorkerId worker, UnitNumber end, std::span<const WorkerId> connected,
+                                            const MayServe& may_serve, Time now) {
   const auto take = [&](UnitNumber number) {
     units_[number].leases.push_back({worker, now + lease_});
     return number;
   };
   for (const auto& [number, unit] : units_) {
     if (number >= end) break;
-    const bool shunned = unit.failed_by.contains(worker) && unit.failed_by.size() < connected_workers;
+    const auto untried = [&](WorkerId other) { return !unit.failed_by.contains(other) && may_serve(other, number); };
+    const bool shunned = unit.failed_by.contains(worker) && std::any_of(connected.begin(), connected.end(), untried);
     const bool has_it = std::any_of(unit.leases.begin(), unit.leases.end(),
                                     [&](const Lease& lease) { return lease.worker == worker; });
-    if (unit.wanted() && !shunned && !has_it && may_serve(number)) return take(number);
+    if (unit.wanted() && !has_it && may_serve(worker, number) && !shunned) return take(number);
   }
-  if (next_fresh_ < end && next_fresh_ < frontier_ + window_ && may_serve(next_fresh_)) return take(next_fresh_++);
+  if (next_fresh_ < end && next_fresh_ < frontier_ + window_ && may_serve(worker, next_fresh_)) return take(next_fresh_++);
   return {};
 }
 
@@ -42,7 +43,7 @@ int UnitLedger::failed(WorkerId worker, UnitNumber number) {
   const auto found = units_.find(number);
   if (found == units_.end() || found->second.answered) return 0;
   Unit& unit = found->second;
-  std::erase_if(unit.leases, [&](const Lease& lease) { return lease.worker == worker; });
+  if (std::erase_if(unit.leases, [&](const Lease& lease) { return lease.worker == worker; }) == 0) return 0;
   unit.failed_by.insert(worker);
   return ++unit.failures;
 }

@@ -3,7 +3,9 @@
 // Keeps true:
 //   - a unit below the frontier, above the window or at or above the end is never granted;
 //   - one inside the window is leased to at most two workers at a time (a second one only after the first lease expired);
-//   - a worker that failed on a unit gets it again only if every connected worker did;
+//   - a worker that failed on a unit gets it again only if every worker that may serve it did;
+//   - a worker is not given a second lease of a unit while it holds an expired one: its stream loses nothing, so it will
+//     answer or leave;
 //   - nothing here looks at the numbers in an answer (architecture, rule 3), nor remembers grants beyond this process:
 //     an answer is judged by its unit number.
 //
@@ -16,6 +18,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
 namespace flowloom {
@@ -30,15 +33,19 @@ class UnitLedger {
   UnitLedger(UnitNumber frontier, std::size_t window, Time lease)
       : frontier_(frontier), next_fresh_(frontier), window_(window), lease_(lease) {}
 
-  // The lowest unit that needs a worker and that `may_serve` this one, below `end`; nothing if there is none.
-  std::optional<UnitNumber> grant(WorkerId worker, UnitNumber end, std::size_t connected_workers,
-                                  const std::function<bool(UnitNumber)>& may_serve, Time now);
+  // Whether this worker can compute this unit.
+  using MayServe = std::function<bool(WorkerId, UnitNumber)>;
+
+  // The lowest unit that needs a worker and that this one may serve, below `end`; nothing if there is none. `connected`:
+  // all workers there are.
+  std::optional<UnitNumber> grant(WorkerId worker, UnitNumber end, std::span<const WorkerId> connected,
+                                  const MayServe& may_serve, Time now);
 
   // What an answer is worth. kNew: the caller keeps its numbers until the frontier gets there. kSame: drop it.
   enum class Verdict { kNew, kSame, kNotInWindow };
   Verdict answered(UnitNumber unit);
 
-  // Returns how often this unit has failed by now.
+  // Returns how often this unit has failed by now; 0 if the worker holds no lease of it.
   int failed(WorkerId worker, UnitNumber unit);
 
   // The unit at the frontier was committed.

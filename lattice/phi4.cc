@@ -8,6 +8,11 @@ namespace flowloom {
 namespace {
 
 void check(const RunSpec& run) {
+  try {
+    Geometry(run.theory.integers("lattice"));
+  } catch (const Error& error) {
+    throw Error(error.code(), run.theory.where("lattice") + ": " + error.what());
+  }
   const bool form_a = run.theory.text("form") == "A";
   for (const char* key : {"m2", "beta"}) {
     const bool wanted = (key == std::string("m2")) == form_a;

@@ -43,7 +43,8 @@ Error to_error(const grpc::Status& status, const std::string& what) {
 
 bool is_loopback(const std::string& address) {
   const std::string host = address.substr(0, address.rfind(':'));
-  return host == "localhost" || host == "[::1]" || host.rfind("127.", 0) == 0;
+  const bool numeric = host.find_first_not_of("0123456789.") == std::string::npos;  // 127.example.org is no loopback
+  return host == "localhost" || host == "[::1]" || (numeric && host.starts_with("127."));
 }
 
 std::shared_ptr<grpc::Channel> open_channel(const std::string& address, bool insecure) {

@@ -26,6 +26,7 @@ using nlohmann::json;
 }
 
 std::string describe(const toml::node& node) {
+  if (node.is_table()) return "a table";
   std::ostringstream text;
   node.visit([&](const auto& value) { text << value; });
   return text.str();
@@ -55,7 +56,7 @@ std::string shortest(double number) { return json(number).dump(); }
 
 std::string range_of(const Key& key) {
   const auto number = [&](double value) {
-    const bool whole = key.type != KeyType::kReal && std::abs(value) < 1e15;
+    const bool whole = key.type != KeyType::kReal && std::abs(value) < 0x1p53;
     return whole ? std::to_string(static_cast<long long>(value)) : shortest(value);
   };
   if (std::isfinite(key.min) && std::isfinite(key.max)) {
@@ -149,7 +150,7 @@ class Reader {
         return numbers;
       }
       case KeyType::kTable: {
-        if (node.is_string()) {
+        if (node.is_string() && !key.choices.empty()) {
           const std::string word = check_choice(std::string(**node.as_string()), key, where);
           places = json::object({{word, where}, {"", where}});
           return json::object({{word, true}});
@@ -264,7 +265,10 @@ void Document::set(const std::string& assignment) {
   toml::table parsed;
   try {
     parsed = toml::parse("value = " + value);
-  } catch (const toml::parse_error&) {
+  } catch (const toml::parse_error& error) {
+    if (value.find_first_of("\"'[]{}\n") != std::string::npos) {
+      refuse(origin, ": the value is not valid TOML: " + std::string(error.description()) + ".");
+    }
     parsed.insert_or_assign("value", value);
   }
   toml::table* table = &impl_->root;

@@ -36,7 +36,8 @@ TEST(AffineCouplingFlow, InitialWeightsLieWithinTheirBounds) {
   for (const Parameter& parameter : flow.parameters()) {
     const auto end = at + static_cast<std::ptrdiff_t>(parameter.size());
     const double bound = 1 / std::sqrt(static_cast<double>(parameter.fan_in));
-    const double largest = std::abs(*std::max_element(at, end, [](double a, double b) { return std::abs(a) < std::abs(b); }));
+    const double largest =
+        std::abs(*std::max_element(at, end, [](double a, double b) { return std::abs(a) < std::abs(b); }));
     EXPECT_LE(largest, bound) << parameter.name;
     EXPECT_GT(largest, 0.05 * bound) << parameter.name;
     at = end;
@@ -51,7 +52,8 @@ TEST(AffineCouplingFlow, InitialWeightsDependOnTheKeyOnly) {
 
 TEST(AffineCouplingFlow, InitScaleZeroStartsFromTheIdentity) {
   RunSpec run = load_run_text(
-      "[run]\nname = \"x\"\nprecision = \"float64\"\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = 1\nlambda = 1\n"
+      "[run]\nname = \"x\"\nprecision = \"float64\"\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = "
+      "1\nlambda = 1\n"
       "[flow]\nkind = \"affine-coupling\"\ninit_scale = 0\n[chain]\nlength = 1\n",
       "x.toml");
   const AffineCouplingFlow flow = architecture_of(run);

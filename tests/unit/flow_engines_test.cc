@@ -6,7 +6,6 @@
 #include <fstream>
 #include <thread>
 
-
 #include "flow_cases.h"
 
 namespace flowloom {
@@ -59,12 +58,14 @@ TEST(OpenEngineDeathTest, SaysWhereItLookedForAMissingModule) {
         std::_Exit(code == ErrorCode::kNotFound ? 7 : 1);
       },
       testing::ExitedWithCode(7),
-      "The LibTorch engine libflowloom_torch.so is not in /nonexistent/engines. Build with -DFLOWLOOM_TORCH=ON, name its "
+      "The LibTorch engine libflowloom_torch.so is not in /nonexistent/engines. Build with "
+      "-DFLOWLOOM_TORCH=ON, name its "
       "directory in FLOWLOOM_ENGINE_DIR, or use engine = \"scalar\"");
 }
 
 TEST(OpenEngineDeathTest, RefusesALibraryThatIsNoEngine) {
-  const auto directory = std::filesystem::temp_directory_path() / ("flowloom_engine_" + std::to_string(getpid()));
+  const auto directory =
+      std::filesystem::temp_directory_path() / ("flowloom_engine_" + std::to_string(getpid()));
   std::filesystem::create_directories(directory);
   { std::ofstream(directory / "libflowloom_torch.so") << "no library"; }
   const EngineDirectory there(directory.string());

@@ -12,7 +12,9 @@ namespace {
 
 SafeTensors small() {
   return {.metadata = {{"who", "test"}, {"empty", ""}},
-          .tensors = {{"b", {2, 1, 3}, {1, -2, 3.5, 0, 1e-30, -0.25}, true}, {"a", {2}, {0.1, 1e300}, false}, {"s", {}, {4}, false}}};
+          .tensors = {{"b", {2, 1, 3}, {1, -2, 3.5, 0, 1e-30, -0.25}, true},
+                      {"a", {2}, {0.1, 1e300}, false},
+                      {"s", {}, {4}, false}}};
 }
 
 // A file with this header and `data` zero bytes behind it.
@@ -33,7 +35,9 @@ std::string refusal(const std::string& bytes) {
   return sentence.starts_with(prefix) ? sentence.substr(prefix.size()) : sentence;
 }
 
-std::string refusal_of(const std::string& header, std::size_t data = 0) { return refusal(file_of(header, data)); }
+std::string refusal_of(const std::string& header, std::size_t data = 0) {
+  return refusal(file_of(header, data));
+}
 
 TEST(SafeTensors, WhatIsWrittenIsReadBack) {
   const SafeTensors written = small();
@@ -59,7 +63,8 @@ TEST(SafeTensors, TheLayoutIsThePublishedOne) {
 
 TEST(SafeTensors, AHeaderIsPaddedToEightBytes) {
   for (std::size_t length = 1; length < 10; ++length) {
-    const std::string bytes = write_safetensors({.metadata = {{"k", std::string(length, 'x')}}, .tensors = {}});
+    const std::string bytes =
+        write_safetensors({.metadata = {{"k", std::string(length, 'x')}}, .tensors = {}});
     EXPECT_EQ(bytes.size() % 8, 0u);
   }
 }
@@ -79,8 +84,7 @@ TEST(SafeTensors, SaysHowManyBytesOfTheHeaderAreThere) {
 }
 
 TEST(SafeTensors, ExtraBytesAreRefused) {
-  EXPECT_EQ(refusal(write_safetensors(small()) + "x"),
-            "its data has 49 bytes, its header accounts for 48.");
+  EXPECT_EQ(refusal(write_safetensors(small()) + "x"), "its data has 49 bytes, its header accounts for 48.");
 }
 
 TEST(SafeTensors, AHeaderThatIsNoJsonObjectIsRefused) {
@@ -109,8 +113,10 @@ TEST(SafeTensors, ATensorNeedsItsThreeKeys) {
 }
 
 TEST(SafeTensors, OtherTypesAreRefused) {
-  EXPECT_EQ(refusal_of(R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}})", 4), "tensor \"a\" is neither F32 nor F64.");
-  EXPECT_EQ(refusal_of(R"({"a":{"dtype":32,"shape":[1],"data_offsets":[0,4]}})", 4), "tensor \"a\" is neither F32 nor F64.");
+  EXPECT_EQ(refusal_of(R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}})", 4),
+            "tensor \"a\" is neither F32 nor F64.");
+  EXPECT_EQ(refusal_of(R"({"a":{"dtype":32,"shape":[1],"data_offsets":[0,4]}})", 4),
+            "tensor \"a\" is neither F32 nor F64.");
 }
 
 TEST(SafeTensors, ShapesMustFitTheirBytes) {
@@ -152,8 +158,9 @@ TEST(SafeTensors, GapsAndOverlapsAreRefused) {
 
 RC_GTEST_PROP(SafeTensors, FlippedBytesAreRefusedOrReadWithoutHarm, ()) {
   std::string bytes = write_safetensors(small());
-  const auto flips = *rc::gen::nonEmpty(rc::gen::container<std::vector<std::pair<std::uint16_t, std::uint8_t>>>(
-      rc::gen::arbitrary<std::pair<std::uint16_t, std::uint8_t>>()));
+  const auto flips =
+      *rc::gen::nonEmpty(rc::gen::container<std::vector<std::pair<std::uint16_t, std::uint8_t>>>(
+          rc::gen::arbitrary<std::pair<std::uint16_t, std::uint8_t>>()));
   for (const auto& [at, mask] : flips) bytes[at % bytes.size()] ^= static_cast<char>(mask);
   try {
     const SafeTensors read = read_safetensors(bytes, "m");

@@ -25,8 +25,10 @@ TEST(TorchEngine, SaysItsVersionAndInstructionSet) {
 TEST(TorchEngine, FieldsAndLogQFollowTheDefinition) {
   expect_fields_and_log_q_follow_the_definition(torch(), {});
   expect_fields_and_log_q_follow_the_definition(torch(), {.lattice = {4, 6}, .layers = 3, .hidden = {2, 3}});
-  expect_fields_and_log_q_follow_the_definition(torch(), {.lattice = {6}, .layers = 5, .hidden = {4}, .kernel = 5});
-  expect_fields_and_log_q_follow_the_definition(torch(), {.lattice = {2, 4, 2}, .layers = 2, .hidden = {2}, .kernel = 1});
+  expect_fields_and_log_q_follow_the_definition(torch(),
+                                                {.lattice = {6}, .layers = 5, .hidden = {4}, .kernel = 5});
+  expect_fields_and_log_q_follow_the_definition(
+      torch(), {.lattice = {2, 4, 2}, .layers = 2, .hidden = {2}, .kernel = 1});
 }
 
 TEST(TorchEngine, WithoutHiddenLayersItIsOneConvolution) {
@@ -40,7 +42,8 @@ TEST(TorchEngine, LogPIsTheActionOfTheField) {
 
 TEST(TorchEngine, TheInverseFindsTheDrawsLogQ) {
   expect_inverse_finds_the_draws_log_q(torch(), {.layers = 16, .hidden = {8, 8}}, 300);
-  expect_inverse_finds_the_draws_log_q(torch(), {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}, 300);
+  expect_inverse_finds_the_draws_log_q(torch(),
+                                       {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}, 300);
   expect_inverse_finds_the_draws_log_q(torch(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed}, 5);
 }
 
@@ -84,7 +87,8 @@ TEST(TorchEngine, AgreesWithTheScalarEngineInAnyDimension) {
       const Draws b = parts.model(scalar())->draw(kTestKey, Purpose::kBase, 0, 33);
       for (std::size_t i = 0; i < 33; ++i) {
         ASSERT_NEAR(a.log_p[i] - a.log_q[i], b.log_p[i] - b.log_q[i], log_weight_tolerance(precision))
-            << to_string(precision) << ", lattice " << nlohmann::json(flow_case.lattice).dump() << ", draw " << i;
+            << to_string(precision) << ", lattice " << nlohmann::json(flow_case.lattice).dump() << ", draw "
+            << i;
       }
     }
   }
@@ -105,8 +109,10 @@ TEST(TorchEngine, EqualCallsGiveEqualBitsInAnyOrderAndThread) {
 }
 
 // sum over samples of log_q + S under `weights`, by drawing.
-double loss(const FlowParts& parts, const std::vector<double>& weights, std::uint64_t first, std::size_t count) {
-  const Draws draws = torch().model(parts.theory, parts.architecture, weights, parts.precision)
+double loss(const FlowParts& parts, const std::vector<double>& weights, std::uint64_t first,
+            std::size_t count) {
+  const Draws draws = torch()
+                          .model(parts.theory, parts.architecture, weights, parts.precision)
                           ->draw(kTestKey, Purpose::kTrain, first, count);
   double sum = 0;
   for (std::size_t i = 0; i < count; ++i) sum += draws.log_q[i] - draws.log_p[i];
@@ -115,7 +121,8 @@ double loss(const FlowParts& parts, const std::vector<double>& weights, std::uin
 
 TEST(TorchObjective, TheGradientIsTheLosssSlope) {
   constexpr double kStep = 1e-5;
-  for (const FlowCase& flow_case : {FlowCase{.layers = 3, .hidden = {2}}, FlowCase{.lattice = {4, 4, 4}, .layers = 2, .hidden = {1}}}) {
+  for (const FlowCase& flow_case :
+       {FlowCase{.layers = 3, .hidden = {2}}, FlowCase{.lattice = {4, 4, 4}, .layers = 2, .hidden = {1}}}) {
     const FlowParts parts(flow_case);
     const auto objective = torch().objective(parts.theory, parts.architecture, parts.precision);
     const Gradient gradient = objective->reverse_kl(parts.weights, kTestKey, 3, 4);
@@ -143,8 +150,9 @@ TEST(TorchObjective, TheGradientIsASumOverSamples) {
 
 TEST(TorchObjective, LogWIsTheModelsOwn) {
   const FlowParts parts{FlowCase{}};
-  const Gradient gradient =
-      torch().objective(parts.theory, parts.architecture, parts.precision)->reverse_kl(parts.weights, kTestKey, 8, 20);
+  const Gradient gradient = torch()
+                                .objective(parts.theory, parts.architecture, parts.precision)
+                                ->reverse_kl(parts.weights, kTestKey, 8, 20);
   const Draws draws = parts.model(torch())->draw(kTestKey, Purpose::kTrain, 8, 20);
   ASSERT_EQ(gradient.log_w.size(), 20u);
   for (std::size_t i = 0; i < 20; ++i) EXPECT_NEAR(gradient.log_w[i], draws.log_p[i] - draws.log_q[i], 1e-10);
@@ -153,7 +161,10 @@ TEST(TorchObjective, LogWIsTheModelsOwn) {
 TEST(TorchObjective, MixedPrecisionsGradientIsNearFloat64s) {
   const FlowParts parts{FlowCase{}};
   const auto sum = [&](Precision precision) {
-    return torch().objective(parts.theory, parts.architecture, precision)->reverse_kl(parts.weights, kTestKey, 0, 64).sum;
+    return torch()
+        .objective(parts.theory, parts.architecture, precision)
+        ->reverse_kl(parts.weights, kTestKey, 0, 64)
+        .sum;
   };
   const auto mixed = sum(Precision::kMixed), exact = sum(Precision::kFloat64);
   double gap = 0, norm = 0;
@@ -186,8 +197,9 @@ TEST(TorchObjective, TwoThreadsAtOnceGetTheSameBitsAsOneAfterTheOther) {
 TEST(TorchObjective, NanWeightsGiveNanLogW) {
   FlowParts parts{FlowCase{}};
   std::fill(parts.weights.begin(), parts.weights.end(), std::nan(""));
-  const Gradient gradient =
-      torch().objective(parts.theory, parts.architecture, parts.precision)->reverse_kl(parts.weights, kTestKey, 0, 2);
+  const Gradient gradient = torch()
+                                .objective(parts.theory, parts.architecture, parts.precision)
+                                ->reverse_kl(parts.weights, kTestKey, 0, 2);
   EXPECT_TRUE(std::isnan(gradient.log_w[0]));
   EXPECT_TRUE(std::isnan(gradient.sum[0]));
 }

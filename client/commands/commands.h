@@ -1,0 +1,45 @@
+// The commands of `flowloom`. Each declares its options on the parser and what it does when it is chosen.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "client/connection.h"
+
+namespace flowloom {
+
+// Where a command prints. Results go to `out`; progress that is no result goes to `err` where results are JSON.
+struct Console {
+  std::ostream& out;
+  std::ostream& err;
+  bool out_is_terminal = false;
+  bool err_is_terminal = false;
+
+  void print(const std::vector<std::string>& lines) const;
+};
+
+// What was chosen; returns the exit code, or throws `Error`.
+using Action = std::function<int(const Console&)>;
+
+void add_check(CLI::App& app, Action& action);
+void add_up(CLI::App& app, Action& action);
+void add_status(CLI::App& app, Action& action);
+void add_samples(CLI::App& app, Action& action);
+void add_verify(CLI::App& app, Action& action);
+void add_digest(CLI::App& app, Action& action);
+void add_models(CLI::App& app, Action& action);
+
+// The options that every command has that may talk to a coordinator: DIR|ADDRESS, --token-file, --insecure.
+struct Place {
+  std::string where;
+  ConnectionOptions options;
+};
+void add_place(CLI::App& command, Place& place);
+
+// Parses `arguments` (without the program's name) and does what they say. A mistake in them throws `kInvalidInput`.
+int run_command_line(std::vector<std::string> arguments, const Console& console);
+
+}  // namespace flowloom

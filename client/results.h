@@ -1,0 +1,35 @@
+// A status and an analysis as people and programs read them. Pure.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chain/analysis.h"
+#include "flowloom/v1/chain.pb.h"
+
+namespace flowloom {
+
+// "running", "waiting", …; "not running" for a run that nobody serves.
+std::string state_name(v1::StatusReply::State state);
+
+// All fields; digests in hexadecimal, numbers that are not finite as null.
+nlohmann::json status_json(const v1::StatusReply& status);
+nlohmann::json models_json(const v1::ListReply& models);
+nlohmann::json analysis_json(const ChainAnalysis::Result& result);
+
+// One object as text, one line unless `indented`; bytes that are no UTF-8 are replaced.
+std::string json_text(const nlohmann::json& json, bool indented = true);
+
+// What `flowloom status` shows. With an analysis (Gamma method) its figures stand in place of the live estimates.
+std::vector<std::string> status_lines(const v1::StatusReply& status,
+                                      const std::optional<ChainAnalysis::Result>& analysis = {});
+
+// The table of observables: symbol, name, value(error), value, error, tau_int, and a footnote if one is not reliable.
+std::vector<std::string> observable_lines(const ChainAnalysis::Result& result);
+
+// Versions, and from which proposal on each serves.
+std::vector<std::string> model_lines(const v1::ListReply& models);
+
+}  // namespace flowloom

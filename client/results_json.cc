@@ -1,0 +1,147 @@
+#include <span>
+
+#include "client/results.h"
+#include "spec/sha256.h"
+
+namespace flowloom {
+namespace {
+
+using nlohmann::json;
+
+std::string hex(const std::string& bytes) {
+  return to_hex(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
+}
+
+json training_json(const v1::TrainingReport& training) {
+  return {{"step", training.step()},
+          {"max_steps", training.max_steps()},
+          {"loss", training.loss()},
+          {"ess", training.ess()},
+          {"ess_average", training.ess_average()},
+          {"samples_per_second", training.samples_per_second()},
+          {"seconds", training.seconds()},
+          {"gradient_norm", training.gradient_norm()},
+          {"skipped_steps", training.skipped_steps()},
+          {"state", training.state()},
+          {"target_ess", training.target_ess()}};
+}
+
+json worker_json(const v1::WorkerStatus& worker) {
+  return {{"worker", worker.worker()},
+          {"name", worker.name()},
+          {"device", worker.device()},
+          {"leased_units", worker.leased_units()},
+          {"answered_units", worker.answered_units()},
+          {"expired_units", worker.expired_units()},
+          {"failures", worker.failures()},
+          {"ready_versions", worker.ready_versions()},
+          {"connected_seconds", worker.connected_seconds()}};
+}
+
+}  // namespace
+
+std::string state_name(v1::StatusReply::State state) {
+  switch (state) {
+    case v1::StatusReply::STATE_WAITING:
+      return "waiting";
+    case v1::StatusReply::STATE_RUNNING:
+      return "running";
+    case v1::StatusReply::STATE_STALLED:
+      return "stalled";
+    case v1::StatusReply::STATE_DRAINING:
+      return "draining";
+    case v1::StatusReply::STATE_COMPLETE:
+      return "complete";
+    case v1::StatusReply::STATE_HALTED:
+      return "halted";
+    default:
+      return "not running";
+  }
+}
+
+json models_json(const v1::ListReply& models) {
+  json versions = json::array(), switches = json::array();
+  for (const auto& model : models.versions()) {
+    versions.push_back({{"version", model.version()},
+                        {"sha256", hex(model.sha256())},
+                        {"size", model.size()},
+                        {"training_step", model.training_step()},
+                        {"ess", model.ess()},
+                        {"origin", model.origin()},
+                        {"verified", model.verified()}});
+  }
+  for (const auto& row : models.switches()) {
+    switches.push_back({{"from", row.from()}, {"version", row.version()}, {"by_clock", row.by_clock()}});
+  }
+  return {{"versions", versions}, {"switches", switches}};
+}
+
+json status_json(const v1::StatusReply& status) {
+  json observables = json::array(), workers = json::array();
+  for (const auto& row : status.observables()) {
+    observables.push_back({{"name", row.name()},
+                           {"symbol", row.symbol()},
+                           {"mean", row.mean()},
+                           {"error", row.error()},
+                           {"tau_int", row.tau_int()}});
+  }
+  for (const auto& worker : status.workers()) workers.push_back(worker_json(worker));
+  return {{"name", status.name()},
+          {"run_id", status.run_id()},
+          {"identity", hex(status.identity())},
+          {"epoch", status.epoch()},
+          {"state", state_name(status.state())},
+          {"sentence", status.sentence()},
+          {"proposals", status.proposals()},
+          {"length", status.length()},
+          {"accepted", status.accepted()},
+          {"invalid", status.invalid()},
+          {"longest_rejection_run", status.longest_rejection_run()},
+          {"acceptance", status.acceptance()},
+          {"ess", status.ess()},
+          {"log_z", status.log_z()},
+          {"log_z_error", status.log_z_error()},
+          {"proposals_per_second", status.proposals_per_second()},
+          {"observable", status.observable()},
+          {"live_estimates", observables},
+          {"models", models_json(status.models())},
+          {"workers", workers},
+          {"training", training_json(status.training())},
+          {"head", status.head()},
+          {"numerics", status.numerics()},
+          {"notes", status.notes()}};
+}
+
+json analysis_json(const ChainAnalysis::Result& result) {
+  json rows = json::array();
+  for (const auto& row : result.rows) {
+    json out{{"name", row.observable.name}, {"symbol", row.observable.symbol}, {"definition", row.observable.sentence}};
+    const auto put = [&](const char* key, double value) { out[key] = row.defined ? json(value) : json(); };
+    put("value", row.estimate.value);
+    put("error", row.estimate.error);
+    put("error_of_error", row.estimate.error_of_error);
+    put("tau_int", row.estimate.tau_int);
+    put("tau_int_error", row.estimate.tau_int_error);
+    put("window", static_cast<double>(row.estimate.window));
+    out["reliable"] = row.defined && row.estimate.reliable;
+    rows.push_back(std::move(out));
+  }
+  return {{"method", "Gamma method"},
+          {"proposals", result.proposals},
+          {"accepted", result.accepted},
+          {"invalid", result.invalid},
+          {"longest_rejection_run", result.longest_rejection_run},
+          {"acceptance", result.acceptance},
+          {"tau_acc", result.tau_acc},
+          {"ess", result.ess},
+          {"log_z", result.log_z.value},
+          {"log_z_error", result.log_z.error},
+          {"burn_in", result.discarded},
+          {"observables", rows}};
+}
+
+std::string json_text(const json& value, bool indented) {
+  return value.dump(indented ? 2 : -1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace flowloom

@@ -1,0 +1,229 @@
+#include "server/training.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "flow/catalog.h"
+#include "server/milestones.h"
+#include "server/trainer.h"
+#include "server/training_store.h"
+#include "server/uplink.h"
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kLastReport{3};  // how long the end waits for it to be delivered
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// The run's own engine if it can train, else LibTorch, whose numbers are the same within tolerance.
+std::shared_ptr<const Engine> training_engine(const RunSpec& run) {
+  const auto own = open_engine(run.numerics.engine);
+  try {
+    own->objective(theory_of(run), architecture_of(run), run.numerics.precision);
+    return own;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidInput) throw;
+    spdlog::info("the engine \"{}\" cannot train; training with \"torch\"", own->name());
+    return open_engine("torch");
+  }
+}
+
+std::string join(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : ", ") + text;
+  return all;
+}
+
+class Training {
+ public:
+  Training(RunSpec run, const flowloom::v1::DescribeReply& description, const TrainingOptions& options, Uplink& uplink)
+      : run_(std::move(run)),
+        options_(options),
+        uplink_(uplink),
+        fulfilled_(description.fulfilled().begin(), description.fulfilled().end()),
+        store_(options.state) {
+    for (const auto& model : description.models().versions()) {
+      known_.insert(to_hex({reinterpret_cast<const std::uint8_t*>(model.sha256().data()), model.sha256().size()}));
+    }
+    if (auto found = store_.load(run_)) saved_ = std::move(*found);
+  }
+
+  void go(std::stop_token stop) {
+    publish_again();
+    if (!everything_published()) {
+      prepare_trainer();
+      loop(stop);
+      save();
+      if (!trainer_->finished() && !everything_published()) {
+        report("stopped, and goes on when it is started again");
+        uplink_.drain({}, kLastReport);
+        return;
+      }
+      if (const Entries open = open_now(); !open.empty()) {
+        throw Error(ErrorCode::kHalted, shortfall(run_, saved_.state, open));
+      }
+    }
+    report("trained");
+    if (!uplink_.drain(stop)) uplink_.check();
+    spdlog::info("done: {} steps, {} skipped, ESS {:.3f}", saved_.state.step, saved_.state.skipped, saved_.state.ess);
+  }
+
+  void report(const std::string& sentence) {
+    flowloom::v1::TrainingReport report;
+    const TrainerState& state = current();
+    report.set_step(state.step);
+    report.set_max_steps(run_.train.max_steps);
+    report.set_loss(trainer_ ? trainer_->loss() : std::nan(""));
+    report.set_ess(state.ess);
+    report.set_ess_average(state.ess_average);
+    report.set_samples_per_second(rate_);
+    report.set_seconds(saved_.seconds);
+    report.set_gradient_norm(trainer_ ? trainer_->gradient_norm() : std::nan(""));
+    report.set_skipped_steps(state.skipped);
+    report.set_state(sentence);
+    report.set_target_ess(target_ess());
+    uplink_.report(std::move(report));
+  }
+
+ private:
+  const TrainerState& current() const { return trainer_ ? trainer_->state() : saved_.state; }
+  Entries open_now() const { return open_entries(run_.chain, fulfilled_, saved_.publications); }
+
+  // Nothing that training could add would be published.
+  bool everything_published() const { return !run_.chain.asap && open_now().empty(); }
+
+  double target_ess() const {
+    double target = run_.train.stop_ess.value_or(std::nan(""));
+    for (const std::uint32_t entry : open_now()) {
+      if (const auto& ess = run_.chain.versions[entry].when.ess) target = std::fmin(target, *ess);
+    }
+    return target;
+  }
+
+  // What an earlier start published here and the coordinator does not have: it may have been ended on the way.
+  void publish_again() {
+    for (const Publication& publication : saved_.publications) {
+      const Entries entries = entries_of(run_.chain, publication);
+      const bool there = run_.chain.asap ? known_.contains(publication.sha256)
+                                         : std::includes(fulfilled_.begin(), fulfilled_.end(), entries.begin(), entries.end());
+      if (!there) send(publication, store_.read_checkpoint(publication));
+    }
+  }
+
+  void prepare_trainer() {
+    refuse_passed_steps(run_.chain, open_now(), saved_.state);
+    engine_ = training_engine(run_);
+    if (!saved_.build.empty() && saved_.build != engine_->build()) {
+      spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's", saved_.build,
+                   engine_->build());
+    }
+    saved_.build = engine_->build();
+    auto state = saved_.state.weights.empty() ? std::nullopt : std::optional(saved_.state);
+    trainer_.emplace(run_, *engine_, options_.threads, std::move(state));
+    spdlog::info("training with {} on {} threads from step {}", engine_->build(), options_.threads, trainer_->state().step);
+  }
+
+  void loop(std::stop_token stop) {
+    Clock::time_point last_save = Clock::now(), last_report = last_save;
+    std::int64_t reported_step = trainer_->state().step;
+    while (true) {
+      publish_if_due(stop);
+      uplink_.check();
+      if (stop.stop_requested() || trainer_->finished() || everything_published()) return;
+      const auto start = Clock::now();
+      const Trainer::Did did = trainer_->advance(stop);
+      saved_.seconds += seconds_since(start);
+      const TrainerState& state = trainer_->state();
+      if (did == Trainer::Did::kEvaluation) {
+        spdlog::info("step {}: loss {:.4f}, ESS {:.4f}, gradient {:.3g}, {:.0f} samples/s", state.step, trainer_->loss(),
+                     state.ess, trainer_->gradient_norm(), rate_);
+      }
+      if (did == Trainer::Did::kEvaluation || Clock::now() - last_report >= options_.report_every) {
+        const double elapsed = seconds_since(last_report);
+        if (state.step > reported_step) {
+          rate_ = static_cast<double>(run_.train.batch) * static_cast<double>(state.step - reported_step) / elapsed;
+          reported_step = state.step;
+          last_report = Clock::now();
+        }
+        report("training");
+      }
+      if (Clock::now() - last_save >= options_.save_every) {
+        save();
+        last_save = Clock::now();
+      }
+    }
+  }
+
+  void publish_if_due(std::stop_token stop) {
+    const TrainerState& state = trainer_->state();
+    const auto reasons = reasons_to_publish(run_, state, trainer_->finished(), open_now(), saved_.publications);
+    if (reasons.empty()) return;
+    const auto ess = state.evaluated_step == state.step ? state.ess : trainer_->measure_ess(stop);
+    if (!ess) return;
+    std::string bytes = trainer_->checkpoint().bytes();
+    const Publication publication{state.step, *ess, reasons, to_hex(sha256(bytes))};
+    store_.write_checkpoint(publication, bytes);
+    saved_.publications.push_back(publication);
+    save();
+    send(publication, std::move(bytes));
+  }
+
+  void send(const Publication& publication, std::string bytes) {
+    flowloom::v1::PublishHeader header;
+    header.set_training_step(publication.step);
+    header.set_ess(publication.ess);
+    for (const std::uint32_t entry : entries_of(run_.chain, publication)) header.add_scheduled(entry);
+    header.set_origin(join(publication.reasons));
+    uplink_.publish(std::move(header), std::move(bytes));
+  }
+
+  void save() {
+    saved_.state = trainer_->state();
+    store_.save(run_, saved_);
+  }
+
+  RunSpec run_;
+  TrainingOptions options_;
+  Uplink& uplink_;
+  Entries fulfilled_;            // at the start
+  std::set<std::string> known_;  // SHA-256 of the versions at the start
+  TrainingStore store_;
+  SavedTraining saved_;
+  std::shared_ptr<const Engine> engine_;
+  std::optional<Trainer> trainer_;
+  double rate_ = 0;  // samples per second, lately
+};
+
+}  // namespace
+
+void train(PeerFinder finder, const TrainingOptions& options, std::stop_token stop) {
+  const auto description = describe(finder, options.wait, stop);
+  if (!description) return;
+  Uplink uplink(finder, description->run_id());
+  std::optional<Training> training;
+  try {
+    training.emplace(load_run_text(description->run_file(), "the coordinator's run file"), *description, options, uplink);
+    training->go(stop);
+  } catch (const Error& error) {
+    const std::string sentence = std::string("failed: ") + error.what();
+    if (training) {
+      training->report(sentence);
+    } else {
+      flowloom::v1::TrainingReport report;
+      report.set_ess(std::nan(""));
+      report.set_ess_average(std::nan(""));
+      report.set_target_ess(std::nan(""));
+      report.set_state(sentence);
+      uplink.report(std::move(report));
+    }
+    uplink.drain(stop, kLastReport);
+    throw;
+  }
+}
+
+}  // namespace flowloom

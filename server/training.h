@@ -1,0 +1,26 @@
+// The trainer as a program: asks the coordinator for its run, trains, publishes, reports, and goes on after a restart.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <stop_token>
+
+#include "program/peer.h"
+
+namespace flowloom {
+
+struct TrainingOptions {
+  std::filesystem::path state;  // directory
+  std::size_t threads = 1;
+  std::chrono::milliseconds wait{60000};       // for the coordinator to appear, at the start
+  std::chrono::milliseconds save_every{10000};
+  std::chrono::milliseconds report_every{1000};
+};
+
+// Returns when training has stopped and everything it owes is published, or, with the state written, once `stop` is
+// requested. Training goes on while the coordinator is away. Throws `kHalted` if training ends short of an entry of
+// [chain] versions.
+void train(PeerFinder finder, const TrainingOptions& options, std::stop_token stop);
+
+}  // namespace flowloom

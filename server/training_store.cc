@@ -1,0 +1,209 @@
+#include "server/training_store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "flow/safetensors.h"
+#include "spec/error.h"
+#include "spec/files.h"
+#include "spec/sha256.h"
+
+namespace flowloom {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kVersion = 1;
+constexpr char kStateKey[] = "flowloom.training";
+constexpr char kDigestKey[] = "flowloom.sha256";
+constexpr char kRemedy[] = ". Put back a copy, or remove it to train again from the start.";
+constexpr const char* kTensors[] = {"weights", "first_moment", "second_moment"};
+
+json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
+double number(const json& value) { return value.is_null() ? std::nan("") : value.get<double>(); }
+
+json to_json(const Publication& publication) {
+  return {{"step", publication.step},
+          {"ess", number(publication.ess)},
+          {"reasons", publication.reasons},
+          {"sha256", publication.sha256}};
+}
+
+Publication publication_of(const json& entry) {
+  return {entry.at("step"), number(entry.at("ess")), entry.at("reasons").get<std::vector<std::string>>(), entry.at("sha256")};
+}
+
+std::string quoted(const std::filesystem::path& path) { return std::string("'").append(path.string()).append("'"); }
+
+// Of the JSON text and the tensors' numbers, so that a flipped bit anywhere is noticed.
+std::string digest_of(const std::string& text, const std::vector<Tensor>& tensors) {
+  std::string bytes = text;
+  for (const Tensor& tensor : tensors) {
+    bytes.append(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * sizeof(double));
+  }
+  return to_hex(sha256(bytes));
+}
+
+SafeTensors read(const std::filesystem::path& file, const std::string& name) {
+  try {
+    return read_safetensors(read_file(file), name);
+  } catch (const Error& error) {
+    std::string sentence = error.what();
+    if (sentence.ends_with('.')) sentence.pop_back();
+    throw Error(error.code(), sentence + kRemedy);
+  }
+}
+
+// "train.batch is 256 in the state and 512 in the run file", for each setting that differs.
+std::string differences(const json& saved, const json& wanted) {
+  const json before = saved.flatten();
+  const json after = wanted.flatten();
+  std::set<std::string> pointers;
+  for (const json* tree : {&before, &after}) {
+    for (const auto& [pointer, value] : tree->items()) pointers.insert(pointer);
+  }
+  std::string text;
+  for (const std::string& pointer : pointers) {
+    const auto show = [&](const json& tree) { return tree.contains(pointer) ? tree.at(pointer).dump() : "absent"; };
+    if (show(before) == show(after)) continue;
+    std::string key = pointer.substr(1);
+    std::replace(key.begin(), key.end(), '/', '.');
+    text += (text.empty() ? "" : "; ") + key + " is " + show(before) + " in the state and " + show(after) + " in the run file";
+  }
+  return text;
+}
+
+}  // namespace
+
+json training_settings(const RunSpec& run) {
+  json train = run.policy.at("train");
+  train.erase("stop");
+  // The schedule's shape depends on where it ends.
+  if (run.train.decay == LearningRateDecay::kCosine) train["stop"] = {{"steps", run.train.max_steps}};
+  json noise = json::parse(run.noise);  // a seed, or a shared name
+  noise.erase("theory");
+  return {{"theory", run.theory.values()},
+          {"noise", noise},
+          {"flow", run.flow.values()},
+          {"precision", to_string(run.numerics.precision)},
+          {"train", train}};
+}
+
+TrainingStore::TrainingStore(std::filesystem::path directory) : directory_(std::move(directory)) {
+  std::error_code error;
+  std::filesystem::create_directories(directory_, error);
+  lock_ = ::open((directory_ / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock_ < 0) {
+    throw Error(ErrorCode::kUnavailable, "The state directory '" + directory_.string() + "' cannot be written; mend its "
+                                         "permissions or choose another with --state.");
+  }
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    ::close(lock_);
+    throw Error(ErrorCode::kConflict, "Another trainer works in '" + directory_.string() + "'; stop it, or choose another "
+                                      "directory with --state.");
+  }
+}
+
+TrainingStore::~TrainingStore() { ::close(lock_); }
+
+std::filesystem::path TrainingStore::checkpoint_file(const Publication& publication) const {
+  char name[48];
+  std::snprintf(name, sizeof name, "step-%09lld.safetensors", static_cast<long long>(publication.step));
+  return directory_ / name;
+}
+
+void TrainingStore::save(const RunSpec& run, const SavedTraining& saved) const {
+  const TrainerState& state = saved.state;
+  json content = {{"version", kVersion},
+                  {"settings", training_settings(run)},
+                  {"build", saved.build},
+                  {"step", state.step},
+                  {"skipped", state.skipped},
+                  {"beta1_product", state.adam.beta1_product},
+                  {"beta2_product", state.adam.beta2_product},
+                  {"evaluated_step", state.evaluated_step},
+                  {"ess", number(state.ess)},
+                  {"ess_average", number(state.ess_average)},
+                  {"seconds", saved.seconds},
+                  {"publications", json::array()}};
+  for (const Publication& publication : saved.publications) content["publications"].push_back(to_json(publication));
+  SafeTensors file;
+  const std::vector<double>* arrays[] = {&state.weights, &state.adam.first, &state.adam.second};
+  for (std::size_t i = 0; i < std::size(kTensors); ++i) {
+    file.tensors.push_back({kTensors[i], {static_cast<std::int64_t>(arrays[i]->size())}, *arrays[i], false});
+  }
+  file.metadata[kStateKey] = content.dump();
+  file.metadata[kDigestKey] = digest_of(file.metadata[kStateKey], file.tensors);
+  write_file_atomically(state_file(), write_safetensors(file));
+}
+
+std::optional<SavedTraining> TrainingStore::load(const RunSpec& run) const {
+  if (!std::filesystem::exists(state_file())) return {};
+  const std::string name = quoted(state_file());
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorCode::kCorrupt, name + " cannot be used: " + what + kRemedy);
+  };
+  SavedTraining saved;
+  try {
+    SafeTensors file = read(state_file(), name);
+    if (!file.metadata.contains(kStateKey)) refuse("it is not a trainer's state");
+    const json content = json::parse(file.metadata.at(kStateKey));
+    if (const int version = content.at("version"); version != kVersion) {
+      throw Error(ErrorCode::kInvalidInput, name + " has version " + std::to_string(version) + "; this build reads version " +
+                                                std::to_string(kVersion) + ". Use a newer build.");
+    }
+    if (digest_of(file.metadata.at(kStateKey), file.tensors) != file.metadata[kDigestKey]) {
+      refuse("its bytes are not those that were written");
+    }
+    if (const std::string text = differences(content.at("settings"), training_settings(run)); !text.empty()) {
+      throw Error(ErrorCode::kConflict, "The training in '" + directory_.string() + "' belongs to other settings: " + text +
+                                            ". Put them back, or choose another directory with --state, or remove this one "
+                                            "to train again from the start.");
+    }
+    if (file.tensors.size() != std::size(kTensors)) refuse("it lacks a tensor");
+    for (std::size_t i = 0; i < std::size(kTensors); ++i) {
+      if (file.tensors[i].name != kTensors[i] || file.tensors[i].values.size() != file.tensors[0].values.size()) {
+        refuse(std::string("it has no proper ") + kTensors[i]);
+      }
+    }
+    TrainerState& state = saved.state;
+    state.weights = std::move(file.tensors[0].values);
+    state.adam.first = std::move(file.tensors[1].values);
+    state.adam.second = std::move(file.tensors[2].values);
+    state.step = content.at("step");
+    state.skipped = content.at("skipped");
+    state.adam.beta1_product = content.at("beta1_product");
+    state.adam.beta2_product = content.at("beta2_product");
+    state.evaluated_step = content.at("evaluated_step");
+    state.ess = number(content.at("ess"));
+    state.ess_average = number(content.at("ess_average"));
+    saved.seconds = content.at("seconds");
+    saved.build = content.at("build");
+    for (const json& entry : content.at("publications")) saved.publications.push_back(publication_of(entry));
+  } catch (const json::exception& error) {
+    refuse(error.what());
+  }
+  return saved;
+}
+
+void TrainingStore::write_checkpoint(const Publication& publication, const std::string& bytes) const {
+  write_file_atomically(checkpoint_file(publication), bytes);
+}
+
+std::string TrainingStore::read_checkpoint(const Publication& publication) const {
+  const std::string bytes = read_file(checkpoint_file(publication));
+  if (to_hex(sha256(bytes)) != publication.sha256) {
+    throw Error(ErrorCode::kCorrupt, quoted(checkpoint_file(publication)) + " is not the checkpoint that was written. "
+                                     "Put back a copy, or remove the directory to train again from the start.");
+  }
+  return bytes;
+}
+
+}  // namespace flowloom

@@ -1,0 +1,68 @@
+// The trainer's side of the registry (proto/flowloom/v1/models.proto), on a thread of its own: training never waits for
+// the network.
+//
+// Keeps true: checkpoints arrive in the order of `publish`, each tried until the coordinator has it (publishing the same
+// bytes twice is one version); of reports only the latest is kept, and one that cannot be delivered is dropped.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "flowloom/v1/models.grpc.pb.h"
+#include "program/peer.h"
+
+namespace flowloom {
+
+// What the coordinator says about its run; tried again for `wait`, then throws `kUnavailable`. Nothing if `stop` was
+// requested first.
+std::optional<flowloom::v1::DescribeReply> describe(PeerFinder& finder, std::chrono::milliseconds wait, std::stop_token stop);
+
+// Any thread may call anything.
+class Uplink {
+ public:
+  Uplink(PeerFinder finder, std::string run_id);
+
+  // Ends what is on the way; what was not delivered is forgotten here.
+  ~Uplink() = default;
+
+  // `header` without run, size and SHA-256.
+  void publish(flowloom::v1::PublishHeader header, std::string bytes);
+  void report(flowloom::v1::TrainingReport report);
+
+  // Throws what the coordinator refused for good: trying again would not help.
+  void check() const;
+
+  // Waits until all is delivered (or a report was dropped), refused, `stop` requested or `limit` over. True if nothing
+  // is left.
+  bool drain(std::stop_token stop, std::optional<std::chrono::milliseconds> limit = {});
+
+ private:
+  struct Parcel {
+    flowloom::v1::PublishHeader header;
+    std::string bytes;
+  };
+
+  void deliver(std::stop_token stop);
+  void send(const Peer& peer, const Parcel& parcel, std::stop_token stop) const;
+  void send(const Peer& peer, const flowloom::v1::TrainingReport& report, std::stop_token stop) const;
+  bool idle() const { return parcels_.empty() && !report_ && !busy_; }
+
+  PeerFinder finder_;
+  std::string run_id_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::deque<Parcel> parcels_;
+  std::optional<flowloom::v1::TrainingReport> report_;
+  bool busy_ = false;
+  std::exception_ptr refusal_;
+  std::jthread thread_;  // last: it uses everything above
+};
+
+}  // namespace flowloom

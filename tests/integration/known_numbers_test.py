@@ -1,0 +1,30 @@
+"""A whole short chain against known numbers: 8x8, m2 = -4, lambda = 8 (a separate HMC of 1e5 to 4e5 trajectories).
+
+False-alarm rate: four observables, each allowed 4 combined standard deviations: about 4 * 6.3e-5 = 2.5e-4."""
+
+import math
+import pathlib
+import sys
+import unittest
+
+from harness import Flowloom
+
+EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples" / "phi4-8x8.toml"
+KNOWN = {"chi2": (0.7451, 0.0025), "abs_m": (0.08704, 0.00016), "phi2": (0.14347, 0.00005), "action": (10.317, 0.013)}
+
+
+class KnownNumbersTest(Flowloom):
+    def test_a_short_chain_reproduces_them(self):
+        table = self.complete(EXAMPLE, "--set", "train.stop.steps=500", "--set", "chain.length=60000",
+                              "--set", 'chain.versions=[{from=0,when="trained"}]')
+        measured = {o["name"]: o for o in table["observables"]}
+        for name, (value, error) in KNOWN.items():
+            got = measured[name]
+            sigma = math.hypot(error, got["error"])
+            with self.subTest(name):
+                self.assertLess(abs(got["value"] - value), 4 * sigma, f"{got} against {value}({error})")
+                self.assertLess(got["error"], 0.1 * abs(value), "an error this large would agree with anything")
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -1,0 +1,113 @@
+"""The commands as a user gives them: interrupted and taken up again, looked at, checked, extended."""
+
+import csv
+import io
+import json
+import signal
+import sys
+import time
+import unittest
+
+from harness import Flowloom, small_run
+
+
+class UpTest(Flowloom):
+    def test_a_run_ends_with_a_table_that_its_log_confirms(self):
+        table = self.complete(self.write(small_run()))
+        rows = list(csv.DictReader(io.StringIO(self.flowloom("samples", self.run_dir))))
+        self.assertEqual(len(rows), 8000)
+        self.assertEqual([int(r["index"]) for r in rows], list(range(8000)))
+        accepted = sum(int(r["accepted"]) for r in rows)
+        self.assertAlmostEqual(table["acceptance"], accepted / 8000, places=12)
+        # <phi^2> of the chain, by hand: each accepted proposal stands for itself and the rejections after it.
+        total, value = 0.0, 0.0
+        for row in rows:
+            if row["accepted"] == "1":
+                value = float(row["phi2_sum"]) / 16
+            total += value
+        phi2 = next(o for o in table["observables"] if o["name"] == "phi2")
+        self.assertAlmostEqual(phi2["value"], total / 8000, places=10)
+        # Schwinger-Dyson: 2 <S> + 2 lambda V <phi^4> = V (physics: the action's scaling), within its error.
+        by_name = {o["name"]: o for o in table["observables"]}
+        left = 2 * by_name["action"]["value"] + 2 * 8.0 * 16 * by_name["phi4"]["value"]
+        error = 2 * by_name["action"]["error"] + 2 * 8.0 * 16 * by_name["phi4"]["error"]
+        self.assertLess(abs(left - 16), 5 * error)  # false alarm below 1e-6: errors are added, not in quadrature
+
+    def test_ctrl_c_once_says_how_to_go_on_and_the_same_command_does(self):
+        run = self.write(small_run())
+        self.complete(run)
+        undisturbed = self.digest()
+        self.run_dir = self.tmp / "interrupted"
+        up = self.start("flowloom", "up", run, "--dir", self.run_dir, "--quiet")
+        self.until(lambda: self.proposals() > 500, "500 proposals")
+        up.send_signal(signal.SIGINT)
+        self.assertEqual(self.ended(up), 130)
+        self.assertIn("flowloom up", up.stderr.read())
+        self.assertFalse((self.run_dir / "coordinator.json").exists())
+        self.complete(run)
+        self.assertEqual(self.digest(), undisturbed)
+
+    def test_ctrl_c_twice_stops_now(self):
+        up = self.start("flowloom", "up", self.write(small_run(length=10_000_000)), "--dir", self.run_dir, "--quiet")
+        self.until(lambda: self.proposals() > 500, "500 proposals")
+        up.send_signal(signal.SIGINT)
+        up.send_signal(signal.SIGINT)
+        self.assertEqual(self.ended(up), 130)
+        self.flowloom("verify", self.run_dir)
+
+    def test_a_complete_run_shows_its_table_again_and_a_longer_one_goes_on(self):
+        run = self.write(small_run(length=4000))
+        first = self.complete(run)
+        begun = time.monotonic()
+        self.assertEqual(self.complete(run)["digest"], first["digest"])
+        longer = self.complete(run, "--set", "chain.length=6000")
+        self.assertGreater(longer["proposals"], first["proposals"])
+        self.run_dir = self.tmp / "at-once"
+        self.assertEqual(self.complete(run, "--set", "chain.length=6000")["digest"], longer["digest"])
+
+    def test_a_condition_that_training_does_not_reach_ends_the_run_with_a_sentence(self):
+        run = self.write(small_run().replace("step = 60", "ess = 0.999"))
+        code, _, err = self.command("flowloom", "up", run, "--dir", self.run_dir, "--quiet")
+        self.assertEqual(code, 1)
+        self.assertRegex(err, r"ESS >= 0.999")
+
+    def test_asap_serves_versions_as_they_come_and_says_so(self):
+        text = small_run().split("versions = ")[0] + 'placement = "asap"\n'
+        table = self.complete(self.write(text))
+        self.assertTrue(any("placed by the clock" in note for note in table["notes"]), table["notes"])
+        self.flowloom("verify", self.run_dir)
+
+    def test_until_stops_on_its_grid_and_says_so(self):
+        text = small_run(length=100000) + 'until = { observable = "phi2", relative_error = 0.5 }\n'
+        table = self.complete(self.write(text))
+        self.assertEqual(table["proposals"], (10000 + 63) // 64 * 64)
+        self.assertTrue(any("data chose the length" in note for note in table["notes"]), table["notes"])
+
+
+class LookingTest(Flowloom):
+    def test_status_samples_models_and_digest_answer_alike_live_and_offline(self):
+        run = self.write(small_run(length=3000))
+        coordinator = self.coordinator(run, "--stay")
+        self.server()
+        self.worker()
+        self.until(lambda: self.proposals() >= 3008, "the chain is complete")
+        live = {what: self.flowloom(what, self.run_dir) for what in ("samples", "digest", "models")}
+        coordinator.terminate()
+        self.assertEqual(self.ended(coordinator), 0)
+        for what, answer in live.items():
+            self.assertEqual(self.flowloom(what, self.run_dir), answer, what)
+        self.assertEqual(int(self.status()["proposals"]), 3008)
+
+    def test_samples_start_anywhere_and_lines_are_json_if_asked(self):
+        self.complete(self.write(small_run(length=1000)))
+        lines = self.flowloom("samples", self.run_dir, "--from", 130, "--count", 5, "--format", "jsonl").splitlines()
+        self.assertEqual([json.loads(line)["index"] for line in lines], [130, 131, 132, 133, 134])
+
+    def test_check_explains_the_run(self):
+        out = self.flowloom("check", self.write(small_run()))
+        for word in ("identity", "parameters", "hidden", "8000", "64"):
+            self.assertIn(word, out)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -1,0 +1,242 @@
+// What the coordinator's core needs around it in a test: a log in memory, a run file, and workers' numbers that are a
+// function of (index, checkpoint), as a flow's are.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coordinator/core.h"
+#include "flow/catalog.h"
+#include "spec/error.h"
+
+namespace flowloom {
+
+// A run file with one line per scheduled switch; the conditions are only names here.
+struct RunText {
+  std::size_t unit = 4;
+  std::uint64_t length = 96;
+  std::size_t window = 5;
+  double lease = 5;
+  std::vector<std::uint64_t> switches = {0};  // empty: placement "asap"
+  std::string until = "";                     // a TOML table
+  std::int64_t seed = 1;
+  int first_step = 0;  // of the conditions
+
+  std::string text() const {
+    std::string toml = "[run]\nname = \"test\"\nengine = \"scalar\"\nprecision = \"float64\"\nseed = " + std::to_string(seed) +
+                       "\nunit = " + std::to_string(unit) +
+                       "\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
+                       "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [3]\n"
+                       "[chain]\nlength = " +
+                       std::to_string(length) + "\nwindow = " + std::to_string(window) +
+                       "\nlease = " + std::to_string(lease) + "\n";
+    if (switches.empty()) toml += "placement = \"asap\"\n";
+    if (!until.empty()) toml += "until = " + until + "\n";
+    if (!switches.empty()) toml += "versions = [";
+    for (std::size_t i = 0; i < switches.size(); ++i) {
+      toml += (i ? ", " : "") + ("{ from = " + std::to_string(switches[i])) +
+              ", when = { step = " + std::to_string(first_step + static_cast<int>(i)) + " } }";
+    }
+    return toml + (switches.empty() ? "" : "]\n");
+  }
+  RunSpec run() const { return load_run_text(text(), "test.toml"); }
+};
+
+// The store as the core sees it. What it holds survives the core, like a disk.
+class MemoryLog final : public Log {
+ public:
+  explicit MemoryLog(const RunSpec& run) : identity_(run.identity()), head_(identity_), unit_(run.unit) {}
+
+  void append(const std::vector<Record>& added) override {
+    write("append");
+    for (const Record& record : added) {
+      head_ = next_link(head_, record);
+      if (const auto* unit = std::get_if<UnitRecord>(&record)) frontier_ = unit->data.first_index + unit_;
+      records.push_back(record);
+    }
+  }
+  void add_switch(const SwitchRecord& row) override {
+    write("add_switch");
+    switches.push_back(row);
+  }
+  void mark_verified(std::uint32_t version) override {
+    write("mark_verified");
+    models.at(version - 1).verified = true;
+  }
+  void pin_build(const std::string& build) override {
+    write("pin_build");
+    pinned = build;
+  }
+  Sha256 head() const override { return head_; }
+
+  std::uint64_t frontier() const { return frontier_; }
+  const ModelRow& publish(const std::string& checkpoint, const std::vector<std::uint32_t>& entries) {
+    models.push_back({static_cast<std::uint32_t>(models.size() + 1), sha256(checkpoint), checkpoint.size(), 0,
+                      std::nan(""), checkpoint, false});
+    for (const std::uint32_t entry : entries) fulfilled.emplace_back(entry, models.back().version);
+    return models.back();
+  }
+  Recovered recovered() { return {"0123456789abcdef0123456789abcdef", ++epoch, pinned, models, fulfilled, switches}; }
+
+  // Nothing if no switch at or below `index` is durable.
+  const SwitchRecord* serving(std::uint64_t index) const {
+    const SwitchRecord* found = nullptr;
+    for (const SwitchRecord& row : switches) {
+      if (row.from <= index) found = &row;
+    }
+    return found;
+  }
+
+  std::vector<Record> records;
+  std::vector<SwitchRecord> switches;
+  std::vector<ModelRow> models;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> fulfilled;
+  std::string pinned;
+  std::uint64_t epoch = 0;
+  std::function<bool(const std::string& what)> fails;  // asked before each write
+  int failures = 0;
+
+ private:
+  void write(const char* what) {
+    if (!fails || !fails(what)) return;
+    ++failures;
+    throw Error(ErrorCode::kUnavailable, "The store cannot be written (no room).");
+  }
+
+  Sha256 identity_, head_;
+  std::uint64_t frontier_ = 0;
+  std::size_t unit_;
+};
+
+// A fresh core on what the log holds.
+inline std::unique_ptr<Core> start_core(const RunSpec& run, MemoryLog& log) {
+  auto core = std::make_unique<Core>(run, log.recovered(), log);
+  for (const Record& record : log.records) core->replay(record);
+  return core;
+}
+
+// Numbers of (index, checkpoint). `salt` makes other ones; below `first_valid` all proposals are invalid.
+struct Numbers {
+  std::uint32_t salt = 0;
+  std::uint64_t first_valid = 0;
+  bool spoiled = true;  // some proposals are NaN, infinite or of weight zero
+
+  static constexpr std::size_t kSums = 4;
+
+  double uniform(const std::string& name, std::uint64_t index, std::uint32_t draw) const {
+    return uniforms(NoiseKey::from(name + "/" + std::to_string(salt)), Purpose::kBase, index, draw)[0];
+  }
+
+  UnitData unit(std::uint64_t number, std::size_t size, const ModelRow& model) const {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    UnitData data{number * size, model.version, {}, {}, std::vector<double>(kSums * size)};
+    const NoiseKey key = NoiseKey::from(model.origin + "/" + std::to_string(salt));
+    for (std::size_t k = 0; k < size; ++k) {
+      const std::uint64_t i = data.first_index + k;
+      double z[6];
+      fill_normal(key, Purpose::kBase, i, z);
+      double log_p = -0.5 * z[0] * z[0], log_q = -0.5 * z[0] * z[0] + 0.4 * z[1];
+      if (spoiled && i % 19 == 7) log_p = std::nan("1");
+      if (spoiled && i % 23 == 5) log_p = -kInfinity;
+      if (spoiled && i % 29 == 11) log_q = -kInfinity;
+      if (i < first_valid) log_q = std::nan("");
+      data.log_p.push_back(log_p);
+      data.log_q.push_back(log_q);
+      for (std::size_t s = 0; s < kSums; ++s) data.sums[s * size + k] = 3.0 + z[2 + s];
+    }
+    return data;
+  }
+
+  // log_q of a state, drawn with `drawn`, under another checkpoint.
+  double reweighed(std::uint64_t index, double drawn, const ModelRow& model) const {
+    return drawn + 0.5 * uniform("reweigh " + model.origin, index, 0);
+  }
+
+  flowloom::v1::WorkerMessage sample(std::uint64_t number, std::size_t size, const ModelRow& model) const {
+    const UnitData data = unit(number, size, model);
+    flowloom::v1::WorkerMessage message;
+    auto* answer = message.mutable_sample();
+    answer->set_unit(number);
+    answer->set_version(model.version);
+    answer->set_log_p(pack(data.log_p));
+    answer->set_log_q(pack(data.log_q));
+    answer->set_sums(pack(data.sums));
+    return message;
+  }
+
+  flowloom::v1::WorkerMessage reweigh(const flowloom::v1::ReweighGrant& grant, const ModelRow& model) const {
+    flowloom::v1::WorkerMessage message;
+    auto* answer = message.mutable_reweigh();
+    answer->set_index(grant.index());
+    answer->set_version(grant.version());
+    answer->set_log_q(reweighed(grant.index(), grant.log_q(), model));
+    return message;
+  }
+};
+
+// The records of a chain with these switches, from their definition: one loop, no ledger, no workers.
+inline std::vector<Record> reference_log(const RunSpec& run, const MemoryLog& log, const Numbers& numbers) {
+  Chain chain(run.noise_key());
+  std::vector<Record> records;
+  const SwitchRecord* serving = nullptr;
+  for (std::uint64_t unit = 0; unit < run.length_in_units(); ++unit) {
+    const SwitchRecord* row = log.serving(unit * run.unit);
+    const ModelRow& model = log.models.at(row->version - 1);
+    if (row != serving) {
+      records.push_back(*row);
+      if (const auto& state = chain.current()) {
+        const double log_q = numbers.reweighed(state->index, state->drawn_log_q, model);
+        records.push_back(ReweighRecord{state->index, row->version, log_q});
+        chain.reweigh(log_q);
+      }
+      serving = row;
+    }
+    UnitData data = numbers.unit(unit, run.unit, model);
+    for (auto* values : {&data.log_p, &data.log_q, &data.sums}) canonicalize(*values);
+    auto accepted = chain.advance(data);
+    records.push_back(UnitRecord{std::move(data), std::move(accepted)});
+  }
+  return records;
+}
+
+inline Sha256 head_of(const RunSpec& run, const std::vector<Record>& records) {
+  Sha256 head = run.identity();
+  for (const Record& record : records) head = next_link(head, record);
+  return head;
+}
+
+inline flowloom::v1::Hello hello(std::uint32_t credits = 2) {
+  flowloom::v1::Hello message;
+  message.set_name("worker");
+  message.set_protocol("flowloom.v1");
+  message.add_capabilities("sample");
+  message.add_capabilities("reweigh");
+  message.set_credits(credits);
+  message.set_device("cpu");
+  auto* engine = message.add_engines();
+  engine->set_engine("scalar");
+  engine->set_precision("float64");
+  engine->set_revision(kNumericsRevision);
+  engine->set_build("test build");
+  return message;
+}
+
+inline flowloom::v1::WorkerMessage ready(std::uint32_t version) {
+  flowloom::v1::WorkerMessage message;
+  message.mutable_ready()->set_version(version);
+  return message;
+}
+
+inline flowloom::v1::WorkerMessage failure(std::uint64_t unit, const std::string& sentence = "it broke") {
+  flowloom::v1::WorkerMessage message;
+  message.mutable_failure()->set_unit(unit);
+  message.mutable_failure()->set_sentence(sentence);
+  return message;
+}
+
+}  // namespace flowloom
