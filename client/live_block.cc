@@ -48,7 +48,7 @@ std::vector<std::string> training_block(const v1::TrainingReport& training, std:
   lines.push_back(labelled("training", bar(done, bar_columns(columns)) + "  step " + std::to_string(training.step()) + " of " +
                                            std::to_string(training.max_steps()) + "   " +
                                            (active ? "ETA " + duration(training_eta(training)) : training.state())));
-  lines.push_back(labelled("", "loss " + rounded(training.loss(), 6) + "   ESS " + rounded(training.ess(), 3) + " (average " +
+  lines.push_back(labelled("", "loss " + rounded(training.loss(), 5) + "   ESS " + rounded(training.ess(), 3) + " (mean " +
                                    rounded(training.ess_average(), 3) + wanted_ess(training) + ")   " +
                                    with_si_prefix(training.samples_per_second()) + " samples/s"));
   return lines;

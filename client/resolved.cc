@@ -36,7 +36,7 @@ std::vector<Key> kind_keys(const std::vector<Kind>& kinds, const Section& sectio
 }
 
 std::string comment(const ResolvedKey& key) {
-  return std::string(key.value.is_null() ? "not set: " : key.by_default ? "default: " : "") + key.sentence;
+  return std::string(key.value.is_null() ? "(not set) " : key.by_default ? "(default) " : "") + key.sentence;
 }
 
 void add_lines(std::vector<std::string>& lines, const std::vector<ResolvedKey>& keys) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <ostream>
@@ -75,7 +76,7 @@ class UpSession {
     if (is_complete(directory_, run_)) return report();
     const Signals signals([this](int count) {
       interrupts_ = count;
-      if (count > 2) ::_exit(130);
+      if (count > 2 || reporting_) ::_exit(130);
     });
     cluster_.emplace(ClusterOptions{program_folder(), directory_, options_.run_file, options_.overrides, options_.workers,
                                     options_.log_level});
@@ -171,6 +172,7 @@ class UpSession {
   }
 
   int report() {
+    reporting_ = true;
     const auto source = open_when_free();
     FinalReport final{source->status(), {}, rate_, 0, directory_.path()};
     if (final.status.state() != v1::StatusReply::STATE_COMPLETE) {
@@ -198,6 +200,7 @@ class UpSession {
   RunDirectory directory_;
   Clock::time_point start_ = Clock::now();
   std::atomic<int> interrupts_ = 0;
+  std::atomic<bool> reporting_ = false;  // all programs have ended: Ctrl-C may end us on the spot
   std::optional<LocalCluster> cluster_;
   std::optional<Progress> progress_;
   std::optional<v1::StatusReply> status_;

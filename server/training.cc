@@ -20,19 +20,6 @@ constexpr std::chrono::seconds kLastReport{3};  // how long the end waits for it
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// The run's own engine if it can train, else LibTorch, whose numbers are the same within tolerance.
-std::shared_ptr<const Engine> training_engine(const RunSpec& run) {
-  const auto own = open_engine(run.numerics.engine);
-  try {
-    own->objective(theory_of(run), architecture_of(run), run.numerics.precision);
-    return own;
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInvalidInput) throw;
-    spdlog::info("the engine \"{}\" cannot train; training with \"torch\"", own->name());
-    return open_engine("torch");
-  }
-}
-
 std::string join(const std::vector<std::string>& texts) {
   std::string all;
   for (const std::string& text : texts) all += (all.empty() ? "" : ", ") + text;
@@ -117,7 +104,7 @@ class Training {
 
   void prepare_trainer() {
     refuse_passed_steps(run_.chain, open_now(), saved_.state);
-    engine_ = training_engine(run_);
+    engine_ = options_.engine(run_);
     if (!saved_.build.empty() && saved_.build != engine_->build()) {
       spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's", saved_.build,
                    engine_->build());
@@ -143,15 +130,14 @@ class Training {
         spdlog::info("step {}: loss {:.4f}, ESS {:.4f}, gradient {:.3g}, {:.0f} samples/s", state.step, trainer_->loss(),
                      state.ess, trainer_->gradient_norm(), rate_);
       }
-      if (did == Trainer::Did::kEvaluation || Clock::now() - last_report >= options_.report_every) {
-        const double elapsed = seconds_since(last_report);
-        if (state.step > reported_step) {
-          rate_ = static_cast<double>(run_.train.batch) * static_cast<double>(state.step - reported_step) / elapsed;
-          reported_step = state.step;
-          last_report = Clock::now();
-        }
-        report("training");
+      const bool report_due = Clock::now() - last_report >= options_.report_every;
+      if (report_due) {
+        rate_ = static_cast<double>(run_.train.batch) * static_cast<double>(state.step - reported_step) /
+                seconds_since(last_report);
+        reported_step = state.step;
+        last_report = Clock::now();
       }
+      if (report_due || did == Trainer::Did::kEvaluation) report("training");
       if (Clock::now() - last_save >= options_.save_every) {
         save();
         last_save = Clock::now();
@@ -200,6 +186,18 @@ class Training {
 };
 
 }  // namespace
+
+std::shared_ptr<const Engine> training_engine(const RunSpec& run) {
+  const auto own = open_engine(run.numerics.engine);
+  try {
+    own->objective(theory_of(run), architecture_of(run), run.numerics.precision);
+    return own;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidInput) throw;
+    spdlog::info("the engine \"{}\" cannot train; training with \"torch\"", own->name());
+    return open_engine("torch");
+  }
+}
 
 void train(PeerFinder finder, const TrainingOptions& options, std::stop_token stop) {
   const auto description = describe(finder, options.wait, stop);

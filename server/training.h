@@ -4,11 +4,19 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <stop_token>
 
+#include "flow/engine.h"
 #include "program/peer.h"
+#include "spec/run_spec.h"
 
 namespace flowloom {
+
+// The run's own engine if it can train, else LibTorch's, whose numbers are the same within tolerance. Throws `kNotFound`
+// with the remedy if that is missing.
+std::shared_ptr<const Engine> training_engine(const RunSpec& run);
 
 struct TrainingOptions {
   std::filesystem::path state;  // directory
@@ -16,6 +24,7 @@ struct TrainingOptions {
   std::chrono::milliseconds wait{60000};       // for the coordinator to appear, at the start
   std::chrono::milliseconds save_every{10000};
   std::chrono::milliseconds report_every{1000};
+  std::function<std::shared_ptr<const Engine>(const RunSpec&)> engine = training_engine;
 };
 
 // Returns when training has stopped and everything it owes is published, or, with the state written, once `stop` is

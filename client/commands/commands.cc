@@ -33,7 +33,7 @@ void Console::print(const std::vector<std::string>& lines) const {
 }
 
 void add_place(CLI::App& command, Place& place) {
-  command.add_option("where", place.where, "A run directory, or the address of its coordinator")
+  command.add_option("directory", place.where, "A run directory, or the address of its coordinator")
       ->required()
       ->type_name("DIR|HOST:PORT");
   command.add_option("--token-file", place.options.token_file, "The token for an address; a directory has its own")->type_name("FILE");

@@ -6,6 +6,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "flow/module.h"
 #include "flow/torch/libtorch.h"
@@ -15,7 +16,13 @@
 namespace flowloom::torch_engine {
 namespace {
 
-constexpr std::size_t kBlock = 256;  // samples; the working set of a layer stays in the cache
+// Samples at once: as many as keep a convolution's gathered input near the cache, within reason.
+std::size_t block_size(const Tables& tables, const AffineCouplingFlow& architecture) {
+  const auto& channels = architecture.channels();
+  const std::int64_t widest = *std::max_element(channels.begin(), channels.end() - 1);
+  const std::int64_t gathered = tables.sites * tables.taps * widest;
+  return std::bit_floor(static_cast<std::size_t>(std::clamp<std::int64_t>((1 << 21) / gathered, 8, 256)));
+}
 
 at::ScalarType network_type(Precision precision) {
   return precision == Precision::kMixed ? at::kFloat : at::kDouble;
@@ -60,8 +67,11 @@ template <class Theory>
 class Flow {
  public:
   Flow(const Theory& theory, const AffineCouplingFlow& architecture)
-      : theory_(theory), tables_(theory.geometry(), architecture.kernel()) {}
+      : theory_(theory),
+        tables_(theory.geometry(), architecture.kernel()),
+        block_(block_size(tables_, architecture)) {}
 
+  std::size_t block() const { return block_; }
   std::size_t volume() const { return static_cast<std::size_t>(tables_.sites); }
 
   // [sample][site] to halves and back.
@@ -129,6 +139,7 @@ class Flow {
  private:
   Theory theory_;
   Tables tables_;
+  std::size_t block_;
 };
 
 template <class Theory>
@@ -149,8 +160,8 @@ class TorchModel final : public Model {
       const std::vector<double> values = to_vector(tensor);
       std::copy(values.begin(), values.end(), out.begin() + static_cast<std::ptrdiff_t>(at));
     };
-    for (std::size_t begin = 0; begin < count; begin += kBlock) {
-      Halves x = flow_.noise(key, purpose, first + begin, std::min(kBlock, count - begin));
+    for (std::size_t begin = 0; begin < count; begin += flow_.block()) {
+      Halves x = flow_.noise(key, purpose, first + begin, std::min(flow_.block(), count - begin));
       const at::Tensor log_prior = flow_.prior_log_density(x);
       const at::Tensor log_det = flow_.forward(networks_, flow_.tables(), x);
       const at::Tensor field = flow_.whole(x);
@@ -169,9 +180,9 @@ class TorchModel final : public Model {
     const std::size_t volume = flow_.volume();
     const std::size_t count = fields.size() / volume;
     Densities densities;
-    for (std::size_t begin = 0; begin < count; begin += kBlock) {
+    for (std::size_t begin = 0; begin < count; begin += flow_.block()) {
       const Halves given =
-          flow_.halves(fields.subspan(begin * volume, std::min(kBlock, count - begin) * volume));
+          flow_.halves(fields.subspan(begin * volume, std::min(flow_.block(), count - begin) * volume));
       Halves x = given;
       const at::Tensor log_det = flow_.inverse(networks_, flow_.tables(), x);
       const at::Tensor log_q = flow_.prior_log_density(x) + log_det;
@@ -199,8 +210,8 @@ class TorchObjective final : public Objective {
     at::init_num_threads();
     const at::AutoGradMode gradients(true);
     Gradient gradient{std::vector<double>(weights.size()), {}};
-    for (std::size_t begin = 0; begin < count; begin += kBlock) {
-      add_block(gradient, weights, key, first + begin, std::min(kBlock, count - begin));
+    for (std::size_t begin = 0; begin < count; begin += flow_.block()) {
+      add_block(gradient, weights, key, first + begin, std::min(flow_.block(), count - begin));
     }
     return gradient;
   }
@@ -242,9 +253,7 @@ class TorchEngine final : public Engine {
   }
 
   std::string name() const override { return "torch"; }
-  std::string build() const override {
-    return std::string("libtorch ") + TORCH_VERSION + " " + at::get_cpu_capability();
-  }
+  std::string build() const override { return "libtorch " TORCH_VERSION " " + at::get_cpu_capability(); }
 
   std::unique_ptr<Model> model(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {

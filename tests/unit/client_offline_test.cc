@@ -1,0 +1,367 @@
+// The commands on a run directory that nobody serves, made here through the store.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+#include "chain/chain.h"
+#include "chain/store.h"
+#include "client/commands/commands.h"
+#include "client/offline_status.h"
+#include "client/samples.h"
+#include "client/source.h"
+#include "flow/catalog.h"
+#include "program/run_directory.h"
+#include "spec/error.h"
+#include "spec/files.h"
+
+namespace flowloom {
+namespace {
+
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::SizeIs;
+using testing::StartsWith;
+
+constexpr char kRunFile[] = R"(
+  [run]
+  name = "test"
+  seed = 7
+  unit = 4
+  engine = "scalar"
+  [theory]
+  kind = "phi4"
+  lattice = [2, 2]
+  m2 = -4.0
+  lambda = 8.0
+  [flow]
+  kind = "affine-coupling"
+  layers = 2
+  hidden = [2]
+  kernel = 1
+  [chain]
+  length = 10
+  observable = "phi2"
+)";
+
+struct Outcome {
+  int code = 0;
+  std::string out, err;
+};
+
+Outcome flowloom_command(std::vector<std::string> arguments) {
+  std::ostringstream out, err;
+  const int code = run_command_line(std::move(arguments), Console{out, err});
+  return {code, out.str(), err.str()};
+}
+
+std::string refusal(std::vector<std::string> arguments, ErrorCode* code = nullptr) {
+  try {
+    flowloom_command(std::move(arguments));
+  } catch (const Error& error) {
+    if (code) *code = error.code();
+    return error.what();
+  }
+  return "nothing was refused";
+}
+
+class Offline : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "flowloom_offline_XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    directory_ = RunDirectory(folder_ / "run");
+    directory_.create();
+    write_file_atomically(folder_ / "run.toml", kRunFile);
+    write_file_atomically(directory_.run_file(), kRunFile);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  // A log of `units` units of four proposals, with one NaN among its numbers.
+  void make_chain(std::size_t units) {
+    const RunSpec run = load_run_text(kRunFile, "run.toml");
+    Store store = Store::create(directory_.store(), run, std::string(32, 'a'));
+    Sha256 checkpoint{};
+    checkpoint.fill(0xcd);
+    store.add_model({.version = 1, .sha256 = checkpoint, .size = 1000, .training_step = 5000, .ess = 0.5, .origin = "trained", .verified = true}, {0});
+    const SwitchRecord row{0, 1, checkpoint, false};
+    store.add_switch(row);
+    store.append({row});
+    Chain chain(run.noise_key());
+    for (std::size_t u = 0; u < units; ++u) {
+      UnitData data{4 * u, 1, {}, {}, {}};
+      for (std::size_t k = 0; k < 4; ++k) {
+        const double x = 0.1 * static_cast<double>(4 * u + k);
+        data.log_p.push_back(std::sin(7 * x));
+        data.log_q.push_back(std::cos(5 * x));
+      }
+      if (u == 1) data.log_p[2] = std::numeric_limits<double>::quiet_NaN();  // proposal 6
+      for (std::size_t s = 0; s < 16; ++s) data.sums.push_back(std::sin(static_cast<double>(16 * u + s)));
+      auto accepted = chain.advance(data);
+      store.append({UnitRecord{std::move(data), std::move(accepted)}});
+    }
+  }
+
+  std::string where() const { return directory_.path().string(); }
+
+  std::filesystem::path folder_;
+  RunDirectory directory_{""};
+};
+
+TEST_F(Offline, StatusOfACompleteChainHasTheGammaMethodsFigures) {
+  make_chain(3);  // 10 proposals are three units of four
+  const auto json = nlohmann::json::parse(flowloom_command({"status", where(), "--json"}).out);
+  EXPECT_EQ(json.at("state"), "complete");
+  EXPECT_EQ(json.at("proposals"), 12);
+  EXPECT_EQ(json.at("length"), 12);
+  EXPECT_EQ(json.at("invalid"), 1);
+  EXPECT_EQ(json.at("observable"), "phi2");
+  EXPECT_EQ(json.at("live"), false);
+  EXPECT_EQ(json.at("analysis").at("method"), "Gamma method");
+  EXPECT_THAT(json.at("analysis").at("observables"), SizeIs(8));
+  EXPECT_THAT(json.at("notes").dump(), HasSubstr("Invalid proposals"));
+  EXPECT_THAT(flowloom_command({"status", where()}).out, AllOf(HasSubstr("complete"), HasSubstr("Gamma method")));
+}
+
+TEST_F(Offline, StatusAgreesWithTheAnalysisOfTheSameLog) {
+  make_chain(3);
+  const auto source = open_source(where());
+  EXPECT_FALSE(source->live());
+  const auto status = source->status();
+  const auto analysis = analyse(*source, 0);
+  EXPECT_EQ(status.accepted(), analysis.accepted);
+  EXPECT_EQ(status.longest_rejection_run(), analysis.longest_rejection_run);
+  EXPECT_DOUBLE_EQ(status.acceptance(), analysis.acceptance);
+  EXPECT_NEAR(status.ess(), analysis.ess, 1e-12);
+  EXPECT_NEAR(status.log_z(), analysis.log_z.value, 1e-12);
+  EXPECT_NEAR(status.observables(0).mean(), analysis.rows[0].estimate.value, 1e-12);
+}
+
+TEST_F(Offline, StatusOfAnUnfinishedChainSaysHowToGoOn) {
+  make_chain(2);
+  EXPECT_THAT(flowloom_command({"status", where()}).out, AllOf(HasSubstr("not running"), HasSubstr("flowloom up"), HasSubstr("8 of 12")));
+}
+
+TEST_F(Offline, StatusOfAnEmptyLogIsNoError) {
+  make_chain(0);
+  const auto json = nlohmann::json::parse(flowloom_command({"status", where(), "--json"}).out);
+  EXPECT_EQ(json.at("proposals"), 0);
+  EXPECT_TRUE(json.at("acceptance").is_null());
+}
+
+TEST_F(Offline, WatchingAStoreShowsItOnce) {
+  make_chain(3);
+  const std::string out = flowloom_command({"status", where(), "--watch", "--json"}).out;
+  EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 1);
+}
+
+TEST_F(Offline, AChainThatItsDataStoppedIsComplete) {
+  make_chain(2);
+  std::string text = kRunFile;
+  text += "until = { observable = \"chi2\", relative_error = 0.1 }\n";
+  write_file_atomically(directory_.run_file(), text);
+  const RunSpec run = load_run_text(text, "run.toml");
+  Store store = Store::open(directory_.store(), Store::Mode::kReadWrite);
+  EXPECT_EQ(chain_end(store, run), 12u);
+  store.append({EventRecord{8, "the length was chosen by the data: the relative error of chi2 reached 0.1"}});
+  EXPECT_EQ(chain_end(store, run), 8u);
+  const auto status = offline_status(store, run);
+  EXPECT_EQ(status.state(), v1::StatusReply::STATE_COMPLETE);
+  EXPECT_EQ(status.length(), 8u);
+  EXPECT_THAT(status.notes(1), HasSubstr("data chose the length"));
+}
+
+TEST_F(Offline, SamplesAreOneLineAProposal) {
+  make_chain(3);
+  std::istringstream out(flowloom_command({"samples", where()}).out);
+  std::string line;
+  std::getline(out, line);
+  EXPECT_EQ(line, "index,version,accepted,log_p,log_q,hopping_sum,phi2_sum,phi4_sum,phi_sum,chi2,abs_m,m,m2,phi2,phi4,hopping,action");
+  std::getline(out, line);
+  EXPECT_THAT(line, StartsWith("0,1,1,0,1,0,"));  // the first valid proposal is the start; sin 0, cos 0, sin 0
+  std::size_t lines = 1;
+  while (std::getline(out, line)) ++lines;
+  EXPECT_EQ(lines, 12u);
+}
+
+TEST_F(Offline, SamplesReadBackToTheLoggedNumbers) {
+  make_chain(1);
+  const std::string line = flowloom_command({"samples", where(), "--from", "3", "--no-header"}).out;
+  std::istringstream cells(line);
+  std::vector<std::string> numbers;
+  for (std::string cell; std::getline(cells, cell, ',');) numbers.push_back(cell);
+  ASSERT_THAT(numbers, SizeIs(17));
+  EXPECT_EQ(std::stod(numbers[3]), std::sin(7 * 0.1 * 3));
+  const double phi_sum = std::sin(15.0);  // sums are [sum][proposal]: the fourth sum of the fourth proposal
+  EXPECT_EQ(std::stod(numbers[8]), phi_sum);
+  EXPECT_DOUBLE_EQ(std::stod(numbers[9]), phi_sum * phi_sum / 4);  // chi2 = V M^2
+  EXPECT_EQ(std::stod(numbers[16]), -std::stod(numbers[3]));       // action
+}
+
+TEST_F(Offline, SamplesWriteNanAsNanInCsvAndAsNullInJson) {
+  make_chain(2);
+  EXPECT_THAT(flowloom_command({"samples", where(), "--from", "6", "--count", "1", "--no-header"}).out, StartsWith("6,1,0,nan,"));
+  const std::string line = flowloom_command({"samples", where(), "--from", "6", "--count", "1", "--format", "jsonl"}).out;
+  EXPECT_THAT(line, AllOf(StartsWith("{\"index\":6,\"version\":1,\"accepted\":false,\"log_p\":null,"), HasSubstr("\"action\":null}\n")));
+  EXPECT_EQ(nlohmann::json::parse(line).size(), 17u);
+}
+
+TEST_F(Offline, SamplesTakeARangeAcrossUnits) {
+  make_chain(3);
+  std::istringstream out(flowloom_command({"samples", where(), "--from", "3", "--count", "6", "--format", "jsonl"}).out);
+  std::vector<int> indices;
+  for (std::string line; std::getline(out, line);) indices.push_back(nlohmann::json::parse(line).at("index"));
+  EXPECT_EQ(indices, (std::vector<int>{3, 4, 5, 6, 7, 8}));
+  EXPECT_EQ(flowloom_command({"samples", where(), "--from", "12", "--no-header"}).out, "");
+  EXPECT_EQ(flowloom_command({"samples", where(), "--count", "0", "--no-header"}).out, "");
+}
+
+TEST_F(Offline, SamplesEndWhenNobodyReadsThem) {
+  make_chain(3);
+  const auto source = open_source(where());
+  std::size_t units = 0;
+  source->units(0, false, {}, [&](const UnitRecord&) { return ++units < 2; });
+  EXPECT_EQ(units, 2u);
+}
+
+TEST_F(Offline, DigestIsTheHeadAlone) {
+  make_chain(3);
+  const std::string out = flowloom_command({"digest", where()}).out;
+  EXPECT_EQ(out, to_hex(Store::open(directory_.store(), Store::Mode::kReadOnly).head()) + "\n");
+}
+
+TEST_F(Offline, ModelsSayWhereEachServes) {
+  make_chain(1);
+  EXPECT_THAT(flowloom_command({"models", where()}).out, AllOf(HasSubstr("step 5000"), HasSubstr("ESS 0.5"), HasSubstr("from proposal 0"),
+                                                      HasSubstr("1.00 kB"), HasSubstr("cdcdcdcdcdcd…")));
+  const auto json = nlohmann::json::parse(flowloom_command({"models", where(), "--json"}).out);
+  EXPECT_EQ(json.at("versions").at(0).at("origin"), "trained");
+  EXPECT_EQ(json.at("switches").at(0).at("from"), 0);
+}
+
+TEST_F(Offline, VerifyTellsWhatItChecked) {
+  make_chain(3);
+  const Outcome outcome = flowloom_command({"verify", where()});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("records    4"), HasSubstr("proposals  12"), HasSubstr("1 invalid"), HasSubstr("digest")));
+}
+
+TEST_F(Offline, VerifyNamesAFault) {
+  make_chain(2);
+  {
+    Store store = Store::open(directory_.store(), Store::Mode::kReadWrite);
+    store.append({UnitRecord{{8, 2, {0, 0, 0, 0}, {0, 0, 0, 0}, std::vector<double>(16)}, {0, 0, 0, 0}}});  // another version
+  }
+  const Outcome outcome = flowloom_command({"verify", where()});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("FAULT: Record 4"), HasSubstr("good up to proposal 8")));
+  EXPECT_EQ(nlohmann::json::parse(flowloom_command({"verify", where(), "--json"}).out).at("good"), false);
+}
+
+TEST_F(Offline, UpOnACompleteRunOnlyPrintsItsResult) {
+  make_chain(3);
+  const auto run_file = (folder_ / "run.toml").string();
+  const Outcome outcome = flowloom_command({"up", run_file, "--dir", where()});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out, AllOf(StartsWith("test: complete"), HasSubstr("χ₂"), HasSubstr("tau_acc"), HasSubstr("flowloom verify " + where())));
+  EXPECT_FALSE(std::filesystem::exists(directory_.logs() / "coordinator.out"));
+  const auto json = nlohmann::json::parse(flowloom_command({"up", run_file, "--dir", where(), "--json", "--burn-in", "2"}).out);
+  EXPECT_EQ(json.at("burn_in"), 2);
+  EXPECT_TRUE(json.at("proposals_per_second").is_null());
+}
+
+TEST_F(Offline, UpRefusesABurnInThatLeavesNothing) {
+  make_chain(3);
+  EXPECT_THAT(refusal({"up", (folder_ / "run.toml").string(), "--dir", where(), "--burn-in", "12"}), HasSubstr("leaves nothing"));
+}
+
+TEST_F(Offline, UpChecksTheRunFileBeforeItTouchesAnything) {
+  ErrorCode code{};
+  const auto fresh = folder_ / "fresh";
+  EXPECT_THAT(refusal({"up", (folder_ / "run.toml").string(), "--dir", fresh.string(), "--set", "chain.lenth=3"}, &code),
+              HasSubstr("did you mean 'length'"));
+  EXPECT_EQ(exit_code(code), 2);
+  EXPECT_FALSE(std::filesystem::exists(fresh));
+  EXPECT_THAT(refusal({"up", (folder_ / "run.toml").string(), "--set", "run.name=../up"}), HasSubstr("--dir"));
+}
+
+TEST_F(Offline, AStoreThatIsHeldWithoutAnAnswerIsSaidToBe) {
+  make_chain(1);
+  Store holder = Store::open(directory_.store(), Store::Mode::kReadWrite);
+  holder.begin_epoch();
+  ErrorCode code{};
+  EXPECT_THAT(refusal({"status", where()}, &code), HasSubstr("held by another process, but no coordinator answers"));
+  EXPECT_EQ(code, ErrorCode::kConflict);
+}
+
+TEST_F(Offline, AnAnnouncementThatOutlivedItsCoordinatorIsNoHindrance) {
+  make_chain(1);
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  directory_.write_owner({"127.0.0.1:1", host, 0x7ffffffe, 1});  // above any process id
+  EXPECT_EQ(flowloom_command({"digest", where()}).code, 0);
+}
+
+TEST_F(Offline, AnotherHostsLoopbackIsNotAsked) {
+  make_chain(1);
+  directory_.write_owner({"127.0.0.1:1", "another-host", 1, 1});
+  EXPECT_THAT(refusal({"status", where()}), HasSubstr("another host's loopback"));
+}
+
+TEST(Places, AreAddressesOnlyIfTheyEndInAPort) {
+  EXPECT_TRUE(is_address("127.0.0.1:4000"));
+  EXPECT_TRUE(is_address("[::1]:4000"));
+  EXPECT_FALSE(is_address("runs/a:1"));
+  EXPECT_FALSE(is_address("runs"));
+  EXPECT_FALSE(is_address(":4000"));
+  EXPECT_FALSE(is_address("host:"));
+  EXPECT_FALSE(is_address("host:4000x"));
+}
+
+TEST(CommandLine, WithoutACommandShowsItsHelp) {
+  EXPECT_THAT(flowloom_command({}).out, AllOf(HasSubstr("check"), HasSubstr("up"), HasSubstr("verify")));
+  EXPECT_THAT(flowloom_command({"--help"}).out, HasSubstr("samples"));
+  EXPECT_THAT(flowloom_command({"up", "--help"}).out, HasSubstr("--burn-in"));
+}
+
+TEST(CommandLine, HasAVersion) { EXPECT_THAT(flowloom_command({"--version"}).out, testing::MatchesRegex("flowloom [0-9]+\\.[0-9]+\\.[0-9]+\n")); }
+
+TEST(CommandLine, ExplainsItsRefusals) {
+  ErrorCode code{};
+  EXPECT_THAT(refusal({"stauts"}, &code), HasSubstr("did you mean 'status'"));
+  EXPECT_EQ(exit_code(code), 2);
+  EXPECT_THAT(refusal({"status"}), AllOf(HasSubstr("directory"), HasSubstr("'flowloom status --help'")));
+  EXPECT_THAT(refusal({"samples", "d", "--format", "xml"}), HasSubstr("csv"));
+  EXPECT_THAT(refusal({"up", "run.toml", "--workers", "-1"}), HasSubstr("--workers"));
+  EXPECT_THAT(refusal({"digest", "a", "b"}), HasSubstr("b"));
+  EXPECT_THAT(refusal({"status", "/nowhere"}), HasSubstr("neither a run directory nor an address"));
+  EXPECT_THAT(refusal({"check"}), HasSubstr("--keys"));
+}
+
+TEST_F(Offline, CheckMarksDefaultsAndExplainsTheLength) {
+  const auto file = (folder_ / "run.toml").string();
+  const std::string text = flowloom_command({"check", file, "--set", "flow.layers=4"}).out;
+  EXPECT_THAT(text, AllOf(HasSubstr("layers = 4"), HasSubstr("# (default) "), HasSubstr("12 proposals (10 rounded up"),
+                          HasSubstr("from proposal 0: trained"), HasSubstr("# (not set) "), HasSubstr("parameters")));
+  const auto resolved = nlohmann::json::parse(flowloom_command({"check", file, "--json"}).out);
+  EXPECT_EQ(resolved.at("sections").at("run").at("unit").at("default"), false);
+  EXPECT_EQ(resolved.at("sections").at("train").at("batch").at("default"), true);
+  EXPECT_EQ(resolved.at("sections").at("train").at("stop").at("default"), true);
+  EXPECT_EQ(resolved.at("proposals"), 12);
+}
+
+TEST_F(Offline, CheckPrintsARunFileThatMeansTheSame) {
+  const auto file = (folder_ / "run.toml").string();
+  const std::string text = flowloom_command({"check", file}).out;
+  EXPECT_EQ(load_run_text(text, "printed").identity(), load_run_text(kRunFile, "original").identity());
+  EXPECT_THAT(policy_changes(load_run_text(kRunFile, "original"), load_run_text(text, "printed")), testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace flowloom

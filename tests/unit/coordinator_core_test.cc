@@ -1,0 +1,909 @@
+#include "coordinator/core.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "coordinator_world.h"
+#include "program/rpc.h"
+
+namespace flowloom {
+namespace {
+
+using flowloom::v1::CoordinatorMessage;
+using flowloom::v1::Refusal;
+using flowloom::v1::StatusReply;
+using flowloom::v1::WorkerMessage;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+struct Grant {
+  WorkerId worker = 0;
+  std::uint64_t unit = 0;
+  std::uint32_t version = 0;
+  bool operator==(const Grant&) const = default;
+};
+void PrintTo(const Grant& grant, std::ostream* out) {
+  *out << "unit " << grant.unit << " under " << grant.version << " to worker " << grant.worker;
+}
+
+// A core whose messages a test reads and answers by hand.
+class CoreTest : public testing::Test {
+ protected:
+  void open(const RunText& text) {
+    run_ = text.run();
+    log_ = std::make_unique<MemoryLog>(run_);
+    restart();
+  }
+  void restart() {
+    core_ = start_core(run_, *log_);
+    sort_outgoing();
+  }
+
+  WorkerId join(std::uint32_t credits = 2) { return join(hello(credits)); }
+  WorkerId join(const flowloom::v1::Hello& message) {
+    const WorkerId id = core_->joined(message, now_);
+    sort_outgoing();
+    return id;
+  }
+  // A worker that verified every version that is published.
+  WorkerId join_ready(std::uint32_t credits = 2) {
+    const WorkerId id = join(credits);
+    for (std::size_t i = 0; i < log_->models.size(); ++i) say(id, ready(log_->models[i].version));
+    return id;
+  }
+  void publish(const std::string& name, const std::vector<std::uint32_t>& entries = {}) {
+    core_->published(log_->publish(name, entries), entries, now_);
+    sort_outgoing();
+  }
+  void say(WorkerId id, const WorkerMessage& message) {
+    core_->received(id, message, now_);
+    sort_outgoing();
+  }
+  void leave(WorkerId id) {
+    core_->left(id, now_);
+    sort_outgoing();
+  }
+  void tick(double seconds = 0.1) {
+    now_ += Time(static_cast<std::int64_t>(1000 * seconds));
+    core_->tick(now_);
+    sort_outgoing();
+  }
+
+  void sort_outgoing() {
+    for (Core::Outgoing& out : core_->take_outgoing()) {
+      if (out.message.has_sample()) {
+        grants_.push_back({out.worker, out.message.sample().first_unit(), out.message.sample().version()});
+      } else if (out.message.has_reweigh()) {
+        reweighs_.emplace_back(out.worker, out.message.reweigh());
+      } else if (out.message.has_refusal()) {
+        refusals_.push_back(out.message.refusal());
+      } else if (out.message.has_prepare()) {
+        prepares_.push_back(out.message.prepare().version().version());
+      } else if (out.message.has_goodbye()) {
+        goodbyes_.push_back(out.message.goodbye());
+      } else {
+        ASSERT_TRUE(out.message.has_welcome());
+        welcomes_.push_back(out.message.welcome());
+      }
+    }
+  }
+  std::vector<Grant> take_grants() { return std::exchange(grants_, {}); }
+
+  const ModelRow& model_of(std::uint32_t version) { return log_->models.at(version - 1); }
+  WorkerMessage answer(std::uint64_t unit, std::uint32_t version = 1) {
+    return numbers_.sample(unit, run_.unit, model_of(version));
+  }
+  void answer_grants() {
+    for (const Grant& grant : take_grants()) say(grant.worker, answer(grant.unit, grant.version));
+  }
+  // Answers until nothing is open.
+  void work() {
+    while (!grants_.empty() || !reweighs_.empty()) {
+      answer_grants();
+      for (const auto& [worker, grant] : std::exchange(reweighs_, {})) {
+        say(worker, numbers_.reweigh(grant, model_of(grant.version())));
+      }
+    }
+  }
+  StatusReply status() { return core_->status(now_); }
+  Sha256 reference_head() { return head_of(run_, reference_log(run_, *log_, numbers_)); }
+
+  RunSpec run_;
+  std::unique_ptr<MemoryLog> log_;
+  std::unique_ptr<Core> core_;
+  Numbers numbers_;
+  Time now_{1000};
+  std::vector<Grant> grants_;
+  std::vector<std::pair<WorkerId, flowloom::v1::ReweighGrant>> reweighs_;
+  std::vector<Refusal> refusals_;
+  std::vector<std::uint32_t> prepares_;
+  std::vector<flowloom::v1::Goodbye> goodbyes_;
+  std::vector<flowloom::v1::Welcome> welcomes_;
+};
+
+// -------------------------------------------------------------------------------------------------------- Hello
+
+class CoreHelloTest : public CoreTest {
+ protected:
+  void SetUp() override {
+    open({});
+    publish("a", {0});
+  }
+  // The code of the refusal of a Hello, which must leave a good worker welcome.
+  Refusal refusal_of(const flowloom::v1::Hello& message) {
+    const WorkerId id = join(message);
+    say(id, ready(1));  // ignored
+    EXPECT_FALSE(log_->models[0].verified);
+    EXPECT_THAT(welcomes_, IsEmpty());
+    EXPECT_THAT(refusals_, SizeIs(1));
+    return refusals_.empty() ? Refusal() : refusals_[0];
+  }
+};
+
+TEST_F(CoreHelloTest, WelcomesAWorkerWithTheRunFile) {
+  join();
+  ASSERT_THAT(welcomes_, SizeIs(1));
+  EXPECT_EQ(welcomes_[0].run_file(), run_.toml);
+  EXPECT_EQ(welcomes_[0].run_id(), "0123456789abcdef0123456789abcdef");
+  const Sha256 identity = run_.identity();
+  EXPECT_EQ(welcomes_[0].identity(), std::string(identity.begin(), identity.end()));
+  EXPECT_EQ(welcomes_[0].epoch(), 1u);
+}
+
+TEST_F(CoreHelloTest, RefusesAnotherProtocol) {
+  auto message = hello();
+  message.set_protocol("flowloom.v2");
+  EXPECT_EQ(refusal_of(message).code(), Refusal::CODE_PROTOCOL);
+}
+
+TEST_F(CoreHelloTest, RefusesMoreCreditsThanThereMayBe) {
+  EXPECT_EQ(refusal_of(hello(limits::kCredits + 1)).code(), Refusal::CODE_PROTOCOL);
+}
+
+TEST_F(CoreHelloTest, RefusesANameThatIsTooLong) {
+  auto message = hello();
+  message.set_name(std::string(limits::kNameBytes + 1, 'x'));
+  EXPECT_EQ(refusal_of(message).code(), Refusal::CODE_PROTOCOL);
+}
+
+TEST_F(CoreHelloTest, RefusesADeviceNameThatIsTooLong) {
+  auto message = hello();
+  message.set_device(std::string(limits::kNameBytes + 1, 'x'));
+  EXPECT_EQ(refusal_of(message).code(), Refusal::CODE_PROTOCOL);
+}
+
+TEST_F(CoreHelloTest, RefusesAWorkerOfAnotherRun) {
+  auto message = hello();
+  message.mutable_run()->set_run_id("ffffffffffffffffffffffffffffffff");
+  EXPECT_EQ(refusal_of(message).code(), Refusal::CODE_WRONG_RUN);
+}
+
+TEST_F(CoreHelloTest, RefusesAWorkerThatExpectsAnotherIdentity) {
+  auto message = hello();
+  message.set_identity(std::string(32, '\1'));
+  const Refusal refusal = refusal_of(message);
+  EXPECT_EQ(refusal.code(), Refusal::CODE_WRONG_RUN);
+  EXPECT_THAT(refusal.sentence(), HasSubstr(to_hex(run_.identity())));
+}
+
+TEST_F(CoreHelloTest, RefusesAnotherEngine) {
+  auto message = hello();
+  message.mutable_engines(0)->set_engine("torch");
+  EXPECT_EQ(refusal_of(message).code(), Refusal::CODE_NUMERICS);
+}
+
+TEST_F(CoreHelloTest, RefusesAnotherPrecision) {
+  auto message = hello();
+  message.mutable_engines(0)->set_precision("mixed");
+  EXPECT_EQ(refusal_of(message).code(), Refusal::CODE_NUMERICS);
+}
+
+TEST_F(CoreHelloTest, RefusesAnotherRevision) {
+  auto message = hello();
+  message.mutable_engines(0)->set_revision(kNumericsRevision + 1);
+  EXPECT_EQ(refusal_of(message).code(), Refusal::CODE_NUMERICS);
+}
+
+TEST_F(CoreHelloTest, RefusesAnotherBuildThanTheFirstWorkersEvenAfterARestart) {
+  join();
+  EXPECT_EQ(log_->pinned, "test build");
+  restart();
+  welcomes_.clear();
+  auto message = hello();
+  message.mutable_engines(0)->set_build("another");
+  const Refusal refusal = refusal_of(message);
+  EXPECT_EQ(refusal.code(), Refusal::CODE_NUMERICS);
+  EXPECT_THAT(refusal.sentence(), HasSubstr("test build"));
+}
+
+TEST_F(CoreHelloTest, PinsTheBuildOfTheEngineThatTheRunNames) {
+  auto message = hello();
+  for (const int revision : {kNumericsRevision - 1, kNumericsRevision + 1}) {
+    auto* other = message.add_engines();
+    *other = message.engines(0);
+    other->set_revision(revision);
+    other->set_build("another");
+  }
+  message.mutable_engines()->SwapElements(0, 1);
+  join(message);
+  EXPECT_EQ(log_->pinned, "test build");
+}
+
+TEST_F(CoreHelloTest, RefusesAWorkerWhoseBuildCannotBeWrittenDownAndTakesItLater) {
+  log_->fails = [](const std::string&) { return true; };
+  join();
+  EXPECT_THAT(welcomes_, IsEmpty());
+  ASSERT_THAT(refusals_, SizeIs(1));
+  log_->fails = {};
+  join();
+  EXPECT_THAT(welcomes_, SizeIs(1));
+}
+
+// -------------------------------------------------------------------------------------- versions, switches, grants
+
+TEST_F(CoreTest, GrantsNothingBeforeAVersionIsVerified) {
+  open({});
+  const WorkerId worker = join();
+  publish("a", {0});
+  EXPECT_THAT(prepares_, ElementsAre(1));
+  EXPECT_THAT(grants_, IsEmpty());
+  EXPECT_EQ(status().state(), StatusReply::STATE_WAITING);
+  say(worker, ready(1));
+  EXPECT_TRUE(log_->models[0].verified);
+  EXPECT_THAT(grants_, ElementsAre(Grant{worker, 0, 1}, Grant{worker, 1, 1}));
+}
+
+TEST_F(CoreTest, GrantsNothingToAWorkerThatIsNotReadyForTheVersion) {
+  open({});
+  publish("a", {0});
+  const WorkerId first = join_ready();
+  const WorkerId second = join();
+  for (const Grant& grant : take_grants()) EXPECT_EQ(grant.worker, first);
+  WorkerMessage message;
+  message.mutable_not_ready()->set_version(1);
+  say(second, message);
+  tick();
+  EXPECT_THAT(grants_, IsEmpty());
+}
+
+TEST_F(CoreTest, GrantsNothingToAWorkerThatCannotSample) {
+  open({});
+  publish("a", {0});
+  auto message = hello();
+  message.clear_capabilities();
+  message.add_capabilities("reweigh");
+  say(join(message), ready(1));
+  EXPECT_TRUE(log_->models[0].verified);
+  EXPECT_THAT(grants_, IsEmpty());
+}
+
+TEST_F(CoreTest, RefusesAWorkerThatIsReadyForAVersionThatDoesNotExist) {
+  open({});
+  publish("a", {0});
+  say(join(), ready(2));
+  ASSERT_THAT(refusals_, SizeIs(1));
+  EXPECT_EQ(refusals_[0].code(), Refusal::CODE_WRONG_VERSION);
+}
+
+TEST_F(CoreTest, GrantsNothingWhileTheSwitchIsNotOnDisk) {
+  open({});
+  publish("a", {0});
+  log_->fails = [](const std::string& what) { return what == "add_switch"; };
+  join_ready();
+  EXPECT_THAT(grants_, IsEmpty());
+  EXPECT_EQ(status().state(), StatusReply::STATE_STALLED);
+  tick();
+  EXPECT_THAT(grants_, IsEmpty());
+  log_->fails = {};
+  tick();
+  EXPECT_THAT(grants_, SizeIs(2));
+}
+
+TEST_F(CoreTest, GrantsUpToAScheduledSwitchAndNoFurtherUntilItsVersionCame) {
+  open({.length = 96, .window = 24, .switches = {0, 12}});
+  publish("a", {0});
+  join_ready(24);
+  EXPECT_THAT(grants_, SizeIs(3));
+  work();
+  EXPECT_EQ(log_->frontier(), 12u);
+  EXPECT_EQ(status().state(), StatusReply::STATE_WAITING);
+  EXPECT_THAT(status().sentence(), HasSubstr("proposal 12"));
+}
+
+TEST_F(CoreTest, AsksAgainAtTheNextTickWhenAVerificationCouldNotBeWrittenDown) {
+  open({});
+  publish("a", {0});
+  const WorkerId worker = join();
+  log_->fails = [](const std::string& what) { return what == "mark_verified"; };
+  prepares_.clear();
+  say(worker, ready(1));
+  EXPECT_THAT(grants_, IsEmpty());
+  EXPECT_THAT(prepares_, IsEmpty());  // not at once: that would go round at the speed of the link
+  log_->fails = {};
+  tick();
+  EXPECT_THAT(prepares_, ElementsAre(1));
+  say(worker, ready(1));
+  EXPECT_THAT(grants_, SizeIs(2));
+}
+
+TEST_F(CoreTest, ByClockSwitchesAboveEverythingGranted) {
+  open({.length = 400, .window = 8, .switches = {}});
+  publish("a");
+  const WorkerId worker = join_ready(4);
+  EXPECT_THAT(take_grants(), SizeIs(4));
+  publish("b");
+  say(worker, ready(2));
+  ASSERT_THAT(log_->switches, SizeIs(2));
+  EXPECT_EQ(log_->switches[1].from, 16u);
+  for (std::uint64_t unit = 0; unit < 4; ++unit) say(worker, answer(unit));
+  for (const Grant& grant : take_grants()) EXPECT_EQ(grant.version, 2u);
+}
+
+TEST_F(CoreTest, ByClockAnExpiredUnitIsDrawnAgainUnderItsOldVersion) {
+  open({.length = 400, .window = 8, .switches = {}});
+  publish("a");
+  const WorkerId first = join_ready(1);
+  take_grants();
+  publish("b");
+  say(first, ready(2));
+  const WorkerId second = join_ready(1);
+  take_grants();
+  leave(first);
+  leave(second);
+  join_ready(8);
+  EXPECT_THAT(grants_[0].version, 1u);
+  EXPECT_THAT(grants_[1].version, 2u);
+}
+
+TEST_F(CoreTest, TellsWatchersOfEachChangeOfVersionsAndSwitches) {
+  open({});
+  const auto start = core_->models_revision();
+  publish("a", {0});
+  EXPECT_EQ(core_->models_revision(), start + 1);
+  join_ready();
+  EXPECT_EQ(core_->models_revision(), start + 3);  // verified, placed
+}
+
+// ------------------------------------------------------------------------------------------------------ answers
+
+class CoreAnswerTest : public CoreTest {
+ protected:
+  void SetUp() override {
+    open({.length = 96, .window = 5, .switches = {0, 40}});
+    publish("a", {0});
+    publish("b", {1});
+    worker_ = join_ready();
+  }
+  Refusal::Code code_of(const WorkerMessage& message) {
+    say(worker_, message);
+    EXPECT_THAT(refusals_, SizeIs(1));
+    const auto code = refusals_.empty() ? Refusal::CODE_UNSPECIFIED : refusals_[0].code();
+    refusals_.clear();
+    work();  // it lives on
+    EXPECT_EQ(log_->head(), reference_head());
+    EXPECT_TRUE(core_->complete());
+    return code;
+  }
+  WorkerId worker_ = 0;
+};
+
+TEST_F(CoreAnswerTest, CommitsTheChainOfOneLoop) {
+  work();
+  EXPECT_TRUE(core_->complete());
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreAnswerTest, RefusesAnAnswerOfTheWrongSize) {
+  for (const auto& cut : {&flowloom::v1::SampleAnswer::mutable_log_p, &flowloom::v1::SampleAnswer::mutable_log_q,
+                          &flowloom::v1::SampleAnswer::mutable_sums}) {
+    WorkerMessage message = answer(1);
+    (message.mutable_sample()->*cut)()->pop_back();
+    say(worker_, message);
+    ASSERT_THAT(refusals_, SizeIs(1));
+    EXPECT_EQ(refusals_[0].code(), Refusal::CODE_WRONG_COUNT);
+    refusals_.clear();
+    SetUp();
+  }
+}
+
+TEST_F(CoreAnswerTest, GrantsAUnitAgainAfterAnAnswerOfTheWrongSize) {
+  WorkerMessage message = answer(1);
+  message.mutable_sample()->clear_sums();
+  EXPECT_EQ(code_of(message), Refusal::CODE_WRONG_COUNT);
+}
+
+TEST_F(CoreAnswerTest, RefusesAnAnswerAboveTheWindow) {
+  EXPECT_EQ(code_of(answer(5)), Refusal::CODE_NEVER_LEASED);
+}
+
+TEST_F(CoreAnswerTest, RefusesAnAnswerAboveTheEnd) {
+  EXPECT_EQ(code_of(answer(24)), Refusal::CODE_NEVER_LEASED);
+}
+
+TEST_F(CoreAnswerTest, RefusesAnAnswerToTheLargestUnitNumber) {
+  WorkerMessage message = answer(1);
+  message.mutable_sample()->set_unit(std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(code_of(message), Refusal::CODE_NEVER_LEASED);
+}
+
+TEST_F(CoreAnswerTest, RefusesAnAnswerUnderAnotherVersion) {
+  EXPECT_EQ(code_of(answer(1, 2)), Refusal::CODE_WRONG_VERSION);
+}
+
+TEST_F(CoreAnswerTest, RefusesASecondHello) {
+  WorkerMessage message;
+  *message.mutable_hello() = hello();
+  EXPECT_EQ(code_of(message), Refusal::CODE_PROTOCOL);
+}
+
+TEST_F(CoreAnswerTest, RefusesAnEmptyMessage) { EXPECT_EQ(code_of(WorkerMessage()), Refusal::CODE_PROTOCOL); }
+
+TEST_F(CoreAnswerTest, IgnoresAnAnswerBelowTheFrontier) {
+  say(worker_, answer(0));
+  WorkerMessage other = answer(0);
+  other.mutable_sample()->set_log_p(std::string(32, '\1'));
+  say(worker_, other);
+  EXPECT_THAT(refusals_, IsEmpty());
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreAnswerTest, KeepsTheFirstOfTwoAnswersThatWait) {
+  say(worker_, answer(1));
+  WorkerMessage other = answer(1);
+  other.mutable_sample()->set_log_p(std::string(32, '\1'));
+  say(worker_, other);
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreAnswerTest, CommitsInIndexOrderHoweverAnswersArrive) {
+  say(worker_, answer(1));
+  EXPECT_EQ(log_->frontier(), 0u);
+  say(worker_, answer(0));
+  EXPECT_EQ(log_->frontier(), 8u);
+}
+
+TEST_F(CoreAnswerTest, TakesAnAnswerThatWasGrantedBeforeARestart) {
+  restart();
+  take_grants();
+  const WorkerId worker = join(0);
+  say(worker, answer(0));
+  EXPECT_EQ(log_->frontier(), 4u);
+}
+
+TEST_F(CoreAnswerTest, OutlivesNumbersWhoseDifferencesOverflow) {
+  WorkerMessage message = answer(0);
+  const std::vector<double> huge(4, 1e308), tiny(4, -1e308);
+  message.mutable_sample()->set_log_p(pack(huge));
+  message.mutable_sample()->set_log_q(pack(tiny));
+  say(worker_, message);
+  work();
+  EXPECT_TRUE(core_->complete());
+  EXPECT_EQ(status().invalid(), 4u + [&] {
+    std::uint64_t invalid = 0;
+    for (std::uint64_t unit = 1; unit < 24; ++unit) {
+      const UnitData data = numbers_.unit(unit, 4, model_of(unit < 10 ? 1 : 2));
+      for (std::size_t k = 0; k < 4; ++k) invalid += !is_valid_proposal(data.log_p[k], data.log_q[k]);
+    }
+    return invalid;
+  }());
+}
+
+TEST_F(CoreAnswerTest, OutlivesObservablesOfAnySize) {
+  for (const double size : {1e300, -1e300, 1e200, 1e160}) {
+    WorkerMessage message = answer(static_cast<std::uint64_t>(log_->frontier() / 4));
+    message.mutable_sample()->set_log_p(pack(std::vector<double>(4, 0.0)));
+    message.mutable_sample()->set_log_q(pack(std::vector<double>(4, -1e3)));
+    message.mutable_sample()->set_sums(pack(std::vector<double>(16, size)));
+    say(worker_, message);
+    EXPECT_NO_THROW(status());
+  }
+  work();
+  EXPECT_TRUE(core_->complete());
+  EXPECT_NO_THROW(status());
+}
+
+TEST_F(CoreAnswerTest, StoresEveryNanAsTheCanonicalOne) {
+  WorkerMessage message = answer(0);
+  const double odd = std::bit_cast<double>(0xfff8000000000123ULL);
+  message.mutable_sample()->set_log_p(pack(std::vector<double>(4, odd)));
+  say(worker_, message);
+  const auto& unit = std::get<UnitRecord>(log_->records.at(1));
+  EXPECT_EQ(std::bit_cast<std::uint64_t>(unit.data.log_p[0]), 0x7ff8000000000000ULL);
+}
+
+// ----------------------------------------------------------------------------------------------------- failures
+
+TEST_F(CoreAnswerTest, HaltsAndNamesAUnitThatFailedThreeTimes) {
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_NE(status().state(), StatusReply::STATE_HALTED);
+    say(worker_, failure(0, "the device is on fire"));
+  }
+  EXPECT_EQ(status().state(), StatusReply::STATE_HALTED);
+  EXPECT_THAT(status().sentence(), HasSubstr("Unit 0 failed 3 times"));
+  EXPECT_THAT(status().sentence(), HasSubstr("the device is on fire"));
+  EXPECT_FALSE(core_->finished());
+}
+
+TEST_F(CoreAnswerTest, GrantsAndCommitsNothingOnceHalted) {
+  for (int i = 0; i < 3; ++i) say(worker_, failure(0));
+  take_grants();
+  say(worker_, answer(0));
+  say(worker_, answer(1));
+  tick();
+  EXPECT_THAT(grants_, IsEmpty());
+  EXPECT_EQ(log_->frontier(), 0u);
+}
+
+TEST_F(CoreAnswerTest, NeverSkipsAUnitThatFailedTwice) {
+  say(worker_, failure(0));
+  say(worker_, failure(0));
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreAnswerTest, LetsNoOtherWorkerFailAUnit) {
+  const WorkerId stranger = join(0);
+  for (int i = 0; i < 5; ++i) say(stranger, failure(0));
+  EXPECT_NE(status().state(), StatusReply::STATE_HALTED);
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreAnswerTest, GivesAFailedUnitBackIfNoOtherWorkerIsReadyForIt) {
+  join(2);  // never gets ready
+  take_grants();
+  say(worker_, failure(0));
+  EXPECT_THAT(take_grants(), ElementsAre(Grant{worker_, 0, 1}));
+}
+
+// ------------------------------------------------------------------------------------------------------ reweigh
+
+class CoreReweighTest : public CoreTest {
+ protected:
+  // At the switch of proposal 8, with its reweigh granted.
+  void SetUp() override {
+    numbers_.spoiled = false;
+    open({.length = 24, .window = 2, .switches = {0, 8, 16}});
+    publish("a", {0});
+    publish("b", {1});
+    publish("c", {2});
+    worker_ = join_ready();
+    answer_grants();
+    ASSERT_THAT(reweighs_, SizeIs(1));
+  }
+  WorkerMessage reweigh_answer() { return numbers_.reweigh(reweighs_.back().second, model_of(2)); }
+  WorkerId worker_ = 0;
+};
+
+TEST_F(CoreReweighTest, NamesTheCurrentStateWithItsLoggedNumbers) {
+  const auto& grant = reweighs_[0].second;
+  Chain chain(run_.noise_key());
+  for (const std::uint64_t unit : {0, 1}) chain.advance(numbers_.unit(unit, 4, model_of(1)));
+  EXPECT_EQ(grant.index(), chain.current()->index);
+  EXPECT_EQ(grant.log_p(), chain.current()->log_p);
+  EXPECT_EQ(grant.log_q(), chain.current()->log_q);
+  EXPECT_EQ(grant.state_version(), 1u);
+  EXPECT_EQ(grant.version(), 2u);
+  EXPECT_EQ(grant.unit_size(), 4u);
+}
+
+TEST_F(CoreReweighTest, CommitsNothingAboveTheSwitchBeforeItsAnswer) {
+  answer_grants();
+  EXPECT_EQ(log_->frontier(), 8u);
+  say(worker_, reweigh_answer());
+  EXPECT_EQ(log_->frontier(), 16u);
+}
+
+TEST_F(CoreReweighTest, TellsTheDrawnNumbersAtTheNextSwitchIfTheStateIsStillTheSame) {
+  // Nothing is accepted between the two switches.
+  answer_grants();
+  restart();
+  const WorkerId worker = join_ready(0);
+  say(worker, numbers_.reweigh(reweighs_.back().second, model_of(2)));
+  for (const std::uint64_t unit : {2, 3}) {
+    WorkerMessage message = answer(unit, 2);
+    message.mutable_sample()->set_log_p(pack(std::vector<double>(4, -std::numeric_limits<double>::infinity())));
+    say(worker, message);
+  }
+  ASSERT_GE(reweighs_.size(), 2u);
+  const auto& first = reweighs_.front().second;
+  const auto& last = reweighs_.back().second;
+  EXPECT_EQ(last.version(), 3u);
+  EXPECT_EQ(last.index(), first.index());
+  EXPECT_EQ(last.state_version(), 1u);
+  EXPECT_EQ(last.log_q(), first.log_q());
+}
+
+TEST_F(CoreReweighTest, HaltsWithASentenceIfTheInverseMisses) {
+  WorkerMessage message = reweigh_answer();
+  message.mutable_reweigh()->set_round_trip(1e-3);
+  say(worker_, message);
+  EXPECT_EQ(status().state(), StatusReply::STATE_HALTED);
+  EXPECT_THAT(status().sentence(), HasSubstr("The switch at proposal 8 cannot be made"));
+  take_grants();
+  tick();
+  EXPECT_THAT(grants_, IsEmpty());
+  EXPECT_EQ(log_->frontier(), 8u);
+}
+
+TEST_F(CoreReweighTest, HaltsIfTheRoundTripIsNotANumber) {
+  WorkerMessage message = reweigh_answer();
+  message.mutable_reweigh()->set_round_trip(std::nan(""));
+  say(worker_, message);
+  EXPECT_EQ(status().state(), StatusReply::STATE_HALTED);
+}
+
+TEST_F(CoreReweighTest, HaltsIfTheNewLogQIsNotFinite) {
+  WorkerMessage message = reweigh_answer();
+  message.mutable_reweigh()->set_log_q(-std::numeric_limits<double>::infinity());
+  say(worker_, message);
+  EXPECT_EQ(status().state(), StatusReply::STATE_HALTED);
+}
+
+TEST_F(CoreReweighTest, IsRepeatedIfTheStateWasRebuiltWrongly) {
+  WorkerMessage message = reweigh_answer();
+  message.mutable_reweigh()->set_mismatch(1e-3);
+  say(worker_, message);
+  EXPECT_THAT(reweighs_, SizeIs(2));
+  EXPECT_NE(status().state(), StatusReply::STATE_HALTED);
+  say(worker_, message);
+  say(worker_, message);
+  EXPECT_EQ(status().state(), StatusReply::STATE_HALTED);
+  EXPECT_THAT(status().sentence(), HasSubstr("The reweigh of state"));
+}
+
+TEST_F(CoreReweighTest, IsGrantedToAnotherWorkerAfterAFailure) {
+  const WorkerId second = join_ready();
+  WorkerMessage message;
+  message.mutable_failure()->set_reweigh_index(reweighs_[0].second.index());
+  say(worker_, message);
+  ASSERT_THAT(reweighs_, SizeIs(2));
+  EXPECT_EQ(reweighs_[1].first, second);
+}
+
+TEST_F(CoreReweighTest, IsGrantedToAnotherWorkerWhenItsLeaseExpires) {
+  const WorkerId second = join_ready();
+  tick(4.9);
+  EXPECT_THAT(reweighs_, SizeIs(1));
+  tick(0.2);
+  ASSERT_THAT(reweighs_, SizeIs(2));
+  EXPECT_EQ(reweighs_[1].first, second);
+  tick(5.1);
+  ASSERT_THAT(reweighs_, SizeIs(3));
+  EXPECT_EQ(reweighs_[2].first, worker_);
+}
+
+TEST_F(CoreReweighTest, IsGrantedToTheNextWorkerWhenItsOwnLeft) {
+  leave(worker_);
+  EXPECT_THAT(reweighs_, SizeIs(1));
+  const WorkerId second = join_ready();
+  ASSERT_THAT(reweighs_, SizeIs(2));
+  EXPECT_EQ(reweighs_[1].first, second);
+}
+
+TEST_F(CoreReweighTest, IsGrantedToNobodyWhoCannotReweigh) {
+  auto message = hello();
+  message.clear_capabilities();
+  message.add_capabilities("sample");
+  for (const std::uint32_t version : {1, 2, 3}) say(join(message), ready(version));
+  leave(worker_);
+  EXPECT_THAT(reweighs_, SizeIs(1));
+}
+
+TEST_F(CoreReweighTest, TakesALateAnswer) {
+  const WorkerId second = join_ready();
+  tick(5.1);
+  say(worker_, reweigh_answer());
+  EXPECT_EQ(log_->records.size(), 5u);  // switch, two units, switch, reweigh
+  say(second, reweigh_answer());        // and ignores the second
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreReweighTest, IgnoresAnAnswerForAnotherStateOrVersion) {
+  WorkerMessage message = reweigh_answer();
+  message.mutable_reweigh()->set_index(reweighs_[0].second.index() + 1);
+  say(worker_, message);
+  message = reweigh_answer();
+  message.mutable_reweigh()->set_version(3);
+  say(worker_, message);
+  EXPECT_EQ(log_->records.size(), 3u);
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreReweighTest, IsWrittenTogetherWithItsSwitchOrNotAtAll) {
+  log_->fails = [](const std::string& what) { return what == "append"; };
+  say(worker_, reweigh_answer());
+  EXPECT_EQ(log_->records.size(), 3u);
+  tick();
+  log_->fails = {};
+  tick();
+  EXPECT_TRUE(std::holds_alternative<SwitchRecord>(log_->records.at(3)));
+  EXPECT_TRUE(std::holds_alternative<ReweighRecord>(log_->records.at(4)));
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreTest, SwitchesWithoutAReweighWhileThereIsNoState) {
+  numbers_.first_valid = 10;
+  open({.length = 24, .switches = {0, 8}});
+  publish("a", {0});
+  publish("b", {1});
+  join_ready();
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+  for (const Record& record : log_->records) EXPECT_FALSE(std::holds_alternative<ReweighRecord>(record));
+}
+
+// ------------------------------------------------------------------------------------------- failed writes, status
+
+TEST_F(CoreAnswerTest, ShowsOnlyWhatIsOnDisk) {
+  answer_grants();
+  const std::uint64_t durable = log_->frontier();
+  const StatusReply before = status();
+  log_->fails = [](const std::string&) { return true; };
+  answer_grants();
+  const StatusReply after = status();
+  EXPECT_EQ(after.state(), StatusReply::STATE_STALLED);
+  EXPECT_EQ(after.proposals(), durable);
+  EXPECT_EQ(after.accepted(), before.accepted());
+  EXPECT_EQ(after.invalid(), before.invalid());
+  EXPECT_EQ(after.ess(), before.ess());
+  EXPECT_EQ(after.head(), before.head());
+  EXPECT_EQ(core_->durable_frontier(), durable);
+}
+
+TEST_F(CoreAnswerTest, GrantsNothingAfterAFailedWriteUntilOneSucceeds) {
+  log_->fails = [](const std::string&) { return true; };
+  answer_grants();
+  take_grants();
+  tick();
+  tick();
+  EXPECT_THAT(grants_, IsEmpty());
+  log_->fails = {};
+  tick();
+  EXPECT_THAT(grants_, Not(IsEmpty()));
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreAnswerTest, IsNotCompleteBeforeTheLastUnitIsOnDisk) {
+  log_->fails = [this](const std::string&) { return log_->frontier() == 92; };
+  while (log_->failures == 0) {
+    ASSERT_THAT(grants_, Not(IsEmpty()));
+    const auto next = grants_.front();
+    grants_.erase(grants_.begin());
+    say(next.worker, answer(next.unit, next.version));
+    for (const auto& [worker, grant] : std::exchange(reweighs_, {})) {
+      say(worker, numbers_.reweigh(grant, model_of(grant.version())));
+    }
+  }
+  EXPECT_FALSE(core_->complete());
+  EXPECT_FALSE(core_->finished());
+  log_->fails = {};
+  tick();
+  EXPECT_TRUE(core_->complete());
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreAnswerTest, SaysWhichFractionWasInvalid) {
+  work();
+  const auto notes = status().notes();
+  EXPECT_THAT(notes, Contains(HasSubstr("Invalid proposals")));
+  EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE);
+}
+
+TEST_F(CoreTest, SaysThatASwitchWasPlacedByTheClock) {
+  open({.switches = {}});
+  publish("a");
+  join_ready();
+  EXPECT_THAT(status().notes(), Contains(HasSubstr("placed by the clock at proposal 0")));
+}
+
+// ------------------------------------------------------------------------------------------------ drain and the end
+
+TEST_F(CoreAnswerTest, DrainedItGrantsNothingAndFinishesWhenNothingIsLeased) {
+  take_grants();
+  core_->drain(now_);
+  sort_outgoing();
+  EXPECT_THAT(grants_, IsEmpty());
+  EXPECT_FALSE(core_->finished());
+  ASSERT_THAT(goodbyes_, SizeIs(1));
+  EXPECT_GT(goodbyes_[0].reconnect_after_seconds(), 0);
+  say(worker_, answer(0));
+  EXPECT_THAT(grants_, IsEmpty());
+  say(worker_, answer(1));
+  EXPECT_TRUE(core_->finished());
+  EXPECT_FALSE(core_->complete());
+  EXPECT_EQ(log_->frontier(), 8u);
+}
+
+TEST_F(CoreAnswerTest, DrainedItDoesNotWaitForALeaseThatExpired) {
+  core_->drain(now_);
+  tick(5.1);
+  EXPECT_TRUE(core_->finished());
+}
+
+TEST_F(CoreAnswerTest, DrainedAndStartedAgainItMakesTheSameChain) {
+  take_grants();
+  core_->drain(now_);
+  say(worker_, answer(0));
+  restart();
+  grants_.clear();
+  join_ready();
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreAnswerTest, CompleteItTellsWorkersNotToComeBack) {
+  work();
+  ASSERT_THAT(goodbyes_, SizeIs(1));
+  EXPECT_EQ(goodbyes_[0].reconnect_after_seconds(), 0);
+  EXPECT_TRUE(core_->finished());
+}
+
+TEST_F(CoreAnswerTest, CompleteItSendsLateWorkersAwayAtOnce) {
+  work();
+  goodbyes_.clear();
+  join();
+  ASSERT_THAT(goodbyes_, SizeIs(1));
+  EXPECT_EQ(goodbyes_[0].reconnect_after_seconds(), 0);
+}
+
+TEST_F(CoreAnswerTest, CompleteAndRestartedItSendsEveryWorkerAwayOnce) {
+  work();
+  restart();
+  goodbyes_.clear();
+  join();
+  join();
+  EXPECT_THAT(goodbyes_, SizeIs(2));
+}
+
+// ------------------------------------------------------------------------------------------------------- replay
+
+TEST_F(CoreAnswerTest, RefusesALogWhoseFlagsContradictItsNumbers) {
+  work();
+  auto& unit = std::get<UnitRecord>(log_->records.at(2));
+  unit.accepted[1] ^= 1;
+  EXPECT_THROW(restart(), Error);
+}
+
+TEST_F(CoreAnswerTest, RefusesALogWithASwitchThatIsNotInTheTable) {
+  work();
+  log_->switches.pop_back();
+  EXPECT_THROW(restart(), Error);
+}
+
+TEST_F(CoreAnswerTest, RefusesALogWhoseSwitchNamesAnotherCheckpointThanTheTable) {
+  work();
+  log_->switches.back().checkpoint[0] ^= 1;
+  EXPECT_THROW(restart(), Error);
+}
+
+TEST_F(CoreAnswerTest, RefusesALogWithAColumnMissing) {
+  work();
+  std::get<UnitRecord>(log_->records.at(1)).data.sums.resize(12);
+  EXPECT_THROW(restart(), Error);
+}
+
+// A start that finds everything there shows the same figures as the process that wrote it.
+TEST_F(CoreAnswerTest, ReplayedItShowsTheSameStatus) {
+  work();
+  StatusReply before = status();
+  restart();
+  StatusReply after = status();
+  for (StatusReply* reply : {&before, &after}) {
+    reply->clear_epoch();
+    reply->clear_workers();
+    reply->clear_proposals_per_second();
+  }
+  EXPECT_EQ(before.SerializeAsString(), after.SerializeAsString());
+}
+
+}  // namespace
+}  // namespace flowloom

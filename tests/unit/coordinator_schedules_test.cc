@@ -1,0 +1,473 @@
+// The one idea, under fire: whatever workers, links, clocks, disks and restarts do, the chain's head is the same.
+//
+// Each schedule is a pseudo-random sequence of events (fixed seeds), then a calm end in which everything still open is
+// done. Against every schedule stands the chain of one plain loop (reference_log). A schedule that fails is run again and
+// printed, event by event.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <deque>
+#include <random>
+#include <set>
+
+#include "coordinator_world.h"
+
+namespace flowloom {
+namespace {
+
+using flowloom::v1::CoordinatorMessage;
+using flowloom::v1::WorkerMessage;
+
+struct Faults {
+  bool losses = false;    // streams break, what is in flight is lost or comes late; answers vanish
+  bool crashes = false;   // of the coordinator, at any event, and orderly drains
+  bool writes = false;    // that fail
+  bool nonsense = false;  // failures, answers that nobody asked for
+};
+
+struct Schedule {
+  RunText run;
+  int workers = 1;
+  Faults faults;
+  Numbers numbers;
+  int events = 250;
+  std::vector<std::string> checkpoints = {"a", "b", "c"};  // published in any order
+};
+
+class World {
+ public:
+  World(const Schedule& schedule, std::uint64_t seed, bool trace)
+      : schedule_(schedule), run_(schedule.run.run()), log_(run_), random_(seed), tracing_(trace) {
+    workers_.resize(static_cast<std::size_t>(schedule.workers));
+    for (std::uint32_t i = 0; i < schedule.checkpoints.size(); ++i) unpublished_.push_back(i);
+    log_.fails = [this](const std::string& what) {
+      if (!failing_ || !chance(3)) return false;
+      note("  the write " + what + " fails");
+      if (what != "pin_build") stalled_ = true;
+      return true;
+    };
+  }
+
+  // Returns what went wrong, or "".
+  std::string play() {
+    core_ = start_core(run_, log_);
+    for (int i = 0; i < schedule_.events && wrong_.empty(); ++i) event();
+    note("-- calm");
+    failing_ = false;
+    calm_ = true;
+    for (int i = 0; i < 4000 && wrong_.empty() && !core_->complete(); ++i) calm_event();
+    if (wrong_.empty() && !core_->complete()) wrong_ = "the chain never ends: " + core_->status(now_).ShortDebugString();
+    if (wrong_.empty() && log_.head() != head_of(run_, reference_log(run_, log_, schedule_.numbers))) {
+      wrong_ = "the head differs from the one of a plain loop";
+    }
+    return wrong_;
+  }
+
+  const MemoryLog& log() const { return log_; }
+  const RunSpec& run() const { return run_; }
+  const std::vector<std::string>& trace() const { return trace_; }
+  const std::vector<std::string>& grants() const { return grants_; }
+
+ private:
+  struct Peer {
+    WorkerId id = 0;  // 0: away
+    std::deque<CoordinatorMessage> inbox;
+    std::vector<WorkerMessage> outbox;  // on the way, in no order; survives the stream as late answers
+  };
+
+  bool chance(unsigned one_in) { return random_() % one_in == 0; }
+  std::size_t below(std::size_t n) { return static_cast<std::size_t>(random_() % n); }
+  void note(const std::string& line) {
+    if (tracing_) trace_.push_back(line);
+  }
+  void fail(const std::string& what) {
+    if (wrong_.empty()) wrong_ = what;
+    note("!! " + what);
+  }
+
+  void event() {
+    failing_ = schedule_.faults.writes;
+    Peer& peer = workers_[below(workers_.size())];
+    switch (below(16)) {
+      case 0:
+        if (chance(3)) publish();
+        break;
+      case 1:
+        tick(Time{100});
+        break;
+      case 2:
+        tick(chance(4) ? Time{6000} : Time{500});
+        break;
+      case 3:
+        if (schedule_.faults.losses && chance(3)) chance(2) ? lose(peer) : lose_answer(peer);
+        break;
+      case 4:
+        if (schedule_.faults.crashes && chance(8)) crash();
+        break;
+      case 5:
+        if (schedule_.faults.nonsense) nonsense(peer);
+        break;
+      case 6:
+        if (chance(4)) check_status();
+        break;
+      case 7:
+        if (peer.id != 0 && chance(4)) credits(peer, static_cast<std::uint32_t>(below(4)));
+        break;
+      case 8:
+      case 9:
+      case 10:
+      case 11:
+        peer.id == 0 ? join(peer) : read(peer);
+        break;
+      default:
+        deliver(peer);
+    }
+  }
+
+  // Everything works: each worker is connected and does what it is asked, in order; time goes on.
+  void calm_event() {
+    while (!unpublished_.empty()) publish();
+    for (Peer& peer : workers_) {
+      if (peer.id == 0) join(peer);
+      while (!peer.inbox.empty()) read(peer);
+      while (!peer.outbox.empty()) deliver(peer);
+    }
+    tick(Time{1500});
+    if (core_->finished() && !core_->complete()) crash();  // it was drained
+  }
+
+  void publish() {
+    if (unpublished_.empty()) return;
+    const std::size_t which = below(unpublished_.size());
+    const std::uint32_t entry = unpublished_[which];
+    unpublished_.erase(unpublished_.begin() + static_cast<std::ptrdiff_t>(which));
+    note("publish " + schedule_.checkpoints[entry]);
+    const bool asap = run_.chain.asap;
+    const std::vector<std::uint32_t> entries = asap ? std::vector<std::uint32_t>{} : std::vector<std::uint32_t>{entry};
+    const ModelRow row = log_.publish(schedule_.checkpoints[entry], entries);
+    if (schedule_.faults.crashes && chance(6)) return crash();  // on disk, and nobody was told
+    core_->published(row, entries, now_);
+    take();
+  }
+
+  void join(Peer& peer) {
+    auto message = hello(1 + static_cast<std::uint32_t>(below(4)));
+    peer.inbox.clear();
+    if (!schedule_.faults.losses || chance(2)) peer.outbox.clear();
+    peer.id = core_->joined(message, now_);
+    note("worker " + std::to_string(&peer - workers_.data()) + " joins as " + std::to_string(peer.id));
+    take();
+  }
+
+  // The stream goes on without it: only where another worker can take the unit over.
+  void lose_answer(Peer& peer) {
+    if (peer.id == 0 || workers_.size() < 2 || peer.outbox.empty()) return;
+    const std::size_t which = below(peer.outbox.size());
+    if (!peer.outbox[which].has_sample() && !peer.outbox[which].has_reweigh()) return;
+    note("an answer of worker " + std::to_string(peer.id) + " vanishes");
+    peer.outbox.erase(peer.outbox.begin() + static_cast<std::ptrdiff_t>(which));
+  }
+
+  void lose(Peer& peer) {
+    if (peer.id == 0) return;
+    note("worker " + std::to_string(peer.id) + " is lost");
+    const WorkerId id = std::exchange(peer.id, 0);
+    peer.inbox.clear();
+    core_->left(id, now_);
+    take();
+  }
+
+  void crash() {
+    if (chance(2)) {
+      note("drain");
+      core_->drain(now_);
+      take();
+      if (!calm_) return;
+    }
+    note("the coordinator dies and starts again");
+    for (Peer& peer : workers_) {
+      peer.id = 0;
+      peer.inbox.clear();
+    }
+    stalled_ = was_stalled_ = false;
+    highest_granted_ = 0;  // grants are not remembered: what the dead process granted is judged by its unit number
+    failures_.clear();
+    try {
+      core_ = start_core(run_, log_);
+    } catch (const Error& error) {
+      fail(std::string("its own log is refused: ") + error.what());
+    }
+    take();
+    check_status();
+  }
+
+  void credits(Peer& peer, std::uint32_t count) {
+    note("worker " + std::to_string(peer.id) + " takes " + std::to_string(count));
+    WorkerMessage message;
+    message.mutable_credit()->set_credits(count);
+    say(peer, message);
+    if (count == 0) lose(peer);  // "it is about to leave"
+  }
+
+  // The worker handles one message.
+  void read(Peer& peer) {
+    if (peer.inbox.empty()) return;
+    const CoordinatorMessage message = peer.inbox.front();
+    peer.inbox.pop_front();
+    const auto model = [&](std::uint32_t version) -> const ModelRow& { return log_.models.at(version - 1); };
+    if (message.has_prepare()) peer.outbox.push_back(ready(message.prepare().version().version()));
+    if (message.has_sample()) {
+      const auto& grant = message.sample();
+      if (schedule_.faults.nonsense && !calm_ && chance(8) && failures_[grant.first_unit()]++ < 2) {
+        peer.outbox.push_back(failure(grant.first_unit()));
+        return;
+      }
+      peer.outbox.push_back(schedule_.numbers.sample(grant.first_unit(), run_.unit, model(grant.version())));
+    }
+    if (message.has_reweigh()) {
+      if (schedule_.faults.nonsense && !calm_ && chance(4) && failures_[message.reweigh().index() + 1'000'000]++ < 2) {
+        peer.outbox.emplace_back().mutable_failure()->set_reweigh_index(message.reweigh().index());
+        return;
+      }
+      peer.outbox.push_back(schedule_.numbers.reweigh(message.reweigh(), model(message.reweigh().version())));
+    }
+  }
+
+  // One of its messages arrives, any; sometimes it arrives twice.
+  void deliver(Peer& peer) {
+    if (peer.id == 0 || peer.outbox.empty()) return;
+    const std::size_t which = calm_ ? 0 : below(peer.outbox.size());
+    const WorkerMessage message = peer.outbox[which];
+    if (calm_ || message.has_failure() || !chance(6)) peer.outbox.erase(peer.outbox.begin() + static_cast<std::ptrdiff_t>(which));
+    say(peer, message);
+  }
+
+  void nonsense(Peer& peer) {
+    if (peer.id == 0 || log_.models.empty()) return;
+    WorkerMessage message = schedule_.numbers.sample(below(run_.length_in_units() + 8), run_.unit, log_.models.front());
+    switch (below(5)) {
+      case 0:
+        message.mutable_sample()->set_version(static_cast<std::uint32_t>(77));
+        break;
+      case 1:
+        if (failures_[message.sample().unit()]++ >= 2) return;
+        message.mutable_sample()->mutable_sums()->pop_back();
+        break;
+      case 2:
+        message.mutable_reweigh()->set_index(below(100));
+        break;
+      case 3:
+        message = ready(static_cast<std::uint32_t>(99));
+        break;
+      default:
+        break;  // a unit that nobody leased, with the right numbers or the wrong version
+    }
+    note("nonsense from worker " + std::to_string(peer.id));
+    say(peer, message);
+  }
+
+  void say(Peer& peer, const WorkerMessage& message) {
+    if (tracing_) {
+      note("worker " + std::to_string(peer.id) + " says " +
+           (message.has_sample() ? "unit " + std::to_string(message.sample().unit()) + " under " +
+                                       std::to_string(message.sample().version())
+                                 : message.ShortDebugString()));
+    }
+    core_->received(peer.id, message, now_);
+    take();
+  }
+
+  void tick(Time step) {
+    now_ += step;
+    stalled_ = was_stalled_ = false;
+    note("tick " + std::to_string(step.count()));
+    core_->tick(now_);
+    take();
+  }
+
+  // What the core sends must fit what is on disk at this moment.
+  void take() {
+    for (Core::Outgoing& out : core_->take_outgoing()) {
+      if (out.message.has_sample()) check_grant(out.worker, out.message.sample());
+      if (out.message.has_reweigh()) {
+        note("  reweigh to " + std::to_string(out.worker));
+        grants_.push_back("reweigh under " + std::to_string(out.message.reweigh().version()));
+        if (was_stalled_) fail("a reweigh was granted after a failed write");
+      }
+      for (Peer& peer : workers_) {
+        if (peer.id != out.worker) continue;
+        if (out.last) peer.id = 0;
+        peer.inbox.push_back(std::move(out.message));
+        break;
+      }
+    }
+    was_stalled_ = stalled_;  // the write that failed may have come after this turn's grants
+  }
+
+  void check_grant(WorkerId worker, const flowloom::v1::SampleGrant& grant) {
+    const std::string name = "unit " + std::to_string(grant.first_unit()) + " under " + std::to_string(grant.version());
+    note("  " + name + " to " + std::to_string(worker));
+    grants_.push_back(name + " to " + std::to_string(worker));
+    const std::uint64_t index = grant.first_unit() * run_.unit;
+    const SwitchRecord* serving = log_.serving(index);
+    if (was_stalled_) fail(name + " was granted after a failed write");
+    if (!serving) return fail(name + " was granted before any switch was on disk");
+    if (serving->version != grant.version()) fail(name + " was granted, but another version serves there");
+    if (!log_.models.at(grant.version() - 1).verified) fail(name + " was granted, but nobody verified the version");
+    if (!run_.chain.asap) {
+      for (const ScheduledVersion& entry : run_.chain.versions) {
+        if (entry.from <= index && entry.from > serving->from) fail(name + " was granted above an unplaced switch");
+      }
+    }
+    if (index < log_.frontier()) fail(name + " was granted below the frontier");
+    if (index >= log_.frontier() + run_.chain.window * run_.unit) fail(name + " was granted above the window");
+    if (index >= run_.length_in_units() * run_.unit) fail(name + " was granted above the end");
+    if (!log_.switches.empty() && run_.chain.asap && log_.switches.size() > known_switches_) {
+      for (; known_switches_ < log_.switches.size(); ++known_switches_) {
+        if (log_.switches[known_switches_].from < highest_granted_) fail("a switch was placed below what was granted");
+      }
+    }
+    highest_granted_ = std::max(highest_granted_, index + run_.unit);
+  }
+
+  void check_status() {
+    const auto status = core_->status(now_);
+    std::uint64_t accepted = 0;
+    for (const Record& record : log_.records) {
+      if (const auto* unit = std::get_if<UnitRecord>(&record)) {
+        accepted += static_cast<std::uint64_t>(std::count(unit->accepted.begin(), unit->accepted.end(), 1));
+      }
+    }
+    if (status.proposals() != log_.frontier()) fail("the status shows a frontier that is not on disk");
+    if (status.accepted() != accepted) fail("the status shows another number of accepted proposals than the log");
+    if (status.head() != to_hex(log_.head())) fail("the status shows another head than the log's");
+    if (static_cast<std::size_t>(status.models().switches_size()) != log_.switches.size()) {
+      fail("the status shows a switch that is not on disk");
+    }
+  }
+
+  const Schedule& schedule_;
+  RunSpec run_;
+  MemoryLog log_;
+  std::mt19937_64 random_;
+  std::unique_ptr<Core> core_;
+  std::vector<Peer> workers_;
+  std::vector<std::uint32_t> unpublished_;
+  std::map<std::uint64_t, int> failures_;
+  Time now_{0};
+  std::uint64_t highest_granted_ = 0;
+  std::size_t known_switches_ = 0;
+  bool failing_ = false, stalled_ = false, was_stalled_ = false, calm_ = false, tracing_ = false;
+  std::string wrong_;
+  std::vector<std::string> trace_, grants_;
+};
+
+// Plays `count` schedules; stops at the first one that fails and prints it.
+void play(const Schedule& schedule, std::uint64_t first_seed, int count) {
+  std::optional<Sha256> head;
+  for (std::uint64_t seed = first_seed; seed < first_seed + static_cast<std::uint64_t>(count); ++seed) {
+    World world(schedule, seed, false);
+    std::string wrong = world.play();
+    if (wrong.empty() && !schedule.run.switches.empty()) {
+      if (head && *head != world.log().head()) wrong = "the head is not the one of other schedules";
+      head = world.log().head();
+    }
+    if (wrong.empty()) continue;
+    World again(schedule, seed, true);
+    again.play();
+    std::string lines;
+    for (const std::string& line : again.trace()) lines += line + "\n";
+    FAIL() << "seed " << seed << ", " << schedule.workers << " workers: " << wrong << "\n" << lines;
+  }
+}
+
+constexpr Faults kAll{true, true, true, true};
+const RunText kScheduled{.length = 96, .window = 5, .switches = {0, 20, 60}};
+const RunText kAsap{.length = 96, .window = 5, .switches = {}};
+
+class EverySchedule : public testing::TestWithParam<int> {};
+
+TEST_P(EverySchedule, GivesTheSameHeadWithAnswersInAnyOrder) { play({kScheduled, GetParam(), {}, {}}, 1000, 150); }
+TEST_P(EverySchedule, GivesTheSameHeadWhenStreamsAndAnswersAreLost) {
+  play({kScheduled, GetParam(), {.losses = true}, {}}, 2000, 150);
+}
+TEST_P(EverySchedule, GivesTheSameHeadWhenTheCoordinatorDiesAtAnyEvent) {
+  play({kScheduled, GetParam(), {.losses = true, .crashes = true}, {}}, 3000, 150);
+}
+TEST_P(EverySchedule, GivesTheSameHeadWhenWritesFail) { play({kScheduled, GetParam(), {.writes = true}, {}}, 4000, 150); }
+TEST_P(EverySchedule, GivesTheSameHeadWhenWorkersFailAndTalkNonsense) {
+  play({kScheduled, GetParam(), {.nonsense = true}, {}}, 5000, 150);
+}
+TEST_P(EverySchedule, GivesTheSameHeadWhenEverythingGoesWrongAtOnce) { play({kScheduled, GetParam(), kAll, {}}, 6000, 300); }
+
+// As many switches as there is room for: on neighbouring units, more of them than the window holds.
+TEST_P(EverySchedule, GivesTheSameHeadWithASwitchAtEveryUnit) {
+  RunText run{.length = 32, .window = 3, .switches = {}};
+  Schedule schedule{run, GetParam(), kAll, {}};
+  schedule.checkpoints.clear();
+  for (std::uint64_t unit = 0; unit < 8; ++unit) {
+    schedule.run.switches.push_back(4 * unit);
+    schedule.checkpoints.push_back("checkpoint " + std::to_string(unit));
+  }
+  play(schedule, 7000, 150);
+}
+
+TEST_P(EverySchedule, GivesTheSameHeadWhenTheFirstValidProposalComesLate) {
+  play({kScheduled, GetParam(), kAll, {.first_valid = 37}}, 8000, 100);
+}
+TEST_P(EverySchedule, GivesTheSameHeadWithAWindowOfOneUnit) {
+  RunText run = kScheduled;
+  run.window = 1;
+  play({run, GetParam(), kAll, {}}, 9000, 100);
+}
+
+// By the clock the head depends on when versions arrive, but on nothing else: the chain is the plain loop's for the
+// switches that are on disk.
+TEST_P(EverySchedule, ByClockIsThePlainChainOfItsSwitches) { play({kAsap, GetParam(), kAll, {}}, 10000, 300); }
+
+INSTANTIATE_TEST_SUITE_P(Workers, EverySchedule, testing::Values(1, 2, 5), testing::PrintToStringParamName());
+
+// Rule 3. The same events with other numbers: everything that was granted, to whom and when, and every switch must be the
+// same. (Both start at proposal 0, so that both have a state to reweigh.)
+void compare_values(const RunText& run, const Faults& faults, std::uint64_t first_seed) {
+  const Schedule one{run, 3, faults, {.salt = 1, .spoiled = false}};
+  const Schedule other{run, 3, faults, {.salt = 2, .spoiled = false}};
+  std::set<std::vector<std::string>> distinct;
+  for (std::uint64_t seed = first_seed; seed < first_seed + 100; ++seed) {
+    World first(one, seed, false), second(other, seed, false);
+    ASSERT_EQ(first.play(), "");
+    ASSERT_EQ(second.play(), "");
+    ASSERT_NE(first.log().head(), second.log().head());
+    ASSERT_EQ(first.grants(), second.grants()) << "seed " << seed;
+    ASSERT_EQ(first.log().switches.size(), second.log().switches.size());
+    for (std::size_t i = 0; i < first.log().switches.size(); ++i) {
+      ASSERT_EQ(first.log().switches[i].from, second.log().switches[i].from) << "seed " << seed;
+      ASSERT_EQ(first.log().switches[i].version, second.log().switches[i].version) << "seed " << seed;
+    }
+    distinct.insert(first.grants());
+  }
+  EXPECT_GT(distinct.size(), 90u);  // and schedules do differ
+}
+
+TEST(ExactnessRule3, NoValueDecidesWhatIsGrantedUnderAScheduledPlacement) {
+  compare_values(kScheduled, {.losses = true, .crashes = true, .writes = true}, 20000);
+}
+TEST(ExactnessRule3, NoValueDecidesWhereASwitchByTheClockFalls) {
+  compare_values(kAsap, {.losses = true, .crashes = true, .writes = true}, 21000);
+}
+
+// Rule 4: by the clock, switches do fall at different places, or the test above would show nothing.
+TEST(ExactnessRule4, SwitchesByTheClockFallWhereTheVersionsArrive) {
+  const Schedule schedule{kAsap, 2, {}, {}};
+  std::set<std::uint64_t> places;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    World world(schedule, seed, false);
+    ASSERT_EQ(world.play(), "");
+    for (const SwitchRecord& row : world.log().switches) places.insert(row.from);
+  }
+  EXPECT_GT(places.size(), 5u);
+}
+
+}  // namespace
+}  // namespace flowloom

@@ -1,0 +1,127 @@
+// An engine whose training can be computed by hand, for the trainer's tests: no LibTorch, hardly any time.
+//
+// Weight i is pulled to kTarget with a little noise of its own: the gradient of sample k is
+//   w_i - kTarget + 0.1 eps(first + k)
+// and a draw has log_w = d n, where d is the weights' root mean square distance from kTarget and n is standard normal,
+// so that the ESS is exp(-d^2) up to fluctuations.
+#pragma once
+
+#include <atomic>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flow/catalog.h"
+#include "flow/engine.h"
+#include "spec/error.h"
+
+namespace flowloom {
+
+inline constexpr double kTarget = 1.0;
+
+class FakeEngine final : public Engine {
+ public:
+  std::function<void(std::uint64_t first, Gradient&)> disturb_gradient = [](std::uint64_t, Gradient&) {};
+  std::function<void(std::uint64_t first, Draws&)> disturb_draws = [](std::uint64_t, Draws&) {};
+
+  std::string name() const override { return "fake"; }
+  std::string build() const override { return "fake 1"; }
+
+  std::unique_ptr<Model> model(const AnyTheory&, const AffineCouplingFlow&, std::span<const double> weights,
+                               Precision) const override {
+    double square = 0;
+    for (const double w : weights) square += (w - kTarget) * (w - kTarget);
+    return std::make_unique<FakeModel>(*this, std::sqrt(square / static_cast<double>(weights.size())));
+  }
+
+  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
+    return std::make_unique<FakeObjective>(*this);
+  }
+
+ private:
+  struct FakeModel final : Model {
+    FakeModel(const FakeEngine& e, double d) : engine(e), distance(d) {}
+
+    Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const override {
+      Draws draws;
+      for (std::size_t k = 0; k < count; ++k) {
+        double n[1];
+        fill_normal(key, purpose, first + k, n);
+        draws.log_p.push_back(distance * n[0]);
+        draws.log_q.push_back(0);
+      }
+      engine.disturb_draws(first, draws);
+      return draws;
+    }
+    Densities densities(std::span<const double>) const override { return {}; }
+
+    const FakeEngine& engine;
+    double distance;
+  };
+
+  struct FakeObjective final : Objective {
+    explicit FakeObjective(const FakeEngine& e) : engine(e) {}
+
+    Gradient reverse_kl(std::span<const double> weights, NoiseKey key, std::uint64_t first,
+                        std::size_t count) const override {
+      Gradient gradient{std::vector<double>(weights.size()), {}};
+      for (std::size_t k = 0; k < count; ++k) {
+        std::vector<double> eps(weights.size());
+        fill_normal(key, Purpose::kTrain, first + k, eps);
+        for (std::size_t i = 0; i < eps.size(); ++i) gradient.sum[i] += weights[i] - kTarget + 0.1 * eps[i];
+        gradient.log_w.push_back(eps[0]);
+      }
+      engine.disturb_gradient(first, gradient);
+      return gradient;
+    }
+
+    const FakeEngine& engine;
+  };
+};
+
+// A small run; `more` goes below its sections: "[train]\nbatch = 8\n".
+inline RunSpec training_run(const std::string& train = "", const std::string& chain = "",
+                            const std::string& run = "", const std::string& theory = "lambda = 0.5\n") {
+  return load_run_text("[run]\nname = \"test\"\nunit = 16\n" + run +
+                           "[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\n" + theory +
+                           "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [2]\n" +
+                           "[train]\nbatch = 32\ngradient_unit = 4\nevaluate_every = 10\nevaluate_samples = 300\n" +
+                           "learning_rate = 0.05\n" + train + "[chain]\nlength = 100\n" + chain,
+                       "test.toml");
+}
+
+// A directory of its own for each test, removed at the end.
+class TestDirectory {
+ public:
+  TestDirectory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "flowloom-test-XXXXXX").string();
+    if (!::mkdtemp(pattern.data())) throw Error(ErrorCode::kUnavailable, "no temporary directory");
+    path_ = pattern;
+  }
+  ~TestDirectory() { std::filesystem::remove_all(path_); }
+  TestDirectory(const TestDirectory&) = delete;
+  TestDirectory& operator=(const TestDirectory&) = delete;
+
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// The sentence of the Error that `work` throws, or nothing.
+template <class Work>
+std::string sentence_of(Work work, ErrorCode* code = nullptr) {
+  try {
+    work();
+    return "";
+  } catch (const Error& error) {
+    if (code) *code = error.code();
+    return error.what();
+  }
+}
+
+}  // namespace flowloom

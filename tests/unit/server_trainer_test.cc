@@ -1,0 +1,249 @@
+#include "server/trainer.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "server_fakes.h"
+
+namespace flowloom {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Takes `steps` steps, evaluations on the way included.
+void take(Trainer& trainer, std::int64_t steps) {
+  const std::int64_t end = trainer.state().step + steps;
+  while (trainer.state().step < end && trainer.advance() != Trainer::Did::kNothing) {
+  }
+}
+
+void expect_same(const TrainerState& a, const TrainerState& b) {
+  EXPECT_EQ(a.step, b.step);
+  EXPECT_EQ(a.skipped, b.skipped);
+  EXPECT_EQ(a.weights, b.weights);
+  EXPECT_EQ(a.adam, b.adam);
+  EXPECT_EQ(a.evaluated_step, b.evaluated_step);
+  EXPECT_EQ(a.ess, b.ess);
+  EXPECT_EQ(a.ess_average, b.ess_average);
+}
+
+TEST(Trainer, StartsFromTheArchitecturesWeightsAsFloat32ValuesInMixedPrecision) {
+  const FakeEngine engine;
+  for (const std::string precision : {"mixed", "float64"}) {
+    const RunSpec run = training_run("", "", "precision = \"" + precision + "\"\n");
+    std::vector<double> expected = architecture_of(run).initial_weights(run.noise_key());
+    if (precision == "mixed") {
+      for (double& weight : expected) weight = static_cast<double>(static_cast<float>(weight));
+    }
+    EXPECT_EQ(Trainer(run, engine, 1).state().weights, expected);
+  }
+}
+
+TEST(Trainer, AStepIsOneUpdateByTheMeanGradientOfItsOwnNoise) {
+  const FakeEngine engine;
+  const RunSpec run = training_run("", "", "precision = \"float64\"\n");
+  Trainer trainer(run, engine, 1);
+  for (std::uint64_t step = 0; step < 3; ++step) {
+    std::vector<double> weights = trainer.state().weights;
+    Adam adam = trainer.state().adam;
+    const Gradient whole = engine.objective(theory_of(run), architecture_of(run), Precision::kFloat64)
+                               ->reverse_kl(weights, run.noise_key(), training_index(step, 0), 32);
+    std::vector<double> mean = whole.sum;
+    double loss = 0, square = 0;
+    for (double& slope : mean) {
+      slope /= 32;
+      square += slope * slope;
+    }
+    for (const double log_w : whole.log_w) loss -= log_w / 32;
+    adam.update(weights, mean, 0.05, false);
+    ASSERT_EQ(trainer.advance(), Trainer::Did::kStep);
+    for (std::size_t i = 0; i < weights.size(); ++i) EXPECT_NEAR(trainer.state().weights[i], weights[i], 1e-12);
+    EXPECT_NEAR(trainer.loss(), loss, 1e-12);
+    EXPECT_NEAR(trainer.gradient_norm(), std::sqrt(square), 1e-12);
+  }
+}
+
+RC_GTEST_PROP(Trainer, WeightsDoNotDependOnTheNumberOfThreads, ()) {
+  const FakeEngine engine;
+  const RunSpec run = training_run();
+  const auto steps = *rc::gen::inRange<std::int64_t>(1, 25);
+  Trainer one(run, engine, 1), many(run, engine, *rc::gen::inRange<std::size_t>(2, 7));
+  take(one, steps);
+  take(many, steps);
+  RC_ASSERT(one.state().weights == many.state().weights);
+  RC_ASSERT(one.state().adam == many.state().adam);
+  RC_ASSERT(one.loss() == many.loss());
+}
+
+RC_GTEST_PROP(Trainer, GoesOnBitForBitFromAStateWhereverItWasTaken, ()) {
+  const FakeEngine engine;
+  const RunSpec run = training_run();
+  const auto before = *rc::gen::inRange<std::int64_t>(0, 30);
+  Trainer straight(run, engine, 1);
+  take(straight, 30);
+  Trainer first(run, engine, 3);
+  take(first, before);
+  Trainer second(run, engine, 2, first.state());
+  take(second, 30 - before);
+  RC_ASSERT(second.state().weights == straight.state().weights);
+  RC_ASSERT(second.state().adam == straight.state().adam);
+  RC_ASSERT(second.state().evaluated_step == straight.state().evaluated_step);
+}
+
+TEST(Trainer, EvaluatesEverySoManyStepsAndAtTheEnd) {
+  const FakeEngine engine;
+  Trainer trainer(training_run("stop = { steps = 25 }\n"), engine, 2);
+  std::vector<std::int64_t> evaluated;
+  for (;;) {
+    const Trainer::Did did = trainer.advance();
+    if (did == Trainer::Did::kNothing) break;
+    if (did == Trainer::Did::kEvaluation) evaluated.push_back(trainer.state().step);
+  }
+  EXPECT_EQ(evaluated, (std::vector<std::int64_t>{10, 20, 25}));
+  EXPECT_TRUE(trainer.finished());
+}
+
+TEST(Trainer, WithoutStepsItIsFinishedAfterOneEvaluation) {
+  const FakeEngine engine;
+  Trainer trainer(training_run("stop = { steps = 0 }\n"), engine, 1);
+  EXPECT_FALSE(trainer.finished());
+  EXPECT_EQ(trainer.advance(), Trainer::Did::kEvaluation);
+  EXPECT_TRUE(trainer.finished());
+  EXPECT_EQ(trainer.advance(), Trainer::Did::kNothing);
+}
+
+TEST(Trainer, StopsAtTheFirstEvaluationThatReachesTheEss) {
+  const FakeEngine engine;
+  Trainer trainer(training_run("stop = { steps = 500, ess = 0.9 }\n"), engine, 1);
+  double last = 0;
+  while (!trainer.finished()) {
+    last = trainer.state().ess;
+    ASSERT_NE(trainer.advance(), Trainer::Did::kNothing);
+  }
+  EXPECT_LT(trainer.state().step, 500);
+  EXPECT_EQ(trainer.state().step % 10, 0);
+  EXPECT_GE(trainer.state().ess, 0.9);
+  EXPECT_LT(last, 0.9);
+}
+
+TEST(Trainer, AFinishedTrainingGoesOnAfterItsStopWasRaised) {
+  const FakeEngine engine;
+  Trainer first(training_run("stop = { steps = 20 }\n"), engine, 1);
+  take(first, 1000);
+  ASSERT_TRUE(first.finished());
+  Trainer second(training_run("stop = { steps = 50 }\n"), engine, 1, first.state());
+  EXPECT_FALSE(second.finished());
+  take(second, 30);
+  Trainer straight(training_run("stop = { steps = 50 }\n"), engine, 1);
+  take(straight, 50);
+  EXPECT_EQ(second.state().weights, straight.state().weights);
+}
+
+TEST(Trainer, TheAverageEssStartsAtTheFirstAndFollowsSlowly) {
+  const FakeEngine engine;
+  Trainer trainer(training_run(), engine, 1);
+  take(trainer, 10);
+  ASSERT_EQ(trainer.advance(), Trainer::Did::kEvaluation);
+  const double first = trainer.state().ess;
+  EXPECT_EQ(trainer.state().ess_average, first);
+  take(trainer, 10);
+  trainer.advance();
+  EXPECT_DOUBLE_EQ(trainer.state().ess_average, 0.9 * first + 0.1 * trainer.state().ess);
+}
+
+TEST(Trainer, AStepWhoseGradientIsNotFiniteIsSkippedAndCounted) {
+  for (const double poison : {std::nan(""), kInfinity, 1e200}) {  // the last one's norm overflows
+    FakeEngine engine;
+    engine.disturb_gradient = [&](std::uint64_t first, Gradient& gradient) {
+      if (first == training_index(3, 8)) gradient.sum[1] = poison;
+    };
+    Trainer trainer(training_run(), engine, 2);
+    take(trainer, 3);
+    const TrainerState before = trainer.state();
+    EXPECT_EQ(trainer.advance(), Trainer::Did::kStep);
+    EXPECT_EQ(trainer.state().step, 4);
+    EXPECT_EQ(trainer.state().skipped, 1);
+    EXPECT_EQ(trainer.state().weights, before.weights);
+    EXPECT_EQ(trainer.state().adam, before.adam);
+    take(trainer, 2);
+    EXPECT_EQ(trainer.state().skipped, 1);
+    EXPECT_NE(trainer.state().weights, before.weights);
+  }
+}
+
+TEST(Trainer, AGradientAboveTheClipKeepsItsDirection) {
+  const FakeEngine engine;
+  const RunSpec run = training_run("clip = 0.125\n", "", "precision = \"float64\"\n");
+  Trainer trainer(run, engine, 1);
+  trainer.advance();
+  ASSERT_GT(trainer.gradient_norm(), 0.125);
+  double square = 0;  // the first moment is a tenth of the clipped gradient
+  for (const double m : trainer.state().adam.first) square += m * m;
+  EXPECT_NEAR(std::sqrt(square), 0.0125, 1e-12);
+}
+
+TEST(Trainer, InvalidDrawsCountAsWeightZeroInTheEss) {
+  FakeEngine engine;
+  engine.disturb_draws = [](std::uint64_t, Draws& draws) {
+    const std::size_t n = draws.log_p.size();
+    for (std::size_t i = 0; i < n; ++i) {
+      draws.log_p[i] = draws.log_q[i] = 0;
+      if (i % 6 == 1) draws.log_p[i] = std::nan("");
+      if (i % 6 == 2) draws.log_p[i] = kInfinity;
+      if (i % 6 == 3) draws.log_q[i] = std::nan("");
+      if (i % 6 == 4) draws.log_q[i] = -kInfinity;
+      if (i % 6 == 5) draws.log_p[i] = -kInfinity;
+    }
+  };
+  Trainer trainer(training_run("evaluate_samples = 240\n"), engine, 2);
+  EXPECT_NEAR(trainer.measure_ess().value(), 1.0 / 6, 1e-12);
+  engine.disturb_draws = [](std::uint64_t, Draws& draws) {
+    for (double& value : draws.log_q) value = std::nan("");
+  };
+  EXPECT_EQ(trainer.measure_ess(), 0.0);
+}
+
+TEST(Trainer, MeasuringTheEssChangesNothing) {
+  const FakeEngine engine;
+  Trainer trainer(training_run(), engine, 2);
+  take(trainer, 7);
+  const TrainerState before = trainer.state();
+  const double ess = trainer.measure_ess().value();
+  EXPECT_EQ(trainer.measure_ess(), ess);
+  EXPECT_EQ(trainer.state().weights, before.weights);
+  EXPECT_EQ(trainer.state().evaluated_step, before.evaluated_step);
+}
+
+TEST(Trainer, AStopLeavesTheStateAsItWas) {
+  FakeEngine engine;
+  std::stop_source stop;
+  engine.disturb_gradient = [&](std::uint64_t first, Gradient&) {
+    if (first == training_index(5, 8)) stop.request_stop();
+  };
+  Trainer trainer(training_run(), engine, 1);
+  take(trainer, 5);
+  const TrainerState before = trainer.state();
+  EXPECT_EQ(trainer.advance(stop.get_token()), Trainer::Did::kNothing);
+  EXPECT_FALSE(trainer.finished());
+  EXPECT_EQ(trainer.state().step, 5);
+  EXPECT_EQ(trainer.state().weights, before.weights);
+  engine.disturb_gradient = [](std::uint64_t, Gradient&) {};
+  take(trainer, 3);
+  Trainer straight(training_run(), engine, 1);
+  take(straight, 8);
+  expect_same(trainer.state(), straight.state());
+}
+
+TEST(Trainer, ACheckpointHasTheStatesWeightsAndTheEnginesReferences) {
+  const FakeEngine engine;
+  Trainer trainer(training_run(), engine, 1);
+  take(trainer, 4);
+  const Checkpoint checkpoint = trainer.checkpoint();
+  EXPECT_EQ(checkpoint.training_step, 4);
+  EXPECT_EQ(checkpoint.weights, trainer.state().weights);
+  EXPECT_EQ(checkpoint.references.log_p.size(), kReferenceDraws);
+  EXPECT_EQ(checkpoint.bytes(), trainer.checkpoint().bytes());
+}
+
+}  // namespace
+}  // namespace flowloom
