@@ -26,13 +26,15 @@ struct SpawnSettings {
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(), O_WRONLY | O_CREAT | O_APPEND,
+                                     0644);
     posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
   }
   ~SpawnSettings() {
@@ -55,8 +57,9 @@ Child::Child(const std::filesystem::path& program, const std::vector<std::string
              const std::filesystem::path& output)
     : output_(output) {
   if (!std::filesystem::exists(program)) {
-    throw Error(ErrorCode::kNotFound, "'" + program.string() + "' does not exist; install all programs of Flowloom in "
-                                      "one folder.");
+    throw Error(ErrorCode::kNotFound, "'" + program.string() +
+                                          "' does not exist; install all programs of Flowloom in "
+                                          "one folder.");
   }
   std::error_code missing;
   const auto size = std::filesystem::file_size(output_, missing);
@@ -67,9 +70,11 @@ Child::Child(const std::filesystem::path& program, const std::vector<std::string
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  const int error = ::posix_spawn(&pid_, program.c_str(), &settings.actions, &settings.attributes, argv.data(), environ);
+  const int error =
+      ::posix_spawn(&pid_, program.c_str(), &settings.actions, &settings.attributes, argv.data(), environ);
   if (error != 0) {
-    throw Error(ErrorCode::kUnavailable, "'" + program.string() + "' cannot be started (" + ::strerror(error) + ").");
+    throw Error(ErrorCode::kUnavailable,
+                "'" + program.string() + "' cannot be started (" + ::strerror(error) + ").");
   }
 }
 
@@ -102,6 +107,8 @@ std::string Child::last_words() const {
   return last;
 }
 
-std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
+std::filesystem::path program_folder() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
+}
 
 }  // namespace flowloom

@@ -27,18 +27,21 @@ UnitRecord unit_of(const v1::StatesReply& reply, const Endpoint& endpoint) {
   if (count == 0 || reply.accepted().size() != count || reply.log_p().size() != column ||
       reply.log_q().size() != column || reply.sums().size() % column != 0) {
     throw Error(ErrorCode::kCorrupt, named(endpoint) + " sent a unit at proposal " +
-                                         std::to_string(reply.first_index()) + " whose arrays do not fit together.");
+                                         std::to_string(reply.first_index()) +
+                                         " whose arrays do not fit together.");
   }
   UnitRecord unit;
-  unit.data = {reply.first_index(), reply.version(), unpack(reply.log_p()), unpack(reply.log_q()), unpack(reply.sums())};
+  unit.data = {reply.first_index(), reply.version(), unpack(reply.log_p()), unpack(reply.log_q()),
+               unpack(reply.sums())};
   unit.accepted.assign(reply.accepted().begin(), reply.accepted().end());
   return unit;
 }
 
 // Reads a stream until `visit` returns false or `stop` is requested; both cancel the call and are no error.
 template <class Reply>
-void follow_stream(grpc::ClientContext& context, grpc::ClientReaderInterface<Reply>& reader, std::stop_token stop,
-                   const Endpoint& endpoint, const std::function<bool(const Reply&)>& visit) {
+void follow_stream(grpc::ClientContext& context, grpc::ClientReaderInterface<Reply>& reader,
+                   std::stop_token stop, const Endpoint& endpoint,
+                   const std::function<bool(const Reply&)>& visit) {
   const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
   bool wanted = true;
   try {
@@ -59,7 +62,8 @@ bool is_address(const std::string& where) {
   const auto colon = where.rfind(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == where.size()) return false;
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  if (!std::all_of(where.begin() + static_cast<std::ptrdiff_t>(colon) + 1, where.end(), is_digit)) return false;
+  if (!std::all_of(where.begin() + static_cast<std::ptrdiff_t>(colon) + 1, where.end(), is_digit))
+    return false;
   return where.find('/') == std::string::npos && !std::filesystem::exists(where);
 }
 
@@ -68,8 +72,9 @@ Endpoint find_coordinator(const std::string& where, const ConnectionOptions& opt
   const RunDirectory directory(where);
   if (!is_address(where)) {
     if (!directory.exists()) {
-      throw Error(ErrorCode::kNotFound, "'" + where + "' is neither a run directory nor an address HOST:PORT; check "
-                                        "the path, or start a run with 'flowloom up'.");
+      throw Error(ErrorCode::kNotFound, "'" + where +
+                                            "' is neither a run directory nor an address HOST:PORT; check "
+                                            "the path, or start a run with 'flowloom up'.");
     }
     const auto owner = directory.owner();
     if (!owner) throw Error(ErrorCode::kUnavailable, "No coordinator serves '" + where + "'.");
@@ -90,7 +95,8 @@ v1::StatusReply Connection::status() const {
   prepare(context, endpoint_.token, limits::kUnaryDeadline);
   v1::StatusReply reply;
   const auto stub = v1::Chain::NewStub(channel_);
-  if (const auto status = stub->Status(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  if (const auto status = stub->Status(&context, {}, &reply); !status.ok())
+    throw to_error(status, named(endpoint_));
   return reply;
 }
 
@@ -124,7 +130,8 @@ v1::ListReply Connection::models() const {
   prepare(context, endpoint_.token, limits::kUnaryDeadline);
   v1::ListReply reply;
   const auto stub = v1::Models::NewStub(channel_);
-  if (const auto status = stub->List(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  if (const auto status = stub->List(&context, {}, &reply); !status.ok())
+    throw to_error(status, named(endpoint_));
   return reply;
 }
 
@@ -133,14 +140,16 @@ v1::DescribeReply Connection::describe() const {
   prepare(context, endpoint_.token, limits::kUnaryDeadline);
   v1::DescribeReply reply;
   const auto stub = v1::Models::NewStub(channel_);
-  if (const auto status = stub->Describe(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  if (const auto status = stub->Describe(&context, {}, &reply); !status.ok())
+    throw to_error(status, named(endpoint_));
   return reply;
 }
 
 std::string Connection::fetch(const v1::ModelVersion& version) const {
   if (version.size() > limits::kModelBytes) {
     throw Error(ErrorCode::kInvalidInput, "Version " + std::to_string(version.version()) + " has " +
-                                              std::to_string(version.size()) + " bytes, more than this build reads.");
+                                              std::to_string(version.size()) +
+                                              " bytes, more than this build reads.");
   }
   grpc::ClientContext context;
   prepare(context, endpoint_.token, limits::kTransferDeadline);
@@ -156,7 +165,8 @@ std::string Connection::fetch(const v1::ModelVersion& version) const {
   const Sha256 digest = sha256(bytes);
   if (version.sha256() != std::string(digest.begin(), digest.end())) {
     throw Error(ErrorCode::kCorrupt, named(endpoint_) + " sent other bytes for version " +
-                                         std::to_string(version.version()) + " than its SHA-256 says; fetch it again.");
+                                         std::to_string(version.version()) +
+                                         " than its SHA-256 says; fetch it again.");
   }
   return bytes;
 }
@@ -166,7 +176,8 @@ void Connection::drain() const {
   prepare(context, endpoint_.token, limits::kUnaryDeadline);
   v1::DrainReply reply;
   const auto stub = v1::Chain::NewStub(channel_);
-  if (const auto status = stub->Drain(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  if (const auto status = stub->Drain(&context, {}, &reply); !status.ok())
+    throw to_error(status, named(endpoint_));
 }
 
 }  // namespace flowloom

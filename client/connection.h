@@ -3,9 +3,9 @@
 //   flowloom::Connection run(flowloom::find_coordinator("runs/phi4-8x8"));
 //   run.stream_states(0, true, {}, [](const flowloom::UnitRecord& unit) { …; return true; });
 //
-// Every method throws `Error` with a sentence that names the coordinator. Thread-safe: calls are independent; a stop
-// token ends a stream within milliseconds. Unary calls have the deadline of program/rpc.h; streams live on, and a peer
-// that is gone is noticed by the keep-alive.
+// Every method throws `Error` with a sentence that names the coordinator. Thread-safe: calls are independent;
+// a stop token ends a stream within milliseconds. Unary calls have the deadline of program/rpc.h; streams
+// live on, and a peer that is gone is noticed by the keep-alive.
 #pragma once
 
 #include <filesystem>
@@ -40,8 +40,8 @@ struct Endpoint {
 // True if `where` is written as an address, HOST:PORT, and is no directory.
 bool is_address(const std::string& where);
 
-// `where` is a run directory with a running coordinator, or an address. Throws `kNotFound` if there is no such
-// directory, `kUnavailable` if nobody serves it. Opens no connection.
+// `where` is a run directory with a running coordinator, or an address. Throws `kNotFound` if there is no
+// such directory, `kUnavailable` if nobody serves it. Opens no connection.
 Endpoint find_coordinator(const std::string& where, const ConnectionOptions& options = {});
 
 class Connection {
@@ -53,13 +53,14 @@ class Connection {
 
   v1::StatusReply status() const;
 
-  // Calls `visit` with the status now and then every `interval` seconds (0.1 to 60). Returns when `visit` returned
-  // false, `stop` was requested, or the coordinator ended the stream in order: the run is over.
+  // Calls `visit` with the status now and then every `interval` seconds (0.1 to 60). Returns when `visit`
+  // returned false, `stop` was requested, or the coordinator ended the stream in order: the run is over.
   void watch_status(double interval, std::stop_token stop,
                     const std::function<bool(const v1::StatusReply&)>& visit) const;
 
-  // Calls `visit` with committed units in order, from the one that holds proposal `first_index` on. Returns as
-  // `watch_status` does, and without `follow` at the frontier. Throws `kCorrupt` if a unit's arrays do not fit together.
+  // Calls `visit` with committed units in order, from the one that holds proposal `first_index` on. Returns
+  // as `watch_status` does, and without `follow` at the frontier. Throws `kCorrupt` if a unit's arrays do not
+  // fit together.
   void stream_states(std::uint64_t first_index, bool follow, std::stop_token stop,
                      const std::function<bool(const UnitRecord&)>& visit) const;
 

@@ -12,8 +12,8 @@ std::string whole(std::uint64_t number) { return std::to_string(number); }
 std::string proposals_text(const FinalReport& report) {
   std::string text = whole(report.analysis.proposals) + ", " + whole(report.analysis.invalid) + " invalid";
   if (report.rate.seconds() > 0) {
-    text += ", " + with_si_prefix(report.rate.per_second()) + " per second over the " + duration(report.rate.seconds()) +
-            " in which they were drawn";
+    text += ", " + with_si_prefix(report.rate.per_second()) + " per second over the " +
+            duration(report.rate.seconds()) + " in which they were drawn";
   }
   return text;
 }
@@ -39,12 +39,13 @@ std::vector<std::string> final_lines(const FinalReport& report) {
   lines.emplace_back();
   for (const std::string& line : observable_lines(analysis)) lines.push_back("  " + line);
   lines.emplace_back();
-  fact("acceptance", rounded(analysis.acceptance) + ", tau_acc " + rounded(analysis.tau_acc, 3) + ", longest rejection run " +
-                         whole(analysis.longest_rejection_run));
-  fact("ESS", rounded(analysis.ess));
+  fact("acceptance", shown(analysis.acceptance) + ", tau_acc " + shown(analysis.tau_acc, 3) +
+                         ", longest rejection run " + whole(analysis.longest_rejection_run));
+  fact("ESS", shown(analysis.ess));
   fact("ln Z", value_with_error(analysis.log_z.value, analysis.log_z.error));
   fact("proposals", proposals_text(report));
-  fact("burn-in", whole(analysis.discarded) + " steps discarded" + (analysis.discarded == 0 ? " (--burn-in N discards some)" : ""));
+  fact("burn-in", whole(analysis.discarded) + " steps discarded" +
+                      (analysis.discarded == 0 ? " (--burn-in N discards some)" : ""));
   bool first = true;
   for (const std::string& line : model_lines(report.status.models())) {
     fact(first ? "versions" : "", line);
@@ -52,7 +53,8 @@ std::vector<std::string> final_lines(const FinalReport& report) {
   }
   first = true;
   for (const std::string& note : report.status.notes()) {
-    if (analysis.discarded > 0 && note.starts_with("Nothing is discarded")) continue;  // true of the log, not of this table
+    if (analysis.discarded > 0 && note.starts_with("Nothing is discarded"))
+      continue;  // true of the log, not of this table
     fact(first ? "exactness" : "", note);
     first = false;
   }

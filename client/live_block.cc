@@ -14,7 +14,9 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kLabel = 10;
 
-std::string labelled(const std::string& label, const std::string& text) { return padded(label, kLabel) + text; }
+std::string labelled(const std::string& label, const std::string& text) {
+  return padded(label, kLabel) + text;
+}
 
 double ratio(double part, double whole) { return whole > 0 ? part / whole : kNan; }
 
@@ -28,29 +30,32 @@ const v1::ObservableStatus* chosen_observable(const v1::StatusReply& status) {
   return nullptr;
 }
 
-std::string observable_text(const v1::StatusReply& status) {
+std::string observable_text(const v1::StatusReply& status, const char* separator) {
   const auto* row = chosen_observable(status);
   if (!row || std::isnan(row->mean())) return "";
-  return row->symbol() + " = " + value_with_error(row->mean(), row->error()) + "   tau_int " + rounded(row->tau_int(), 3);
+  return row->symbol() + " = " + value_with_error(row->mean(), row->error()) + separator + "tau_int " +
+         shown(row->tau_int(), 3);
 }
 
 bool in_training(const v1::TrainingReport& training) { return !training.state().empty(); }
 
 std::string wanted_ess(const v1::TrainingReport& training) {
-  return std::isfinite(training.target_ess()) && training.target_ess() > 0 ? ", wanted " + rounded(training.target_ess(), 3)
-                                                                           : "";
+  return std::isfinite(training.target_ess()) && training.target_ess() > 0
+             ? ", wanted " + shown(training.target_ess(), 3)
+             : "";
 }
 
 std::vector<std::string> training_block(const v1::TrainingReport& training, std::size_t columns) {
   const double done = ratio(static_cast<double>(training.step()), static_cast<double>(training.max_steps()));
   const bool active = training.state() == "training";
   std::vector<std::string> lines;
-  lines.push_back(labelled("training", bar(done, bar_columns(columns)) + "  step " + std::to_string(training.step()) + " of " +
-                                           std::to_string(training.max_steps()) + "   " +
-                                           (active ? "ETA " + duration(training_eta(training)) : training.state())));
-  lines.push_back(labelled("", "loss " + rounded(training.loss(), 5) + "   ESS " + rounded(training.ess(), 3) + " (mean " +
-                                   rounded(training.ess_average(), 3) + wanted_ess(training) + ")   " +
-                                   with_si_prefix(training.samples_per_second()) + " samples/s"));
+  lines.push_back(
+      labelled("training", bar(done, bar_columns(columns)) + "  step " + std::to_string(training.step()) +
+                               " of " + std::to_string(training.max_steps()) + "   " +
+                               (active ? "ETA " + duration(training_eta(training)) : training.state())));
+  lines.push_back(labelled("", "loss " + shown(training.loss(), 5) + "   ESS " + shown(training.ess(), 3) +
+                                   " (mean " + shown(training.ess_average(), 3) + wanted_ess(training) +
+                                   ")   " + with_si_prefix(training.samples_per_second()) + " samples/s"));
   return lines;
 }
 
@@ -58,10 +63,12 @@ std::string versions_text(const v1::ListReply& models) {
   std::string text = std::to_string(models.versions_size()) + " published";
   if (models.switches_size() == 0) return text + ", none serving yet";
   const auto& last = models.switches(models.switches_size() - 1);
-  text += ", " + std::to_string(models.switches_size()) + (models.switches_size() == 1 ? " switch" : " switches") +
-          ": version " + std::to_string(last.version()) + " from proposal " + std::to_string(last.from());
+  text += ", " + std::to_string(models.switches_size()) +
+          (models.switches_size() == 1 ? " switch" : " switches") + ": version " +
+          std::to_string(last.version()) + " from proposal " + std::to_string(last.from());
   for (const auto& model : models.versions()) {
-    if (model.version() == last.version() && std::isfinite(model.ess())) text += " (ESS " + rounded(model.ess(), 3) + ")";
+    if (model.version() == last.version() && std::isfinite(model.ess()))
+      text += " (ESS " + shown(model.ess(), 3) + ")";
   }
   return text;
 }
@@ -78,7 +85,9 @@ std::string workers_text(const v1::StatusReply& status) {
 }
 
 std::string state_text(const v1::StatusReply& status) {
-  return state_name(status.state()) + (status.sentence().empty() ? "" : ": " + status.sentence());
+  const std::string name = state_name(status.state());
+  if (status.sentence().starts_with(name)) return status.sentence();  // "waiting for a worker"
+  return name + (status.sentence().empty() ? "" : ": " + status.sentence());
 }
 
 }  // namespace
@@ -101,13 +110,15 @@ std::vector<std::string> live_block(const v1::StatusReply& status, const LiveFra
   std::vector<std::string> lines;
   lines.push_back(labelled(status.name() + "  ", duration(frame.seconds)));
   if (in_training(status.training())) {
-    for (std::string& line : training_block(status.training(), frame.columns)) lines.push_back(std::move(line));
+    for (std::string& line : training_block(status.training(), frame.columns))
+      lines.push_back(std::move(line));
   }
-  lines.push_back(labelled("chain", bar(done, bar_columns(frame.columns)) + "  " + std::to_string(status.proposals()) + " of " +
-                                        std::to_string(status.length()) + "   ETA " + duration(chain_eta(status))));
+  lines.push_back(labelled(
+      "chain", bar(done, bar_columns(frame.columns)) + "  " + std::to_string(status.proposals()) + " of " +
+                   std::to_string(status.length()) + "   ETA " + duration(chain_eta(status))));
   lines.push_back(labelled("", with_si_prefix(status.proposals_per_second()) + " proposals/s   acceptance " +
-                                   rounded(status.acceptance(), 3) + "   ESS " + rounded(status.ess(), 3)));
-  if (const std::string text = observable_text(status); !text.empty()) {
+                                   shown(status.acceptance(), 3) + "   ESS " + shown(status.ess(), 3)));
+  if (const std::string text = observable_text(status, "   "); !text.empty()) {
     lines.push_back(labelled("", text + "   (live estimate)"));
   }
   lines.push_back(labelled("versions", versions_text(status.models())));
@@ -123,12 +134,13 @@ std::string live_line(const v1::StatusReply& status, double seconds) {
   std::string line = duration(seconds) + "  " + state_text(status);
   if (in_training(status.training())) {
     const auto& training = status.training();
-    line += "; training: step " + std::to_string(training.step()) + " of " + std::to_string(training.max_steps()) + ", ESS " +
-            rounded(training.ess(), 3) + (training.state() == "training" ? "" : ", " + training.state());
+    line += "; training: step " + std::to_string(training.step()) + " of " +
+            std::to_string(training.max_steps()) + ", ESS " + shown(training.ess(), 3) +
+            (training.state() == "training" ? "" : ", " + training.state());
   }
   line += "; chain: " + std::to_string(status.proposals()) + " of " + std::to_string(status.length());
-  if (status.proposals() > 0) line += ", acceptance " + rounded(status.acceptance(), 3);
-  if (const std::string text = observable_text(status); !text.empty()) line += ", " + text;
+  if (status.proposals() > 0) line += ", acceptance " + shown(status.acceptance(), 3);
+  if (const std::string text = observable_text(status, ", "); !text.empty()) line += ", " + text;
   return printable(line);
 }
 

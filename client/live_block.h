@@ -11,9 +11,9 @@ namespace flowloom {
 inline constexpr std::size_t kBlockLines = 12;  // at most
 
 struct LiveFrame {
-  double seconds = 0;       // since one began to look
-  std::string notice;       // what happened to a program, or nothing
-  std::string footer;       // how to leave, or nothing
+  double seconds = 0;  // since one began to look
+  std::string notice;  // what happened to a program, or nothing
+  std::string footer;  // how to leave, or nothing
   std::size_t columns = 80;
 };
 
@@ -23,7 +23,8 @@ std::vector<std::string> live_block(const v1::StatusReply& status, const LiveFra
 // The same in one line of any length.
 std::string live_line(const v1::StatusReply& status, double seconds);
 
-// Seconds until the chain ends, and until training reaches its last step, at the present rates; NaN if unknown.
+// Seconds until the chain ends, and until training reaches its last step, at the present rates; NaN if
+// unknown.
 double chain_eta(const v1::StatusReply& status);
 double training_eta(const v1::TrainingReport& training);
 

@@ -29,7 +29,8 @@ LocalCluster::Program& LocalCluster::add(const std::string& name, const std::str
   program->binary = options_.programs / binary;
   program->arguments = {"--dir", options_.directory.path().string()};
   program->arguments.insert(program->arguments.end(), arguments.begin(), arguments.end());
-  program->arguments.insert(program->arguments.end(), {"--log-level", options_.log_level, "--die-with-parent"});
+  program->arguments.insert(program->arguments.end(),
+                            {"--log-level", options_.log_level, "--die-with-parent"});
   programs_.push_back(std::move(program));
   return *programs_.back();
 }
@@ -48,14 +49,17 @@ bool LocalCluster::start_coordinator(const std::function<bool()>& waiting) {
   std::error_code error;
   std::filesystem::create_directories(options_.directory.logs(), error);
   if (error) {
-    throw Error(ErrorCode::kUnavailable, "The run directory '" + options_.directory.path().string() + "' cannot be made (" +
-                                             error.message() + "); choose another with --dir.");
+    throw Error(ErrorCode::kUnavailable, "The run directory '" + options_.directory.path().string() +
+                                             "' cannot be made (" + error.message() +
+                                             "); choose another with --dir.");
   }
   std::vector<std::string> arguments{"--run", options_.run_file.string(), "--listen", "127.0.0.1:0"};
-  for (const std::string& assignment : options_.overrides) arguments.insert(arguments.end(), {"--set", assignment});
+  for (const std::string& assignment : options_.overrides)
+    arguments.insert(arguments.end(), {"--set", assignment});
   Program& coordinator = add("coordinator", "flowloom-coordinator", std::move(arguments));
   start(coordinator);
-  for (const auto deadline = Clock::now() + kCoordinatorDeadline; Clock::now() < deadline; std::this_thread::sleep_for(20ms)) {
+  for (const auto deadline = Clock::now() + kCoordinatorDeadline; Clock::now() < deadline;
+       std::this_thread::sleep_for(20ms)) {
     const auto owner = options_.directory.owner();
     if (owner && owner->pid == coordinator.child->pid()) return true;
     if (const auto& exit = coordinator.child->poll()) {
@@ -71,12 +75,17 @@ bool LocalCluster::start_coordinator(const std::function<bool()>& waiting) {
                                            (options_.directory.logs() / "coordinator.log").string() + ".");
 }
 
-bool LocalCluster::coordinator_left() const { return coordinator_ended() && programs_.front()->child->poll()->orderly(); }
+bool LocalCluster::coordinator_left() const {
+  return coordinator_ended() && programs_.front()->child->poll()->orderly();
+}
 
-bool LocalCluster::coordinator_ended() const { return programs_.empty() || programs_.front()->child->poll().has_value(); }
+bool LocalCluster::coordinator_ended() const {
+  return programs_.empty() || programs_.front()->child->poll().has_value();
+}
 
 void LocalCluster::start_server() {
-  start(add("server", "flowloom-server", {"--log-file", (options_.directory.logs() / "server.log").string()}));
+  start(
+      add("server", "flowloom-server", {"--log-file", (options_.directory.logs() / "server.log").string()}));
 }
 
 void LocalCluster::start_workers() {
@@ -90,8 +99,8 @@ void LocalCluster::start_workers() {
 std::string LocalCluster::epitaph(const Program& program) const {
   const std::string words = program.child->last_words();
   return program.binary.filename().string() + " (" + program.name + ") " + program.child->poll()->sentence() +
-         (words.empty() ? "" : ", saying: " + without_name(words, program.binary.filename().string())) + "; its log is " +
-         (options_.directory.logs() / (program.name + ".log")).string() + ".";
+         (words.empty() ? "" : ", saying: " + without_name(words, program.binary.filename().string())) +
+         "; its log is " + (options_.directory.logs() / (program.name + ".log")).string() + ".";
 }
 
 std::vector<std::string> LocalCluster::tick(Clock::time_point now, bool may_train) {
@@ -101,7 +110,8 @@ std::vector<std::string> LocalCluster::tick(Clock::time_point now, bool may_trai
       if (now >= *program->restart_at && !stopping_) start(*program);
       continue;
     }
-    if (!program->child || !program->child->poll() || program->child->poll()->orderly() || stopping_) continue;
+    if (!program->child || !program->child->poll() || program->child->poll()->orderly() || stopping_)
+      continue;
     if (program->name == "server" && !may_train) continue;
     program->restart_at = program->policy.died(now);
     if (!program->restart_at) {
@@ -109,7 +119,8 @@ std::vector<std::string> LocalCluster::tick(Clock::time_point now, bool may_trai
                                                " new starts within a minute: " + epitaph(*program));
     }
     notices.push_back(program->name + " " + program->child->poll()->sentence() + "; starting it again (" +
-                      std::to_string(program->policy.recent_deaths()) + " of " + std::to_string(RestartPolicy::kRestarts) + ")");
+                      std::to_string(program->policy.recent_deaths()) + " of " +
+                      std::to_string(RestartPolicy::kRestarts) + ")");
   }
   return notices;
 }

@@ -7,12 +7,15 @@
 namespace flowloom {
 
 // The usual notation of a value with its error, two digits of the error: 0.7451(25), 123.4(1.2), 1230(120),
-// 1.2345(34)e-12. An error of exactly zero is "(0)", one that is not finite "(?)"; a value that is not finite stands
-// alone: "nan".
+// 1.2345(34)e-12. An error of exactly zero is "(0)", one that is not finite "(?)"; a value that is not finite
+// stands alone: "nan".
 std::string value_with_error(double value, double error);
 
 // `digits` significant ones: 0.6123, 1.2e-08, nan.
 std::string rounded(double value, int digits = 4);
+
+// The same for people: "–" for what is not known (yet).
+std::string shown(double value, int digits = 4);
 
 // 17 significant digits, which read back to the same double; nan, inf, -inf otherwise.
 std::string exact_number(double value);

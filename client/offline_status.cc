@@ -12,7 +12,8 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr char kUntilEvent[] = "the length was chosen by the data";  // docs/log-format.md
 
-// Follows the log for the one thing that its units do not say: whether an `until` ended the chain where it ends now.
+// Follows the log for the one thing that its units do not say: whether an `until` ended the chain where it
+// ends now.
 class UntilStop {
  public:
   void add(const Record& record) {
@@ -48,7 +49,8 @@ void set_figures(v1::StatusReply& reply, const ChainStatistics& statistics) {
     out->set_name(live.observable.name);
     out->set_symbol(live.observable.symbol);
     const bool known = live.defined && live.series.count() >= 2;
-    const auto estimate = known ? live.series.estimate() : stats::LiveEstimate{.mean = kNan, .error = kNan, .tau_int = kNan};
+    const auto estimate =
+        known ? live.series.estimate() : stats::LiveEstimate{.mean = kNan, .error = kNan, .tau_int = kNan};
     out->set_mean(estimate.mean);
     out->set_error(estimate.error);
     out->set_tau_int(estimate.tau_int);
@@ -60,13 +62,14 @@ void add_notes(v1::StatusReply& reply, bool stopped_by_data) {
   for (const auto& row : reply.models().switches()) {
     if (!row.by_clock()) continue;
     reply.add_notes("Version " + std::to_string(row.version()) + " was placed by the clock at proposal " +
-                    std::to_string(row.from()) + ": exact as far as arrival times are independent of the values.");
+                    std::to_string(row.from()) +
+                    ": exact as far as arrival times are independent of the values.");
   }
   if (stopped_by_data) reply.add_notes("The data chose the length: the chain stopped at an 'until' test.");
   if (reply.invalid() > 0) {
     const double share = static_cast<double>(reply.invalid()) / static_cast<double>(reply.proposals());
-    reply.add_notes("Invalid proposals (not finite), all rejected: " + std::to_string(reply.invalid()) + " (" +
-                    std::to_string(100.0 * share) + " %).");
+    reply.add_notes("Invalid proposals (not finite), all rejected: " + std::to_string(reply.invalid()) +
+                    " (" + std::to_string(100.0 * share) + " %).");
   }
 }
 

@@ -9,11 +9,12 @@
 
 namespace flowloom {
 
-// Where the chain of `store` ends under `run`: on a unit boundary at or after its length, or where an `until` stopped it.
+// Where the chain of `store` ends under `run`: on a unit boundary at or after its length, or where an `until`
+// stopped it.
 std::uint64_t chain_end(const Store& store, const RunSpec& run);
 
-// Reads the whole log. What only a running coordinator knows stays empty: workers, rate, training, epoch. The state is
-// COMPLETE, or UNSPECIFIED: nobody computes.
+// Reads the whole log. What only a running coordinator knows stays empty: workers, rate, training, epoch. The
+// state is COMPLETE, or UNSPECIFIED: nobody computes.
 v1::StatusReply offline_status(const Store& store, const RunSpec& run);
 
 // All versions and switches, as `Models.List` answers.

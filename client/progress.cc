@@ -27,7 +27,8 @@ Size terminal_size() {
 
 }  // namespace
 
-Progress::Progress(std::ostream& out, Mode mode, std::string footer) : out_(out), mode_(mode), footer_(std::move(footer)) {
+Progress::Progress(std::ostream& out, Mode mode, std::string footer)
+    : out_(out), mode_(mode), footer_(std::move(footer)) {
   if (mode_ == Mode::kTerminal) out_ << "\x1b[?25l" << std::flush;
 }
 
@@ -55,7 +56,8 @@ void Progress::notice(const std::string& sentence) {
 
 void Progress::draw(const v1::StatusReply& status, Clock::time_point now) {
   const Size size = terminal_size();
-  auto lines = live_block(status, {std::chrono::duration<double>(now - start_).count(), notice_, footer_, size.columns});
+  auto lines = live_block(
+      status, {std::chrono::duration<double>(now - start_).count(), notice_, footer_, size.columns});
   if (lines.size() >= size.rows) lines.resize(std::max<std::size_t>(1, size.rows - 1));
   // In one piece, so that nothing flickers.
   std::string frame = to_top(size.columns);

@@ -22,11 +22,12 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // To be called as often as one likes: redraws at most 10 times a second, prints a line every 5 seconds and whenever
-  // the state changes.
+  // To be called as often as one likes: redraws at most 10 times a second, prints a line every 5 seconds and
+  // whenever the state changes.
   void show(const v1::StatusReply& status, Clock::time_point now);
 
-  // A sentence about something that happened: stays in the block until the next one; a line of its own elsewhere.
+  // A sentence about something that happened: stays in the block until the next one; a line of its own
+  // elsewhere.
   void notice(const std::string& sentence);
 
   // Leaves the last block on the screen, or wipes it, and gives the cursor back.

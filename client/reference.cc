@@ -66,11 +66,11 @@ std::string cell(const std::string& text) {
 
 void add_rows(std::string& text, const std::vector<Key>& keys, const std::string& prefix) {
   for (const Key& key : keys) {
-    const std::string standard = key.required                      ? "*required*"
-                                 : key.default_value.is_null()     ? ""
-                                                                   : "`" + toml_text(key.default_value) + "`";
-    text += "| `" + prefix + key.name + "` | " + type_name(key.type) + " | " + cell(standard) + " | " + cell(allowed(key)) +
-            " | " + cell(key.sentence) + " |\n";
+    const std::string standard = key.required                  ? "*required*"
+                                 : key.default_value.is_null() ? ""
+                                                               : "`" + toml_text(key.default_value) + "`";
+    text += "| `" + prefix + key.name + "` | " + type_name(key.type) + " | " + cell(standard) + " | " +
+            cell(allowed(key)) + " | " + cell(key.sentence) + " |\n";
     add_rows(text, key.keys, prefix + key.name + (key.type == KeyType::kTables ? "[]." : "."));
   }
 }
@@ -84,7 +84,8 @@ std::string key_table(const std::vector<Key>& keys) {
 std::string kinds(const std::string& section, const std::vector<Kind>& all) {
   std::string text;
   for (const Kind& kind : all) {
-    text += "### `kind = \"" + kind.name + "\"` in `[" + section + "]`\n\n" + kind.sentence + "\n\n" + key_table(kind.keys);
+    text += "### `kind = \"" + kind.name + "\"` in `[" + section + "]`\n\n" + kind.sentence + "\n\n" +
+            key_table(kind.keys);
   }
   return text;
 }
@@ -95,9 +96,12 @@ std::string run_file_reference(const Catalog& catalog) {
   std::string text =
       "# The run file\n\n"
       "<!-- Made by `flowloom check --keys` from the declarations in the code; do not edit. -->\n\n"
-      "A run file is TOML. `flowloom check RUN.toml` explains one: every key with its value, and what follows from it.\n"
-      "`--set SECTION.KEY=VALUE` overrides a key from the command line. A key that is not in this list is refused.\n\n"
-      "Everything in `[run]` but the name, and everything in `[theory]`, is the run's identity: fixed once a directory\n"
+      "A run file is TOML. `flowloom check RUN.toml` explains one: every key with its value, and what "
+      "follows from it.\n"
+      "`--set SECTION.KEY=VALUE` overrides a key from the command line. A key that is not in this list is "
+      "refused.\n\n"
+      "Everything in `[run]` but the name, and everything in `[theory]`, is the run's identity: fixed once a "
+      "directory\n"
       "exists. All other keys may change between starts; each change is logged.\n\n";
   std::vector<Key> run = run_keys();
   for (Key& key : run) {
@@ -106,8 +110,10 @@ std::string run_file_reference(const Catalog& catalog) {
   }
   text += "## `[run]`\n\n" + key_table(run) + "Engines:\n\n";
   for (const Kind& engine : catalog.engines) text += "- `\"" + engine.name + "\"`: " + engine.sentence + "\n";
-  text += "\n## `[theory]`: what is sampled\n\nIts `kind` chooses the other keys.\n\n" + kinds("theory", catalog.theories);
-  text += "## `[flow]`: the model that is trained\n\nIts `kind` chooses the other keys.\n\n" + kinds("flow", catalog.flows);
+  text += "\n## `[theory]`: what is sampled\n\nIts `kind` chooses the other keys.\n\n" +
+          kinds("theory", catalog.theories);
+  text += "## `[flow]`: the model that is trained\n\nIts `kind` chooses the other keys.\n\n" +
+          kinds("flow", catalog.flows);
   text += "## `[train]`\n\n" + key_table(train_keys());
   text += "## `[chain]`\n\n" + key_table(chain_keys());
   text.pop_back();  // one line end at the end of the file

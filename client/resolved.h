@@ -12,7 +12,7 @@ namespace flowloom {
 
 struct ResolvedKey {
   std::string name;
-  nlohmann::json value;       // null: the key is optional and not set
+  nlohmann::json value;  // null: the key is optional and not set
   bool by_default = false;
   std::string sentence;
   std::vector<ResolvedKey> keys;  // of a table that has a value

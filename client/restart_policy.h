@@ -13,8 +13,8 @@ class RestartPolicy {
   static constexpr std::size_t kRestarts = 5;  // within `kWithin`
   static constexpr std::chrono::seconds kWithin{60};
 
-  // When to start it again after it died at `now`: after a pause that doubles from 0.2 s with each recent death. Nothing
-  // if it died more than `kRestarts` times within a minute.
+  // When to start it again after it died at `now`: after a pause that doubles from 0.2 s with each recent
+  // death. Nothing if it died more than `kRestarts` times within a minute.
   std::optional<Clock::time_point> died(Clock::time_point now) {
     while (!deaths_.empty() && now - deaths_.front() > kWithin) deaths_.pop_front();
     deaths_.push_back(now);

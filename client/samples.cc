@@ -9,7 +9,10 @@
 namespace flowloom {
 
 SampleWriter::SampleWriter(const AnyTheory& theory, SampleFormat format)
-    : format_(format), observables_(theory_observables(theory)), sums_(theory_sums(theory).size()), columns_{"log_p", "log_q"} {
+    : format_(format),
+      observables_(theory_observables(theory)),
+      sums_(theory_sums(theory).size()),
+      columns_{"log_p", "log_q"} {
   for (const SumInfo& sum : theory_sums(theory)) {
     const bool taken = std::any_of(observables_.begin(), observables_.end(),
                                    [&](const Observable& observable) { return observable.name == sum.name; });
@@ -45,7 +48,8 @@ std::string SampleWriter::line(const UnitRecord& unit, std::size_t k) const {
     for (const double number : numbers) line += "," + exact_number(number);
     return line + "\n";
   }
-  line = "{\"index\":" + index + ",\"version\":" + version + ",\"accepted\":" + (unit.accepted[k] ? "true" : "false");
+  line = "{\"index\":" + index + ",\"version\":" + version +
+         ",\"accepted\":" + (unit.accepted[k] ? "true" : "false");
   for (std::size_t c = 0; c < numbers.size(); ++c) {
     line += ",\"" + columns_[c] + "\":" + (std::isfinite(numbers[c]) ? exact_number(numbers[c]) : "null");
   }

@@ -1,8 +1,9 @@
 // Proposals as lines of CSV or JSON. Pure.
 //
-// Columns: index, version, accepted, log_p, log_q, the sums of the log, then the theory's observables computed from them.
-// A sum that has the name of an observable gets the suffix "_sum". Numbers have 17 significant digits, so they read back
-// to the same doubles; those that are not finite are nan, inf or -inf in CSV and null in JSON.
+// Columns: index, version, accepted, log_p, log_q, the sums of the log, then the theory's observables
+// computed from them. A sum that has the name of an observable gets the suffix "_sum". Numbers have 17
+// significant digits, so they read back to the same doubles; those that are not finite are nan, inf or -inf
+// in CSV and null in JSON.
 #pragma once
 
 #include <string>

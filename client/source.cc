@@ -23,7 +23,8 @@ class LiveSource final : public Source {
 
   bool live() const override { return true; }
   const RunSpec& run() override {
-    if (!run_) run_ = load_run_text(connection_.describe().run_file(), "the run file of " + connection_.address());
+    if (!run_)
+      run_ = load_run_text(connection_.describe().run_file(), "the run file of " + connection_.address());
     return *run_;
   }
   v1::StatusReply status() override { return connection_.status(); }
@@ -109,7 +110,8 @@ std::unique_ptr<Source> open_source(const std::string& where, const ConnectionOp
   if (owner && may_run(*owner)) {
     if (owner->host != this_host() && is_loopback(owner->address)) {
       throw Error(ErrorCode::kUnavailable, "'" + where + "' is served on another host's loopback only (" +
-                                               described(*owner) + "); ask there, or start its coordinator with --listen.");
+                                               described(*owner) +
+                                               "); ask there, or start its coordinator with --listen.");
     }
     try {
       auto source = std::make_unique<LiveSource>(find_coordinator(where, options));

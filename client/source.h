@@ -1,5 +1,5 @@
-// Where a command gets its data from: a running coordinator, or the store of a run that nobody serves. Commands see no
-// difference but `live`. One owner thread.
+// Where a command gets its data from: a running coordinator, or the store of a run that nobody serves.
+// Commands see no difference but `live`. One owner thread.
 #pragma once
 
 #include <cstdint>
@@ -39,11 +39,12 @@ class Source {
                      const std::function<bool(const UnitRecord&)>& visit) = 0;
 };
 
-// `where` is a run directory or an address. A directory whose coordinator answers is asked by RPC, one that nobody owns
-// is read. Throws `kConflict` if somebody holds the store and does not answer.
+// `where` is a run directory or an address. A directory whose coordinator answers is asked by RPC, one that
+// nobody owns is read. Throws `kConflict` if somebody holds the store and does not answer.
 std::unique_ptr<Source> open_source(const std::string& where, const ConnectionOptions& options = {});
 
-// The store of a directory, read-only, however it is meant to be served. Throws `kConflict` if a process holds it.
+// The store of a directory, read-only, however it is meant to be served. Throws `kConflict` if a process
+// holds it.
 std::unique_ptr<Source> open_store_source(const std::filesystem::path& directory);
 
 // Reads the whole log and computes errors by the Gamma method.

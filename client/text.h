@@ -1,8 +1,8 @@
 // Texts for a terminal: how wide they are, cut and padded by display columns, and safe to print. Pure.
 //
-// Columns are counted per code point: combining marks take none, East Asian wide characters and emoji two, all others
-// one. Texts from elsewhere (names of workers, sentences of a peer) pass through `printable` before they reach a
-// terminal, so that nobody can send it control sequences.
+// Columns are counted per code point: combining marks take none, East Asian wide characters and emoji two,
+// all others one. Texts from elsewhere (names of workers, sentences of a peer) pass through `printable`
+// before they reach a terminal, so that nobody can send it control sequences.
 #pragma once
 
 #include <cstddef>

@@ -14,7 +14,8 @@ inline std::string toml_text(const nlohmann::json& value) {
   }
   if (value.is_object()) {
     std::string text;
-    for (const auto& [key, element] : value.items()) text += (text.empty() ? " " : ", ") + key + " = " + toml_text(element);
+    for (const auto& [key, element] : value.items())
+      text += (text.empty() ? " " : ", ") + key + " = " + toml_text(element);
     return "{" + text + " }";
   }
   return value.dump();  // JSON's scalars are TOML's

@@ -26,16 +26,17 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = LocalCluster::Clock;
 
-constexpr double kInterval = 0.25;             // seconds between statuses
+constexpr double kInterval = 0.25;  // seconds between statuses
 constexpr auto kTick = 50ms;
 constexpr auto kFirstStatusDeadline = 60s;
-constexpr auto kStopDeadline = 120s;           // for what is leased, and for the server's state
-constexpr auto kStoreDeadline = 10s;           // for another command that reads the store
+constexpr auto kStopDeadline = 120s;  // for what is leased, and for the server's state
+constexpr auto kStoreDeadline = 10s;  // for another command that reads the store
 
 std::filesystem::path directory_for(const UpOptions& options, const RunSpec& run) {
   if (!options.directory.empty()) return options.directory;
   if (run.name.empty() || run.name == "." || run.name == ".." || run.name.find('/') != std::string::npos) {
-    throw Error(ErrorCode::kInvalidInput, "The run's name '" + run.name + "' cannot name a directory; choose one with --dir.");
+    throw Error(ErrorCode::kInvalidInput,
+                "The run's name '" + run.name + "' cannot name a directory; choose one with --dir.");
   }
   return std::filesystem::path("runs") / run.name;
 }
@@ -78,11 +79,13 @@ class UpSession {
       interrupts_ = count;
       if (count > 2 || reporting_) ::_exit(130);
     });
-    cluster_.emplace(ClusterOptions{program_folder(), directory_, options_.run_file, options_.overrides, options_.workers,
-                                    options_.log_level});
+    cluster_.emplace(ClusterOptions{program_folder(), directory_, options_.run_file, options_.overrides,
+                                    options_.workers, options_.log_level});
     const bool terminal = console_.out_is_terminal && !options_.json;
     progress_.emplace(options_.json ? console_.err : console_.out,
-                      options_.quiet ? Progress::Mode::kSilent : terminal ? Progress::Mode::kTerminal : Progress::Mode::kLines,
+                      options_.quiet ? Progress::Mode::kSilent
+                      : terminal     ? Progress::Mode::kTerminal
+                                     : Progress::Mode::kLines,
                       "Ctrl-C stops in order; the same command goes on where it stopped.");
     try {
       follow();
@@ -93,7 +96,8 @@ class UpSession {
     }
     progress_->finish(interrupts_ > 0 || halted() ? Progress::Leave::kKeep : Progress::Leave::kWipe);
     if (interrupts_ > 0 && !options_.quiet) {
-      console_.err << "Stopping: the server saves its state, leased units are finished. Ctrl-C again kills." << std::endl;
+      console_.err << "Stopping: the server saves its state, leased units are finished. Ctrl-C again kills."
+                   << std::endl;
     }
     stop();
     if (interrupts_ > 0) {
@@ -112,13 +116,16 @@ class UpSession {
   void follow() {
     if (!cluster_->start_coordinator([this] { return interrupts_ == 0; })) return;
     const StatusWatch watch(directory_, kInterval);
-    for (const auto deadline = Clock::now() + kFirstStatusDeadline; !status_ && !over(); std::this_thread::sleep_for(kTick)) {
+    for (const auto deadline = Clock::now() + kFirstStatusDeadline; !status_ && !over();
+         std::this_thread::sleep_for(kTick)) {
       look(watch);
-      if (Clock::now() > deadline) throw Error(ErrorCode::kUnavailable, "The coordinator gives no status; see its log.");
+      if (Clock::now() > deadline)
+        throw Error(ErrorCode::kUnavailable, "The coordinator gives no status; see its log.");
     }
     if (over()) return;
     if (!complete()) {
-      if (needs_training(run_, Connection(find_coordinator(directory_.path().string())).describe())) cluster_->start_server();
+      if (needs_training(run_, Connection(find_coordinator(directory_.path().string())).describe()))
+        cluster_->start_server();
       cluster_->start_workers();
     }
     for (auto deadline = Clock::time_point::max(); !over(); std::this_thread::sleep_for(kTick)) {
@@ -147,7 +154,8 @@ class UpSession {
   // Ends all programs, in order if they let it.
   void stop() {
     cluster_->begin_stop();
-    for (const auto deadline = Clock::now() + kStopDeadline; !cluster_->all_ended(); std::this_thread::sleep_for(kTick)) {
+    for (const auto deadline = Clock::now() + kStopDeadline; !cluster_->all_ended();
+         std::this_thread::sleep_for(kTick)) {
       if (cluster_->coordinator_ended()) cluster_->stop_workers();
       if (interrupts_ > 1 || Clock::now() > deadline) cluster_->kill();
     }
@@ -176,8 +184,8 @@ class UpSession {
     const auto source = open_when_free();
     FinalReport final{source->status(), {}, rate_, 0, directory_.path()};
     if (final.status.state() != v1::StatusReply::STATE_COMPLETE) {
-      console_.err << "The chain was drained at proposal " << final.status.proposals() << " of " << final.status.length()
-                   << ". To go on: " << command() << std::endl;
+      console_.err << "The chain was drained at proposal " << final.status.proposals() << " of "
+                   << final.status.length() << ". To go on: " << command() << std::endl;
       return 1;
     }
     final.analysis = analyse(*source, options_.burn_in);

@@ -20,8 +20,8 @@ struct UpOptions {
   std::uint64_t burn_in = 0;
 };
 
-// The exit code: 0 complete, 1 the chain did not come to its end, 130 interrupted. Throws what the run file, the
-// coordinator or a program that keeps dying has to say. To be called before any thread is started.
+// The exit code: 0 complete, 1 the chain did not come to its end, 130 interrupted. Throws what the run file,
+// the coordinator or a program that keeps dying has to say. To be called before any thread is started.
 int up(const UpOptions& options, const Console& console);
 
 }  // namespace flowloom

@@ -9,6 +9,10 @@ bool UnitLedger::Unit::wanted() const {
   return !answered && running == 0 && leases.size() < 2;
 }
 
+bool UnitLedger::Unit::held_by(WorkerId worker) const {
+  return std::any_of(leases.begin(), leases.end(), [&](const Lease& lease) { return lease.worker == worker; });
+}
+
 std::optional<UnitNumber> UnitLedger::grant(WorkerId worker, UnitNumber end, std::span<const WorkerId> connected,
                                             const MayServe& may_serve, Time now) {
   const auto take = [&](UnitNumber number) {
@@ -17,11 +21,12 @@ std::optional<UnitNumber> UnitLedger::grant(WorkerId worker, UnitNumber end, std
   };
   for (const auto& [number, unit] : units_) {
     if (number >= end) break;
-    const auto untried = [&](WorkerId other) { return !unit.failed_by.contains(other) && may_serve(other, number); };
+    if (!unit.wanted() || unit.held_by(worker) || !may_serve(worker, number)) continue;
+    const auto untried = [&](WorkerId other) {
+      return !unit.failed_by.contains(other) && !unit.held_by(other) && may_serve(other, number);
+    };
     const bool shunned = unit.failed_by.contains(worker) && std::any_of(connected.begin(), connected.end(), untried);
-    const bool has_it = std::any_of(unit.leases.begin(), unit.leases.end(),
-                                    [&](const Lease& lease) { return lease.worker == worker; });
-    if (unit.wanted() && !has_it && may_serve(worker, number) && !shunned) return take(number);
+    if (!shunned) return take(number);
   }
   if (next_fresh_ < end && next_fresh_ < frontier_ + window_ && may_serve(worker, next_fresh_)) return take(next_fresh_++);
   return {};

@@ -3,7 +3,7 @@
 // Keeps true:
 //   - a unit below the frontier, above the window or at or above the end is never granted;
 //   - one inside the window is leased to at most two workers at a time (a second one only after the first lease expired);
-//   - a worker that failed on a unit gets it again only if every worker that may serve it did;
+//   - a worker that failed on a unit gets it again only if every worker that may serve it tried;
 //   - a worker is not given a second lease of a unit while it holds an expired one: its stream loses nothing, so it will
 //     answer or leave;
 //   - nothing here looks at the numbers in an answer (architecture, rule 3), nor remembers grants beyond this process:
@@ -74,6 +74,7 @@ class UnitLedger {
     std::set<WorkerId> failed_by;
     int failures = 0;
     bool wanted() const;  // no answer, and no lease that still runs
+    bool held_by(WorkerId worker) const;
   };
 
   UnitNumber frontier_, next_fresh_;

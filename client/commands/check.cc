@@ -40,10 +40,14 @@ void add_check(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("check", "Check a run file and explain what it means");
   auto options = std::make_shared<Options>();
   command->add_option("run", options->run_file, "The run file")->type_name("RUN.toml");
-  command->add_option("--set", options->overrides, "Override a key")->type_name("SECTION.KEY=VALUE")->allow_extra_args(false);
+  command->add_option("--set", options->overrides, "Override a key")
+      ->type_name("SECTION.KEY=VALUE")
+      ->allow_extra_args(false);
   command->add_flag("--json", options->json, "As one JSON object");
   command->add_flag("--keys", options->keys, "Print the reference of all keys, in Markdown");
-  command->callback([&action, options] { action = [options](const Console& console) { return check(*options, console); }; });
+  command->callback([&action, options] {
+    action = [options](const Console& console) { return check(*options, console); };
+  });
 }
 
 }  // namespace flowloom

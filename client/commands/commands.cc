@@ -22,8 +22,9 @@ void refuse_unknown_command(CLI::App& app, const std::string& name) {
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
   if (name.starts_with('-') || std::find(names.begin(), names.end(), name) != names.end()) return;
   const auto guess = did_you_mean(name, names);
-  throw Error(ErrorCode::kInvalidInput, "There is no command '" + name + "'; " +
-                                            (guess ? "did you mean '" + *guess + "'?" : "it is one of " + join_or(names) + "."));
+  throw Error(ErrorCode::kInvalidInput,
+              "There is no command '" + name + "'; " +
+                  (guess ? "did you mean '" + *guess + "'?" : "it is one of " + join_or(names) + "."));
 }
 
 }  // namespace
@@ -36,12 +37,17 @@ void add_place(CLI::App& command, Place& place) {
   command.add_option("directory", place.where, "A run directory, or the address of its coordinator")
       ->required()
       ->type_name("DIR|HOST:PORT");
-  command.add_option("--token-file", place.options.token_file, "The token for an address; a directory has its own")->type_name("FILE");
-  command.add_flag("--insecure", place.options.insecure, "Accept an address that is not on loopback, without TLS");
+  command
+      .add_option("--token-file", place.options.token_file,
+                  "The token for an address; a directory has its own")
+      ->type_name("FILE");
+  command.add_flag("--insecure", place.options.insecure,
+                   "Accept an address that is not on loopback, without TLS");
 }
 
 int run_command_line(std::vector<std::string> arguments, const Console& console) {
-  CLI::App app{"Samples lattice field theories with normalizing flows, exactly, on one machine or many.", "flowloom"};
+  CLI::App app{"Samples lattice field theories with normalizing flows, exactly, on one machine or many.",
+               "flowloom"};
   app.set_version_flag("--version", "flowloom " FLOWLOOM_VERSION);
   app.require_subcommand(0, 1);
   Action action;

@@ -46,10 +46,14 @@ void add_samples(CLI::App& app, Action& action) {
   add_place(*command, options->place);
   command->add_option("--from", options->from, "The first proposal")->capture_default_str();
   command->add_option("--count", options->count, "At most this many proposals");
-  command->add_option("--format", options->format, "csv or jsonl")->check(CLI::IsMember({"csv", "jsonl"}))->capture_default_str();
+  command->add_option("--format", options->format, "csv or jsonl")
+      ->check(CLI::IsMember({"csv", "jsonl"}))
+      ->capture_default_str();
   command->add_flag("--follow", options->follow, "Go on as proposals are committed, until the chain ends");
   command->add_flag("--no-header", options->no_header, "CSV without its first line");
-  command->callback([&action, options] { action = [options](const Console& console) { return samples(*options, console); }; });
+  command->callback([&action, options] {
+    action = [options](const Console& console) { return samples(*options, console); };
+  });
 }
 
 }  // namespace flowloom

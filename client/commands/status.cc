@@ -26,14 +26,17 @@ int watch(const Options& options, const Console& console) {
   const auto source = open_source(options.place.where, options.place.options);
   const bool terminal = console.out_is_terminal && !options.json;
   Progress progress(console.out,
-                    options.json ? Progress::Mode::kSilent : terminal ? Progress::Mode::kTerminal : Progress::Mode::kLines,
+                    options.json ? Progress::Mode::kSilent
+                    : terminal   ? Progress::Mode::kTerminal
+                                 : Progress::Mode::kLines,
                     "Ctrl-C leaves; the run goes on.");
   auto last = v1::StatusReply::STATE_UNSPECIFIED;
   source->watch(kInterval, stop.get_token(), [&](const v1::StatusReply& status) {
     if (options.json) console.out << json_text(status_json(status), false) << std::endl;
     progress.show(status, Progress::Clock::now());
     last = status.state();
-    return console.out.good() && last != v1::StatusReply::STATE_COMPLETE && last != v1::StatusReply::STATE_HALTED;
+    return console.out.good() && last != v1::StatusReply::STATE_COMPLETE &&
+           last != v1::StatusReply::STATE_HALTED;
   });
   progress.finish(Progress::Leave::kKeep);
   if (stop.stop_requested()) return 130;
@@ -66,7 +69,9 @@ void add_status(CLI::App& app, Action& action) {
   command->add_flag("--watch", options->watch, "Follow it until it ends or Ctrl-C");
   command->add_flag("--json", options->json, "As one JSON object (with --watch: one a line)");
   command->add_flag("--gamma", options->gamma, "Read the whole log and compute errors by the Gamma method");
-  command->callback([&action, options] { action = [options](const Console& console) { return status(*options, console); }; });
+  command->callback([&action, options] {
+    action = [options](const Console& console) { return status(*options, console); };
+  });
 }
 
 }  // namespace flowloom

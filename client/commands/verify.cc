@@ -22,7 +22,8 @@ int verify(const Options& options, const Console& console) {
   const RunSpec run = load_run_text(read_file(directory.run_file()), directory.run_file().string());
   const std::string total = std::to_string(store.frontier());
   const auto progress = [&](std::uint64_t proposals) {
-    if (console.err_is_terminal) console.err << "\rchecked " << proposals << " of " << total << " proposals" << std::flush;
+    if (console.err_is_terminal)
+      console.err << "\rchecked " << proposals << " of " << total << " proposals" << std::flush;
   };
   const VerifyReport report = verify_log(store, run, progress);
   if (console.err_is_terminal) console.err << "\r\x1b[K" << std::flush;
@@ -36,11 +37,12 @@ int verify(const Options& options, const Console& console) {
                               {"head", to_hex(report.head)}})
                 << "\n";
   } else if (report.good) {
-    console.out << "good: every record follows from the one before, every accept decision from the logged numbers and "
+    console.out << "good: every record follows from the one before, every accept decision from the logged "
+                   "numbers and "
                    "the noise\n"
                 << "records    " << report.records << ", each with its link\n"
-                << "proposals  " << report.proposals << ": " << report.accepted << " accepted, " << report.invalid
-                << " invalid\n"
+                << "proposals  " << report.proposals << ": " << report.accepted << " accepted, "
+                << report.invalid << " invalid\n"
                 << "digest     " << to_hex(report.head) << "\n";
   } else {
     console.out << "FAULT: " << report.sentence << "\n"
@@ -54,9 +56,13 @@ int verify(const Options& options, const Console& console) {
 void add_verify(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("verify", "Check every link and every accept decision of a log");
   auto options = std::make_shared<Options>();
-  command->add_option("directory", options->directory, "A run directory that nobody serves")->required()->type_name("DIR");
+  command->add_option("directory", options->directory, "A run directory that nobody serves")
+      ->required()
+      ->type_name("DIR");
   command->add_flag("--json", options->json, "As one JSON object");
-  command->callback([&action, options] { action = [options](const Console& console) { return verify(*options, console); }; });
+  command->callback([&action, options] {
+    action = [options](const Console& console) { return verify(*options, console); };
+  });
 }
 
 }  // namespace flowloom

@@ -1,8 +1,9 @@
 """What bad input gets: one sentence with the place and the remedy, exit code 2, nothing touched."""
 
+import json
 import os
-import pathlib
 import socket
+import sqlite3
 import sys
 import unittest
 
@@ -45,7 +46,7 @@ class BadInputTest(Flowloom):
         self.assertIn("nowhere.toml", self.refused("flowloom", "up", self.tmp / "nowhere.toml", "--dir", self.run_dir))
 
     def test_a_directory_that_is_no_run(self):
-        self.assertIn("no run", self.refused("flowloom", "status", self.tmp))
+        self.assertIn("neither a run directory nor an address", self.refused("flowloom", "status", self.tmp))
 
     def test_an_address_that_is_not_on_loopback(self):
         run = self.write(small_run())
@@ -119,8 +120,6 @@ class RunningTest(Flowloom):
         self.assertIsNone(self.owner.poll())
 
     def address(self):
-        import json
-
         return json.loads((self.run_dir / "coordinator.json").read_text())["address"]
 
 
@@ -135,11 +134,14 @@ class SecondRunFileTest(Flowloom):
 
     def test_another_identity_is_refused_with_what_differs(self):
         other = self.write(small_run().replace("lambda = 8.0", "lambda = 7.0"), "other.toml")
-        before = {p: p.read_bytes() for p in pathlib.Path(self.run_dir).rglob("*") if p.is_file() and p.name != "coordinator.log"}
+        before = self.files()
         sentence = self.refused("flowloom", "up", other, "--dir", self.run_dir)
         self.assertRegex(sentence, r"theory.lambda is 8.0 in the directory and 7.0 in the run file.*--dir")
-        after = {p: p.read_bytes() for p in pathlib.Path(self.run_dir).rglob("*") if p.is_file() and p.name != "coordinator.log"}
-        self.assertEqual(before.keys(), after.keys())
+        self.assertEqual(self.files(), before)
+
+    def files(self):
+        """Every file of the run but the logs, with its bytes."""
+        return {p: p.read_bytes() for p in self.run_dir.rglob("*") if p.is_file() and p.parent.name != "logs"}
 
     def test_a_changed_policy_is_taken_over_and_logged(self):
         longer = self.write(small_run(length=9000), "longer.toml")
@@ -147,8 +149,6 @@ class SecondRunFileTest(Flowloom):
         self.assertEqual(int(self.status()["length"]), 9024)  # 141 units of 64
         owner.terminate()
         self.assertEqual(self.ended(owner), 0)
-        import sqlite3
-
         with sqlite3.connect(self.run_dir / "chain.sqlite") as store:
             texts = [row[0] for row in store.execute("SELECT text FROM events WHERE kind = 'policy'")]
         self.assertIn("chain.length: 8000 -> 9000", texts)

@@ -1,6 +1,7 @@
 """Real processes on loopback: what the integration tests share. Plain Python, nothing to install.
 
-Every wait has a deadline; every process that a test starts is ended by its id when the test is over.
+Every wait has a deadline; every process that a test starts is ended by its id when the test is over. FLOWLOOM_KEEP=1
+leaves the directories, with their logs, for a look.
 """
 
 import json
@@ -13,7 +14,8 @@ import tempfile
 import time
 import unittest
 
-BIN = pathlib.Path(os.environ.get("FLOWLOOM_BIN", "build/release/bin")).resolve()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("FLOWLOOM_BIN", ROOT / "build/release/bin")).resolve()
 DEADLINE = float(os.environ.get("FLOWLOOM_TEST_DEADLINE", "120"))  # seconds for any one wait
 
 # Small enough to train in seconds, with a switch in mid-chain. Units are small, so that there are many.
@@ -72,10 +74,9 @@ class Flowloom(unittest.TestCase):
             for stream in (child.stdout, child.stderr):
                 if stream:
                     stream.close()
-        failed = any(error for _, error in getattr(self._outcome, "errors", [])) if hasattr(self._outcome, "errors") else False
-        if failed:
-            for log in sorted(self.tmp.rglob("*.log")) + sorted(self.tmp.rglob("*.out")):
-                print(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:]))
+        if os.environ.get("FLOWLOOM_KEEP"):
+            print(f"kept: {self.tmp}")
+            return
         shutil.rmtree(self.tmp, ignore_errors=True)
 
     # ---------------------------------------------------------------- files and commands

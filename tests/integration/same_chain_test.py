@@ -1,7 +1,10 @@
 """ExactnessOneIdea: the chain is a pure function of the run file. Whatever happens to the processes, the digest is the
 one of an undisturbed run."""
 
+import os
 import shutil
+import signal
+import subprocess
 import sys
 import unittest
 
@@ -76,7 +79,7 @@ class SameChainTest(Flowloom):
             server = self.server()
             try:
                 server.wait(seconds)
-            except Exception:
+            except subprocess.TimeoutExpired:
                 self.kill(server)
         self.server()
         self.worker()
@@ -93,9 +96,6 @@ class SameChainTest(Flowloom):
         self.assert_same_chain()
 
     def kill_child_of(self, parent, name):
-        import os
-        import signal
-
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
                 continue

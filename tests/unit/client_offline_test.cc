@@ -21,7 +21,6 @@
 namespace flowloom {
 namespace {
 
-
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
@@ -89,7 +88,14 @@ class Offline : public testing::Test {
     Store store = Store::create(directory_.store(), run, std::string(32, 'a'));
     Sha256 checkpoint{};
     checkpoint.fill(0xcd);
-    store.add_model({.version = 1, .sha256 = checkpoint, .size = 1000, .training_step = 5000, .ess = 0.5, .origin = "trained", .verified = true}, {0});
+    store.add_model({.version = 1,
+                     .sha256 = checkpoint,
+                     .size = 1000,
+                     .training_step = 5000,
+                     .ess = 0.5,
+                     .origin = "trained",
+                     .verified = true},
+                    {0});
     const SwitchRecord row{0, 1, checkpoint, false};
     store.add_switch(row);
     store.append({row});
@@ -126,7 +132,8 @@ TEST_F(Offline, StatusOfACompleteChainHasTheGammaMethodsFigures) {
   EXPECT_EQ(json.at("analysis").at("method"), "Gamma method");
   EXPECT_THAT(json.at("analysis").at("observables"), SizeIs(8));
   EXPECT_THAT(json.at("notes").dump(), HasSubstr("Invalid proposals"));
-  EXPECT_THAT(flowloom_command({"status", where()}).out, AllOf(HasSubstr("complete"), HasSubstr("Gamma method")));
+  EXPECT_THAT(flowloom_command({"status", where()}).out,
+              AllOf(HasSubstr("complete"), HasSubstr("Gamma method")));
 }
 
 TEST_F(Offline, StatusAgreesWithTheAnalysisOfTheSameLog) {
@@ -145,7 +152,8 @@ TEST_F(Offline, StatusAgreesWithTheAnalysisOfTheSameLog) {
 
 TEST_F(Offline, StatusOfAnUnfinishedChainSaysHowToGoOn) {
   make_chain(2);
-  EXPECT_THAT(flowloom_command({"status", where()}).out, AllOf(HasSubstr("not running"), HasSubstr("flowloom up"), HasSubstr("8 of 12")));
+  EXPECT_THAT(flowloom_command({"status", where()}).out,
+              AllOf(HasSubstr("not running"), HasSubstr("flowloom up"), HasSubstr("8 of 12")));
 }
 
 TEST_F(Offline, StatusOfAnEmptyLogIsNoError) {
@@ -182,9 +190,12 @@ TEST_F(Offline, SamplesAreOneLineAProposal) {
   std::istringstream out(flowloom_command({"samples", where()}).out);
   std::string line;
   std::getline(out, line);
-  EXPECT_EQ(line, "index,version,accepted,log_p,log_q,hopping_sum,phi2_sum,phi4_sum,phi_sum,chi2,abs_m,m,m2,phi2,phi4,hopping,action");
+  EXPECT_EQ(line,
+            "index,version,accepted,log_p,log_q,hopping_sum,phi2_sum,phi4_sum,phi_sum,chi2,abs_m,m,m2,phi2,"
+            "phi4,hopping,action");
   std::getline(out, line);
-  EXPECT_THAT(line, StartsWith("0,1,1,0,1,0,"));  // the first valid proposal is the start; sin 0, cos 0, sin 0
+  EXPECT_THAT(line,
+              StartsWith("0,1,1,0,1,0,"));  // the first valid proposal is the start; sin 0, cos 0, sin 0
   std::size_t lines = 1;
   while (std::getline(out, line)) ++lines;
   EXPECT_EQ(lines, 12u);
@@ -197,7 +208,7 @@ TEST_F(Offline, SamplesReadBackToTheLoggedNumbers) {
   std::vector<std::string> numbers;
   for (std::string cell; std::getline(cells, cell, ',');) numbers.push_back(cell);
   ASSERT_THAT(numbers, SizeIs(17));
-  EXPECT_EQ(std::stod(numbers[3]), std::sin(7 * 0.1 * 3));
+  EXPECT_EQ(std::stod(numbers[3]), std::sin(7 * (0.1 * 3)));
   const double phi_sum = std::sin(15.0);  // sums are [sum][proposal]: the fourth sum of the fourth proposal
   EXPECT_EQ(std::stod(numbers[8]), phi_sum);
   EXPECT_DOUBLE_EQ(std::stod(numbers[9]), phi_sum * phi_sum / 4);  // chi2 = V M^2
@@ -206,15 +217,19 @@ TEST_F(Offline, SamplesReadBackToTheLoggedNumbers) {
 
 TEST_F(Offline, SamplesWriteNanAsNanInCsvAndAsNullInJson) {
   make_chain(2);
-  EXPECT_THAT(flowloom_command({"samples", where(), "--from", "6", "--count", "1", "--no-header"}).out, StartsWith("6,1,0,nan,"));
-  const std::string line = flowloom_command({"samples", where(), "--from", "6", "--count", "1", "--format", "jsonl"}).out;
-  EXPECT_THAT(line, AllOf(StartsWith("{\"index\":6,\"version\":1,\"accepted\":false,\"log_p\":null,"), HasSubstr("\"action\":null}\n")));
+  EXPECT_THAT(flowloom_command({"samples", where(), "--from", "6", "--count", "1", "--no-header"}).out,
+              StartsWith("6,1,0,nan,"));
+  const std::string line =
+      flowloom_command({"samples", where(), "--from", "6", "--count", "1", "--format", "jsonl"}).out;
+  EXPECT_THAT(line, AllOf(StartsWith("{\"index\":6,\"version\":1,\"accepted\":false,\"log_p\":null,"),
+                          HasSubstr("\"action\":null}\n")));
   EXPECT_EQ(nlohmann::json::parse(line).size(), 17u);
 }
 
 TEST_F(Offline, SamplesTakeARangeAcrossUnits) {
   make_chain(3);
-  std::istringstream out(flowloom_command({"samples", where(), "--from", "3", "--count", "6", "--format", "jsonl"}).out);
+  std::istringstream out(
+      flowloom_command({"samples", where(), "--from", "3", "--count", "6", "--format", "jsonl"}).out);
   std::vector<int> indices;
   for (std::string line; std::getline(out, line);) indices.push_back(nlohmann::json::parse(line).at("index"));
   EXPECT_EQ(indices, (std::vector<int>{3, 4, 5, 6, 7, 8}));
@@ -238,8 +253,9 @@ TEST_F(Offline, DigestIsTheHeadAlone) {
 
 TEST_F(Offline, ModelsSayWhereEachServes) {
   make_chain(1);
-  EXPECT_THAT(flowloom_command({"models", where()}).out, AllOf(HasSubstr("step 5000"), HasSubstr("ESS 0.5"), HasSubstr("from proposal 0"),
-                                                      HasSubstr("1.00 kB"), HasSubstr("cdcdcdcdcdcd…")));
+  EXPECT_THAT(flowloom_command({"models", where()}).out,
+              AllOf(HasSubstr("step 5000"), HasSubstr("ESS 0.5"), HasSubstr("from proposal 0"),
+                    HasSubstr("1.00 kB"), HasSubstr("cdcdcdcdcdcd…")));
   const auto json = nlohmann::json::parse(flowloom_command({"models", where(), "--json"}).out);
   EXPECT_EQ(json.at("versions").at(0).at("origin"), "trained");
   EXPECT_EQ(json.at("switches").at(0).at("from"), 0);
@@ -249,14 +265,16 @@ TEST_F(Offline, VerifyTellsWhatItChecked) {
   make_chain(3);
   const Outcome outcome = flowloom_command({"verify", where()});
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("records    4"), HasSubstr("proposals  12"), HasSubstr("1 invalid"), HasSubstr("digest")));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("records    4"), HasSubstr("proposals  12"),
+                                 HasSubstr("1 invalid"), HasSubstr("digest")));
 }
 
 TEST_F(Offline, VerifyNamesAFault) {
   make_chain(2);
   {
     Store store = Store::open(directory_.store(), Store::Mode::kReadWrite);
-    store.append({UnitRecord{{8, 2, {0, 0, 0, 0}, {0, 0, 0, 0}, std::vector<double>(16)}, {0, 0, 0, 0}}});  // another version
+    store.append({UnitRecord{{8, 2, {0, 0, 0, 0}, {0, 0, 0, 0}, std::vector<double>(16)},
+                             {0, 0, 0, 0}}});  // another version
   }
   const Outcome outcome = flowloom_command({"verify", where()});
   EXPECT_EQ(outcome.code, 1);
@@ -269,26 +287,32 @@ TEST_F(Offline, UpOnACompleteRunOnlyPrintsItsResult) {
   const auto run_file = (folder_ / "run.toml").string();
   const Outcome outcome = flowloom_command({"up", run_file, "--dir", where()});
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_THAT(outcome.out, AllOf(StartsWith("test: complete"), HasSubstr("χ₂"), HasSubstr("tau_acc"), HasSubstr("flowloom verify " + where())));
+  EXPECT_THAT(outcome.out, AllOf(StartsWith("test: complete"), HasSubstr("χ₂"), HasSubstr("tau_acc"),
+                                 HasSubstr("flowloom verify " + where())));
   EXPECT_FALSE(std::filesystem::exists(directory_.logs() / "coordinator.out"));
-  const auto json = nlohmann::json::parse(flowloom_command({"up", run_file, "--dir", where(), "--json", "--burn-in", "2"}).out);
+  const auto json = nlohmann::json::parse(
+      flowloom_command({"up", run_file, "--dir", where(), "--json", "--burn-in", "2"}).out);
   EXPECT_EQ(json.at("burn_in"), 2);
   EXPECT_TRUE(json.at("proposals_per_second").is_null());
 }
 
 TEST_F(Offline, UpRefusesABurnInThatLeavesNothing) {
   make_chain(3);
-  EXPECT_THAT(refusal({"up", (folder_ / "run.toml").string(), "--dir", where(), "--burn-in", "12"}), HasSubstr("leaves nothing"));
+  EXPECT_THAT(refusal({"up", (folder_ / "run.toml").string(), "--dir", where(), "--burn-in", "12"}),
+              HasSubstr("leaves nothing"));
 }
 
 TEST_F(Offline, UpChecksTheRunFileBeforeItTouchesAnything) {
   ErrorCode code{};
   const auto fresh = folder_ / "fresh";
-  EXPECT_THAT(refusal({"up", (folder_ / "run.toml").string(), "--dir", fresh.string(), "--set", "chain.lenth=3"}, &code),
-              HasSubstr("did you mean 'length'"));
+  EXPECT_THAT(
+      refusal({"up", (folder_ / "run.toml").string(), "--dir", fresh.string(), "--set", "chain.lenth=3"},
+              &code),
+      HasSubstr("did you mean 'length'"));
   EXPECT_EQ(exit_code(code), 2);
   EXPECT_FALSE(std::filesystem::exists(fresh));
-  EXPECT_THAT(refusal({"up", (folder_ / "run.toml").string(), "--set", "run.name=../up"}), HasSubstr("--dir"));
+  EXPECT_THAT(refusal({"up", (folder_ / "run.toml").string(), "--set", "run.name=../up"}),
+              HasSubstr("--dir"));
 }
 
 TEST_F(Offline, AStoreThatIsHeldWithoutAnAnswerIsSaidToBe) {
@@ -296,7 +320,8 @@ TEST_F(Offline, AStoreThatIsHeldWithoutAnAnswerIsSaidToBe) {
   Store holder = Store::open(directory_.store(), Store::Mode::kReadWrite);
   holder.begin_epoch();
   ErrorCode code{};
-  EXPECT_THAT(refusal({"status", where()}, &code), HasSubstr("held by another process, but no coordinator answers"));
+  EXPECT_THAT(refusal({"status", where()}, &code),
+              HasSubstr("held by another process, but no coordinator answers"));
   EXPECT_EQ(code, ErrorCode::kConflict);
 }
 
@@ -330,7 +355,10 @@ TEST(CommandLine, WithoutACommandShowsItsHelp) {
   EXPECT_THAT(flowloom_command({"up", "--help"}).out, HasSubstr("--burn-in"));
 }
 
-TEST(CommandLine, HasAVersion) { EXPECT_THAT(flowloom_command({"--version"}).out, testing::MatchesRegex("flowloom [0-9]+\\.[0-9]+\\.[0-9]+\n")); }
+TEST(CommandLine, HasAVersion) {
+  EXPECT_THAT(flowloom_command({"--version"}).out,
+              testing::MatchesRegex("flowloom [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
 
 TEST(CommandLine, ExplainsItsRefusals) {
   ErrorCode code{};
@@ -347,8 +375,9 @@ TEST(CommandLine, ExplainsItsRefusals) {
 TEST_F(Offline, CheckMarksDefaultsAndExplainsTheLength) {
   const auto file = (folder_ / "run.toml").string();
   const std::string text = flowloom_command({"check", file, "--set", "flow.layers=4"}).out;
-  EXPECT_THAT(text, AllOf(HasSubstr("layers = 4"), HasSubstr("# (default) "), HasSubstr("12 proposals (10 rounded up"),
-                          HasSubstr("from proposal 0: trained"), HasSubstr("# (not set) "), HasSubstr("parameters")));
+  EXPECT_THAT(text, AllOf(HasSubstr("layers = 4"), HasSubstr("# (default) "),
+                          HasSubstr("12 proposals (10 rounded up"), HasSubstr("from proposal 0: trained"),
+                          HasSubstr("# (not set) "), HasSubstr("parameters")));
   const auto resolved = nlohmann::json::parse(flowloom_command({"check", file, "--json"}).out);
   EXPECT_EQ(resolved.at("sections").at("run").at("unit").at("default"), false);
   EXPECT_EQ(resolved.at("sections").at("train").at("batch").at("default"), true);
@@ -360,7 +389,8 @@ TEST_F(Offline, CheckPrintsARunFileThatMeansTheSame) {
   const auto file = (folder_ / "run.toml").string();
   const std::string text = flowloom_command({"check", file}).out;
   EXPECT_EQ(load_run_text(text, "printed").identity(), load_run_text(kRunFile, "original").identity());
-  EXPECT_THAT(policy_changes(load_run_text(kRunFile, "original"), load_run_text(text, "printed")), testing::IsEmpty());
+  EXPECT_THAT(policy_changes(load_run_text(kRunFile, "original"), load_run_text(text, "printed")),
+              testing::IsEmpty());
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ TEST(Printable, DefusesControlSequences) {
 
 TEST(Printable, ReplacesBytesThatAreNoUtf8) {
   EXPECT_EQ(printable("a\xff\xc3"), "a??");
-  EXPECT_EQ(printable("\xc0\xaf"), "??");      // overlong
+  EXPECT_EQ(printable("\xc0\xaf"), "??");       // overlong
   EXPECT_EQ(printable("\xed\xa0\x80"), "???");  // a surrogate
 }
 

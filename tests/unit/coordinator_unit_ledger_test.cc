@@ -171,7 +171,7 @@ TEST_F(UnitLedgerTest, GivesAFailedUnitToTheSameWorkerIfNoOtherMayServeIt) {
   EXPECT_EQ(grant(1), 0u);
 }
 
-TEST_F(UnitLedgerTest, ShunsAWorkerThatFailedUntilEveryConnectedOneDid) {
+TEST_F(UnitLedgerTest, ShunsAWorkerThatFailedUntilEveryConnectedOneTried) {
   grant(1);
   ledger_.failed(1, 0);
   ledger_.forget(1);  // it left, and came back as worker 4
@@ -180,6 +180,15 @@ TEST_F(UnitLedgerTest, ShunsAWorkerThatFailedUntilEveryConnectedOneDid) {
   ledger_.failed(4, 0);
   EXPECT_EQ(grant(4), 1u);  // two have failed, but worker 2 has not tried
   EXPECT_EQ(grant(2), 0u);
+}
+
+TEST_F(UnitLedgerTest, GivesAFailedUnitToTheSameWorkerIfTheOtherLetItExpire) {
+  connected_ = {1, 2};
+  grant(1);
+  ledger_.failed(1, 0);
+  EXPECT_EQ(grant(2), 0u);
+  ledger_.expire(kLease);
+  EXPECT_EQ(grant(1, kLease), 0u);
 }
 
 TEST_F(UnitLedgerTest, CountsFailures) {

@@ -1,0 +1,279 @@
+// The trainer as a program, against a registry in this process.
+#include "server/training.h"
+
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "flowloom/v1/models.grpc.pb.h"
+#include "program/rpc.h"
+#include "server/training_store.h"
+#include "server_fakes.h"
+#include "spec/files.h"
+
+namespace flowloom {
+namespace {
+
+using std::chrono::milliseconds;
+using Headers = std::vector<flowloom::v1::PublishHeader>;
+
+class FakeRegistry final : public flowloom::v1::Models::Service {
+ public:
+  explicit FakeRegistry(const RunSpec& run) : toml_(run.toml) {}
+
+  std::atomic<int> refuse_publishes = 0;  // the next so many are answered UNAVAILABLE
+  std::atomic<bool> refuse_for_good = false;
+
+  Headers headers() const {
+    const std::lock_guard lock(mutex_);
+    return headers_;
+  }
+  std::vector<std::string> states() const {
+    const std::lock_guard lock(mutex_);
+    return states_;
+  }
+  void forget() {
+    const std::lock_guard lock(mutex_);
+    headers_.clear();
+    bytes_.clear();
+  }
+  std::string bytes(std::size_t i) const {
+    const std::lock_guard lock(mutex_);
+    return bytes_.at(i);
+  }
+
+  grpc::Status Describe(grpc::ServerContext*, const flowloom::v1::DescribeRequest*,
+                        flowloom::v1::DescribeReply* reply) override {
+    const std::lock_guard lock(mutex_);
+    reply->set_run_id("run");
+    reply->set_run_file(toml_);
+    for (const auto& header : headers_) {
+      for (const std::uint32_t entry : header.scheduled()) reply->add_fulfilled(entry);
+      reply->mutable_models()->add_versions()->set_sha256(header.sha256());
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status Publish(grpc::ServerContext*, grpc::ServerReader<flowloom::v1::PublishRequest>* reader,
+                       flowloom::v1::PublishReply* reply) override {
+    flowloom::v1::PublishRequest request;
+    reader->Read(&request);
+    const flowloom::v1::PublishHeader header = request.header();
+    std::string bytes;
+    while (reader->Read(&request)) {
+      if (request.chunk().size() > limits::kChunkBytes) return {grpc::StatusCode::INVALID_ARGUMENT, "too large"};
+      bytes += request.chunk();
+    }
+    if (refuse_for_good) return {grpc::StatusCode::FAILED_PRECONDITION, "This coordinator owns another run."};
+    if (refuse_publishes-- > 0) return {grpc::StatusCode::UNAVAILABLE, "no room"};
+    const Sha256 digest = sha256(bytes);
+    if (header.sha256() != std::string(digest.begin(), digest.end()) || header.size() != bytes.size() ||
+        header.run().run_id() != "run") {
+      return {grpc::StatusCode::DATA_LOSS, "not whole"};
+    }
+    const std::lock_guard lock(mutex_);
+    headers_.push_back(header);
+    bytes_.push_back(bytes);
+    reply->mutable_version()->set_version(static_cast<std::uint32_t>(headers_.size()));
+    return grpc::Status::OK;
+  }
+
+  grpc::Status Report(grpc::ServerContext*, const flowloom::v1::TrainingReport* report, flowloom::v1::ReportReply*) override {
+    const std::lock_guard lock(mutex_);
+    states_.push_back(report->state());
+    return grpc::Status::OK;
+  }
+
+ private:
+  std::string toml_;
+  mutable std::mutex mutex_;
+  Headers headers_;
+  std::vector<std::string> bytes_;
+  std::vector<std::string> states_;
+};
+
+class TrainingProgram : public ::testing::Test {
+ protected:
+  void serve(const RunSpec& run) {
+    if (server_) server_->Shutdown(std::chrono::system_clock::now());
+    registry_ = std::make_unique<FakeRegistry>(run);
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(registry_.get());
+    server_ = builder.BuildAndStart();
+    write_file_atomically(directory_ / "token", "secret\n", 0600);
+    address_ = "127.0.0.1:" + std::to_string(port);
+  }
+
+  TrainingOptions options() {
+    TrainingOptions options;
+    options.state = directory_ / "train";
+    options.threads = 2;
+    options.wait = milliseconds(20000);
+    options.engine = [this](const RunSpec&) {
+      return std::shared_ptr<const Engine>(&engine_, [](const Engine*) {});
+    };
+    return options;
+  }
+
+  PeerFinder finder() const {
+    return PeerFinder({.directory = {}, .address = address_, .token_file = directory_ / "token", .insecure = false});
+  }
+
+  void train_it(std::stop_token stop = {}) { train(finder(), options(), stop); }
+
+  TestDirectory directory_;
+  FakeEngine engine_;
+  std::unique_ptr<FakeRegistry> registry_;
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+};
+
+const std::string kStop = "stop = { steps = 60 }\n";
+const std::string kSchedule =
+    "versions = [ { from = 0, when = { ess = 0.6 } }, { from = 16, when = { step = 37 } }, { from = 32, when = \"trained\" } ]\n";
+
+TEST_F(TrainingProgram, PublishesEachVersionOfTheScheduleOnceAndEndsWhenAllAreThere) {
+  serve(training_run(kStop, kSchedule));
+  train_it();
+  const Headers headers = registry_->headers();
+  ASSERT_EQ(headers.size(), 3u);
+  std::set<std::string> origins;
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    origins.insert(headers[i].origin());
+    ASSERT_EQ(headers[i].scheduled_size(), 1);
+    const Checkpoint checkpoint = Checkpoint::parse(registry_->bytes(i), "published");
+    EXPECT_EQ(checkpoint.training_step, headers[i].training_step());
+    EXPECT_EQ(checkpoint.references.log_q.size(), kReferenceDraws);
+    if (headers[i].scheduled(0) == 0) {
+      EXPECT_GE(headers[i].ess(), 0.6);
+    }
+    if (headers[i].scheduled(0) == 1) {
+      EXPECT_EQ(headers[i].training_step(), 37);
+    }
+    if (headers[i].scheduled(0) == 2) {
+      EXPECT_EQ(headers[i].training_step(), 60);
+    }
+    EXPECT_FALSE(std::isnan(headers[i].ess()));
+  }
+  EXPECT_EQ(origins, (std::set<std::string>{"ESS >= 0.6", "step 37", "trained"}));
+  EXPECT_EQ(registry_->states().back(), "trained");
+
+  train_it();
+  EXPECT_EQ(registry_->headers().size(), 3u) << "nothing is left to do";
+}
+
+TEST_F(TrainingProgram, ARefusalThatMayPassIsTriedAgain) {
+  serve(training_run(kStop, kSchedule));
+  registry_->refuse_publishes = 3;
+  train_it();
+  EXPECT_EQ(registry_->headers().size(), 3u);
+}
+
+TEST_F(TrainingProgram, ARefusalForGoodEndsTheTrainingWithItsSentence) {
+  serve(training_run(kStop, kSchedule));
+  registry_->refuse_for_good = true;
+  const std::string sentence = sentence_of([&] { train_it(); });
+  EXPECT_NE(sentence.find("owns another run"), std::string::npos) << sentence;
+}
+
+TEST_F(TrainingProgram, WaitsForItsCoordinatorOnlySoLong) {
+  serve(training_run(kStop, kSchedule));
+  server_->Shutdown(std::chrono::system_clock::now());
+  TrainingOptions impatient = options();
+  impatient.wait = milliseconds(300);
+  ErrorCode code{};
+  const std::string sentence = sentence_of([&] { train(finder(), impatient, {}); }, &code);
+  EXPECT_EQ(code, ErrorCode::kUnavailable);
+  EXPECT_NE(sentence.find("wait longer with --wait"), std::string::npos) << sentence;
+}
+
+TEST_F(TrainingProgram, StopsInOrderAndGoesOnToTheSameCheckpoints) {
+  serve(training_run(kStop, kSchedule));
+  train_it();
+  std::map<std::string, std::string> straight;
+  for (std::size_t i = 0; i < 3; ++i) straight[registry_->headers()[i].origin()] = registry_->bytes(i);
+
+  std::filesystem::remove_all(directory_ / "train");
+  registry_->forget();
+  for (const std::uint64_t step : {5u, 36u, 37u, 59u}) {
+    std::stop_source stop;
+    engine_.disturb_gradient = [&](std::uint64_t first, Gradient&) {
+      if (first >> 32 == step) stop.request_stop();
+    };
+    train_it(stop.get_token());
+    EXPECT_EQ(registry_->states().back(), "stopped, and goes on when it is started again");
+  }
+  engine_.disturb_gradient = [](std::uint64_t, Gradient&) {};
+  train_it();
+  std::map<std::string, std::string> pieces;
+  for (std::size_t i = 0; i < registry_->headers().size(); ++i) pieces[registry_->headers()[i].origin()] = registry_->bytes(i);
+  EXPECT_EQ(pieces, straight);
+}
+
+TEST_F(TrainingProgram, WhatTheCoordinatorNeverGotIsPublishedAfterARestart) {
+  serve(training_run(kStop, kSchedule));
+  std::stop_source stop;
+  registry_->refuse_publishes = 1 << 20;
+  engine_.disturb_gradient = [&](std::uint64_t first, Gradient&) {
+    if (first >> 32 == 45) stop.request_stop();
+  };
+  train_it(stop.get_token());
+  EXPECT_TRUE(registry_->headers().empty());
+  engine_.disturb_gradient = [](std::uint64_t, Gradient&) {};
+  registry_->refuse_publishes = 0;
+  train_it();
+  ASSERT_EQ(registry_->headers().size(), 3u);
+  EXPECT_LT(registry_->headers()[0].training_step(), 45);
+}
+
+TEST_F(TrainingProgram, EndingShortOfAConditionSaysSoAndGoesOnOnceTheStopIsRaised) {
+  const std::string schedule = "versions = [ { from = 0, when = { ess = 0.97 } } ]\n";
+  serve(training_run("stop = { steps = 10 }\n", schedule));
+  ErrorCode code{};
+  const std::string sentence = sentence_of([&] { train_it(); }, &code);
+  EXPECT_EQ(code, ErrorCode::kHalted);
+  EXPECT_TRUE(sentence.starts_with("stopped at step 10 with ESS ")) << sentence;
+  EXPECT_NE(sentence.find("short of 'ESS >= 0.97'; raise [train] stop.steps"), std::string::npos) << sentence;
+  EXPECT_EQ(registry_->states().back(), "failed: " + sentence);
+
+  serve(training_run("stop = { steps = 500 }\n", schedule));
+  train_it();
+  ASSERT_EQ(registry_->headers().size(), 1u);
+  EXPECT_EQ(registry_->states().back(), "trained");
+}
+
+TEST_F(TrainingProgram, AsapPublishesGainsAndTheEnd) {
+  serve(training_run(kStop, "placement = \"asap\"\n"));
+  train_it();
+  const Headers headers = registry_->headers();
+  ASSERT_GE(headers.size(), 2u);
+  EXPECT_EQ(headers.front().training_step(), 10);
+  EXPECT_EQ(headers.back().training_step(), 60);
+  for (const auto& header : headers) EXPECT_EQ(header.scheduled_size(), 0);
+  for (std::size_t i = 1; i + 1 < headers.size(); ++i) EXPECT_GE(headers[i].ess(), 1.25 * headers[i - 1].ess());
+}
+
+TEST_F(TrainingProgram, AScheduleOfFilesNeedsNoTraining) {
+  serve(training_run("", "versions = [ { from = 0, when = { file = \"x.safetensors\" } } ]\n"));
+  TrainingOptions without = options();
+  without.engine = [](const RunSpec&) -> std::shared_ptr<const Engine> { throw Error(ErrorCode::kNotFound, "no engine"); };
+  EXPECT_NO_THROW(train(finder(), without, {}));
+  EXPECT_EQ(registry_->states().back(), "trained");
+}
+
+TEST_F(TrainingProgram, AMissingEngineIsReported) {
+  serve(training_run(kStop, kSchedule));
+  TrainingOptions without = options();
+  without.engine = [](const RunSpec&) -> std::shared_ptr<const Engine> { throw Error(ErrorCode::kNotFound, "no engine"); };
+  EXPECT_EQ(sentence_of([&] { train(finder(), without, {}); }), "no engine");
+  EXPECT_EQ(registry_->states().back(), "failed: no engine");
+}
+
+}  // namespace
+}  // namespace flowloom
