@@ -24,7 +24,7 @@ void ChainAnalysis::add(const UnitRecord& unit) {
 
 ChainAnalysis::Result ChainAnalysis::result(std::uint64_t burn_in) const {
   const std::uint64_t steps = series_.empty() ? 0 : series_.front().size();
-  if (burn_in > 0 && burn_in + 2 > steps) {
+  if (burn_in > 0 && (steps < 2 || burn_in > steps - 2)) {
     throw Error(ErrorCode::kInvalidInput, "A burn-in of " + std::to_string(burn_in) + " leaves nothing of the chain's " +
                                               std::to_string(steps) + " steps; use a smaller one.");
   }

@@ -20,12 +20,12 @@ struct CommonOptions {
 
 void add_common_options(CLI::App& app, CommonOptions& options);
 
-// Parses the command line. An exit code if the program is to end at once: 0 after --help, 2 after a mistake, which has
-// been printed.
+// Parses the command line. An exit code if the program is to end at once: 0 after --help, 2 after a mistake,
+// which has been printed.
 std::optional<int> parse_options(CLI::App& app, int argc, char** argv);
 
-// Logs into the options' file, or to stderr without one. Its end silences stderr's log, because the program's frame
-// prints the last sentence there itself.
+// Logs into the options' file, or to stderr without one. Its end silences stderr's log, because the program's
+// frame prints the last sentence there itself.
 class LogScope {
  public:
   explicit LogScope(const CommonOptions& options);

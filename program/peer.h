@@ -1,4 +1,5 @@
-// Where a program's coordinator is: in a run directory, which says so itself, or at an address that is given by name.
+// Where a program's coordinator is: in a run directory, which says so itself, or at an address that is given
+// by name.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -32,8 +33,8 @@ class PeerFinder {
   // For sentences: "the coordinator of 'runs/phi4'".
   std::string name() const;
 
-  // Looks anew at each call, because a coordinator that started again has another address. Throws `kUnavailable` while
-  // none has announced itself.
+  // Looks anew at each call, because a coordinator that started again has another address. Throws
+  // `kUnavailable` while none has announced itself.
   Peer find();
 
  private:

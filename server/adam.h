@@ -1,5 +1,5 @@
-// Adam (arXiv:1412.6980, algorithm 1) on plain arrays, the same bits everywhere: only IEEE operations that have one
-// right answer, in the order of the weights; the powers of beta are running products.
+// Adam (arXiv:1412.6980, algorithm 1) on plain arrays, the same bits everywhere: only IEEE operations that
+// have one right answer, in the order of the weights; the powers of beta are running products.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@ struct Adam {
 
   explicit Adam(std::size_t weights = 0) : first(weights), second(weights) {}
 
-  // weight -= rate * m / (sqrt(v) + epsilon), m and v bias-corrected. With `single`, weights stay float32 values: each
-  // is rounded after its update. The moments are always float64.
+  // weight -= rate * m / (sqrt(v) + epsilon), m and v bias-corrected. With `single`, weights stay float32
+  // values: each is rounded after its update. The moments are always float64.
   void update(std::span<double> weights, std::span<const double> gradient, double rate, bool single);
 
   std::vector<double> first, second;            // moments, [weight]

@@ -16,8 +16,8 @@ constexpr double cos_pi(double x) {
   return -t * series;
 }
 
-// The rate of step `step` = 0, 1, 2, …: rises linearly over `warmup` steps (step 0 has 1/warmup of it) and, with decay
-// "cosine", falls along half a cosine that reaches zero at `max_steps`.
+// The rate of step `step` = 0, 1, 2, …: rises linearly over `warmup` steps (step 0 has 1/warmup of it) and,
+// with decay "cosine", falls along half a cosine that reaches zero at `max_steps`.
 constexpr double learning_rate(const TrainSpec& train, std::int64_t step) {
   double rate = train.learning_rate;
   if (step + 1 < train.warmup) rate *= static_cast<double>(step + 1) / static_cast<double>(train.warmup);

@@ -31,7 +31,8 @@ Entries entries_of(const ChainSpec& chain, const Publication& publication) {
   return entries;
 }
 
-Entries open_entries(const ChainSpec& chain, const Entries& fulfilled, const std::vector<Publication>& published) {
+Entries open_entries(const ChainSpec& chain, const Entries& fulfilled,
+                     const std::vector<Publication>& published) {
   Entries open;
   for (std::uint32_t i = 0; i < chain.versions.size(); ++i) {
     if (chain.versions[i].when.file.empty() && !fulfilled.contains(i)) open.insert(i);
@@ -42,11 +43,12 @@ Entries open_entries(const ChainSpec& chain, const Entries& fulfilled, const std
   return open;
 }
 
-std::vector<std::string> reasons_to_publish(const RunSpec& run, const TrainerState& state, bool finished, const Entries& open,
-                                            const std::vector<Publication>& published) {
+std::vector<std::string> reasons_to_publish(const RunSpec& run, const TrainerState& state, bool finished,
+                                            const Entries& open, const std::vector<Publication>& published) {
   std::vector<std::string> reasons;
   if (run.chain.asap) {
-    if (state.evaluated_step != state.step || (!published.empty() && published.back().step == state.step)) return {};
+    if (state.evaluated_step != state.step || (!published.empty() && published.back().step == state.step))
+      return {};
     const bool gain = published.empty() || state.ess >= run.train.publish_gain * published.back().ess;
     if (gain && state.ess > 0) reasons.push_back(kGain);
     if (finished) reasons.push_back(kTrained);
@@ -63,8 +65,9 @@ void refuse_passed_steps(const ChainSpec& chain, const Entries& open, const Trai
   for (const std::uint32_t entry : open) {
     const Condition& when = chain.versions[entry].when;
     if (!when.step || *when.step >= state.step) continue;
-    throw Error(ErrorCode::kConflict, "[chain] versions asks for " + when.sentence() + ", and the training has passed it (" +
-                                          std::to_string(state.step) + " steps are done). Ask for a later step, or remove "
+    throw Error(ErrorCode::kConflict, "[chain] versions asks for " + when.sentence() +
+                                          ", and the training has passed it (" + std::to_string(state.step) +
+                                          " steps are done). Ask for a later step, or remove "
                                           "the training's state to train again from the start.");
   }
 }
@@ -74,8 +77,8 @@ std::string shortfall(const RunSpec& run, const TrainerState& state, const Entri
   std::snprintf(ess, sizeof ess, "%.3g", state.ess);
   const bool by_ess = state.step < run.train.max_steps;
   return "stopped at step " + std::to_string(state.step) + " with ESS " + ess + ", short of '" +
-         run.chain.versions[*open.begin()].when.sentence() + "'; raise [train] stop." + (by_ess ? "ess" : "steps") +
-         " or lower the condition, then start again";
+         run.chain.versions[*open.begin()].when.sentence() + "'; raise [train] stop." +
+         (by_ess ? "ess" : "steps") + " or lower the condition, then start again";
 }
 
 }  // namespace flowloom

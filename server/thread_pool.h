@@ -17,9 +17,9 @@ class ThreadPool {
   // `threads` >= 1, the caller of `for_each` included.
   explicit ThreadPool(std::size_t threads);
 
-  // Calls work(0) … work(count - 1), each once, begun in this order, and returns when all that were begun have ended.
-  // After the first exception, or once `stop` is requested, no more are begun; the exception is thrown here. True if
-  // all were done. One caller at a time.
+  // Calls work(0) … work(count - 1), each once, begun in this order, and returns when all that were begun
+  // have ended. After the first exception, or once `stop` is requested, no more are begun; the exception is
+  // thrown here. True if all were done. One caller at a time.
   bool for_each(std::size_t count, const std::function<void(std::size_t)>& work, std::stop_token stop = {});
 
  private:

@@ -58,13 +58,15 @@ double log_weight(double log_p, double log_q) {
 }
 
 double ess_of(const std::vector<double>& log_w) {
-  const bool none = std::all_of(log_w.begin(), log_w.end(), [](double value) { return !std::isfinite(value); });
+  const bool none =
+      std::all_of(log_w.begin(), log_w.end(), [](double value) { return !std::isfinite(value); });
   return none ? 0 : stats::ess(log_w);
 }
 
 }  // namespace
 
-Trainer::Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, std::optional<TrainerState> state)
+Trainer::Trainer(const RunSpec& run, const Engine& engine, std::size_t threads,
+                 std::optional<TrainerState> state)
     : run_(run),
       engine_(engine),
       theory_(theory_of(run)),
@@ -80,7 +82,8 @@ Trainer::Did Trainer::advance(std::stop_token stop) {
     const auto ess = measure_ess(stop);
     if (!ess) return Did::kNothing;
     state_.ess = *ess;
-    state_.ess_average = state_.evaluated_step < 0 ? *ess : (1 - kAverageShare) * state_.ess_average + kAverageShare * *ess;
+    state_.ess_average =
+        state_.evaluated_step < 0 ? *ess : (1 - kAverageShare) * state_.ess_average + kAverageShare * *ess;
     state_.evaluated_step = state_.step;
     return Did::kEvaluation;
   }
@@ -90,7 +93,8 @@ Trainer::Did Trainer::advance(std::stop_token stop) {
 
 bool Trainer::evaluation_due() const {
   if (state_.evaluated_step == state_.step) return false;
-  return state_.step >= run_.train.max_steps || (state_.step > 0 && state_.step % run_.train.evaluate_every == 0);
+  return state_.step >= run_.train.max_steps ||
+         (state_.step > 0 && state_.step % run_.train.evaluate_every == 0);
 }
 
 bool Trainer::finished() const {
@@ -104,7 +108,8 @@ bool Trainer::step(std::stop_token stop) {
   const bool all = pool_.for_each(
       train.batch / train.gradient_unit,
       [&](std::size_t unit) {
-        const std::uint64_t first = training_index(static_cast<std::uint64_t>(state_.step), unit * train.gradient_unit);
+        const std::uint64_t first =
+            training_index(static_cast<std::uint64_t>(state_.step), unit * train.gradient_unit);
         sum.add(unit, objective_->reverse_kl(state_.weights, run_.noise_key(), first, train.gradient_unit));
       },
       stop);

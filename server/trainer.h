@@ -1,10 +1,10 @@
-// Training by reverse Kullback-Leibler divergence as a pure machine: weights after n steps are a function of the run
-// file (and of the engine's build), of nothing else.
+// Training by reverse Kullback-Leibler divergence as a pure machine: weights after n steps are a function of
+// the run file (and of the engine's build), of nothing else.
 //
 // Keeps true:
-//   - sample k of step s has the noise address (train, training_index(s, k)); s counts from 0, skipped steps included;
-//   - a step's batch is cut into gradient units of fixed size, whose gradients are added in unit order: no bit depends
-//     on the number of threads;
+//   - sample k of step s has the noise address (train, training_index(s, k)); s counts skipped steps too;
+//   - a step's batch is cut into gradient units of fixed size, whose gradients are added in unit order: no
+//     bit depends on the number of threads;
 //   - an evaluation of the ESS reads noise of its own and changes no weight;
 //   - a state that was saved and loaded continues bit for bit.
 //
@@ -42,21 +42,22 @@ class Trainer {
  public:
   static constexpr double kAverageShare = 0.1;
 
-  // Starts from the architecture's initial weights, or goes on from `state`. `engine` must be able to train (throws
-  // `kInvalidInput`) and outlive this.
-  Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, std::optional<TrainerState> state = {});
+  // Starts from the architecture's initial weights, or goes on from `state`. `engine` must be able to train
+  // (throws `kInvalidInput`) and outlive this.
+  Trainer(const RunSpec& run, const Engine& engine, std::size_t threads,
+          std::optional<TrainerState> state = {});
 
   enum class Did { kStep, kEvaluation, kNothing };
 
-  // Does what comes next: an evaluation if one is due at this step, else a step. `kNothing` if training is finished,
-  // or if `stop` was requested on the way; the state is then as before.
+  // Does what comes next: an evaluation if one is due at this step, else a step. `kNothing` if training is
+  // finished, or if `stop` was requested on the way; the state is then as before.
   Did advance(std::stop_token stop = {});
 
   // Stopped: the steps are done or the ESS is reached, and the state is evaluated.
   bool finished() const;
 
-  // The ESS of the state as it is, from the noise that belongs to this step; nothing if `stop` was requested. An invalid
-  // draw (architecture, rule 2) counts as weight zero; 0 if all weights are zero.
+  // The ESS of the state as it is, from the noise that belongs to this step; nothing if `stop` was requested.
+  // An invalid draw (architecture, rule 2) counts as weight zero; 0 if all weights are zero.
   std::optional<double> measure_ess(std::stop_token stop = {});
 
   // The state as a version, with the references of this engine. Throws `kHalted` if training has diverged.

@@ -18,7 +18,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kLastReport{3};  // how long the end waits for it to be delivered
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 std::string join(const std::vector<std::string>& texts) {
   std::string all;
@@ -28,14 +30,16 @@ std::string join(const std::vector<std::string>& texts) {
 
 class Training {
  public:
-  Training(RunSpec run, const flowloom::v1::DescribeReply& description, const TrainingOptions& options, Uplink& uplink)
+  Training(RunSpec run, const flowloom::v1::DescribeReply& description, const TrainingOptions& options,
+           Uplink& uplink)
       : run_(std::move(run)),
         options_(options),
         uplink_(uplink),
         fulfilled_(description.fulfilled().begin(), description.fulfilled().end()),
         store_(options.state) {
     for (const auto& model : description.models().versions()) {
-      known_.insert(to_hex({reinterpret_cast<const std::uint8_t*>(model.sha256().data()), model.sha256().size()}));
+      known_.insert(
+          to_hex({reinterpret_cast<const std::uint8_t*>(model.sha256().data()), model.sha256().size()}));
     }
     if (auto found = store_.load(run_)) saved_ = std::move(*found);
   }
@@ -49,6 +53,7 @@ class Training {
       if (!trainer_->finished() && !everything_published()) {
         report("stopped, and goes on when it is started again");
         uplink_.drain({}, kLastReport);
+        spdlog::info("stopped at step {}; the state is written", saved_.state.step);
         return;
       }
       if (const Entries open = open_now(); !open.empty()) {
@@ -57,7 +62,8 @@ class Training {
     }
     report("trained");
     if (!uplink_.drain(stop)) uplink_.check();
-    spdlog::info("done: {} steps, {} skipped, ESS {:.3f}", saved_.state.step, saved_.state.skipped, saved_.state.ess);
+    spdlog::info("done: {} steps, {} skipped, ESS {:.3f}", saved_.state.step, saved_.state.skipped,
+                 saved_.state.ess);
   }
 
   void report(const std::string& sentence) {
@@ -92,12 +98,14 @@ class Training {
     return target;
   }
 
-  // What an earlier start published here and the coordinator does not have: it may have been ended on the way.
+  // What an earlier start published here and the coordinator does not have: it may have been ended on the
+  // way.
   void publish_again() {
     for (const Publication& publication : saved_.publications) {
       const Entries entries = entries_of(run_.chain, publication);
       const bool there = run_.chain.asap ? known_.contains(publication.sha256)
-                                         : std::includes(fulfilled_.begin(), fulfilled_.end(), entries.begin(), entries.end());
+                                         : std::includes(fulfilled_.begin(), fulfilled_.end(),
+                                                         entries.begin(), entries.end());
       if (!there) send(publication, store_.read_checkpoint(publication));
     }
   }
@@ -106,13 +114,14 @@ class Training {
     refuse_passed_steps(run_.chain, open_now(), saved_.state);
     engine_ = options_.engine(run_);
     if (!saved_.build.empty() && saved_.build != engine_->build()) {
-      spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's", saved_.build,
-                   engine_->build());
+      spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's",
+                   saved_.build, engine_->build());
     }
     saved_.build = engine_->build();
     auto state = saved_.state.weights.empty() ? std::nullopt : std::optional(saved_.state);
     trainer_.emplace(run_, *engine_, options_.threads, std::move(state));
-    spdlog::info("training with {} on {} threads from step {}", engine_->build(), options_.threads, trainer_->state().step);
+    spdlog::info("training with {} on {} threads from step {}", engine_->build(), options_.threads,
+                 trainer_->state().step);
   }
 
   void loop(std::stop_token stop) {
@@ -127,8 +136,8 @@ class Training {
       saved_.seconds += seconds_since(start);
       const TrainerState& state = trainer_->state();
       if (did == Trainer::Did::kEvaluation) {
-        spdlog::info("step {}: loss {:.4f}, ESS {:.4f}, gradient {:.3g}, {:.0f} samples/s", state.step, trainer_->loss(),
-                     state.ess, trainer_->gradient_norm(), rate_);
+        spdlog::info("step {}: loss {:.4f}, ESS {:.4f}, gradient {:.3g}, {:.0f} samples/s", state.step,
+                     trainer_->loss(), state.ess, trainer_->gradient_norm(), rate_);
       }
       const bool report_due = Clock::now() - last_report >= options_.report_every;
       if (report_due) {
@@ -147,7 +156,8 @@ class Training {
 
   void publish_if_due(std::stop_token stop) {
     const TrainerState& state = trainer_->state();
-    const auto reasons = reasons_to_publish(run_, state, trainer_->finished(), open_now(), saved_.publications);
+    const auto reasons =
+        reasons_to_publish(run_, state, trainer_->finished(), open_now(), saved_.publications);
     if (reasons.empty()) return;
     const auto ess = state.evaluated_step == state.step ? state.ess : trainer_->measure_ess(stop);
     if (!ess) return;
@@ -205,7 +215,8 @@ void train(PeerFinder finder, const TrainingOptions& options, std::stop_token st
   Uplink uplink(finder, description->run_id());
   std::optional<Training> training;
   try {
-    training.emplace(load_run_text(description->run_file(), "the coordinator's run file"), *description, options, uplink);
+    training.emplace(load_run_text(description->run_file(), "the coordinator's run file"), *description,
+                     options, uplink);
     training->go(stop);
   } catch (const Error& error) {
     const std::string sentence = std::string("failed: ") + error.what();

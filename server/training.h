@@ -1,4 +1,5 @@
-// The trainer as a program: asks the coordinator for its run, trains, publishes, reports, and goes on after a restart.
+// The trainer as a program: asks the coordinator for its run, trains, publishes, reports, and goes on after a
+// restart.
 #pragma once
 
 #include <chrono>
@@ -14,22 +15,22 @@
 
 namespace flowloom {
 
-// The run's own engine if it can train, else LibTorch's, whose numbers are the same within tolerance. Throws `kNotFound`
-// with the remedy if that is missing.
+// The run's own engine if it can train, else LibTorch's, whose numbers are the same within tolerance. Throws
+// `kNotFound` with the remedy if that is missing.
 std::shared_ptr<const Engine> training_engine(const RunSpec& run);
 
 struct TrainingOptions {
   std::filesystem::path state;  // directory
   std::size_t threads = 1;
-  std::chrono::milliseconds wait{60000};       // for the coordinator to appear, at the start
+  std::chrono::milliseconds wait{60000};  // for the coordinator to appear, at the start
   std::chrono::milliseconds save_every{10000};
   std::chrono::milliseconds report_every{1000};
   std::function<std::shared_ptr<const Engine>(const RunSpec&)> engine = training_engine;
 };
 
-// Returns when training has stopped and everything it owes is published, or, with the state written, once `stop` is
-// requested. Training goes on while the coordinator is away. Throws `kHalted` if training ends short of an entry of
-// [chain] versions.
+// Returns when training has stopped and everything it owes is published, or, with the state written, once
+// `stop` is requested. Training goes on while the coordinator is away. Throws `kHalted` if training ends
+// short of an entry of [chain] versions.
 void train(PeerFinder finder, const TrainingOptions& options, std::stop_token stop);
 
 }  // namespace flowloom

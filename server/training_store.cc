@@ -37,10 +37,13 @@ json to_json(const Publication& publication) {
 }
 
 Publication publication_of(const json& entry) {
-  return {entry.at("step"), number(entry.at("ess")), entry.at("reasons").get<std::vector<std::string>>(), entry.at("sha256")};
+  return {entry.at("step"), number(entry.at("ess")), entry.at("reasons").get<std::vector<std::string>>(),
+          entry.at("sha256")};
 }
 
-std::string quoted(const std::filesystem::path& path) { return std::string("'").append(path.string()).append("'"); }
+std::string quoted(const std::filesystem::path& path) {
+  return std::string("'").append(path.string()).append("'");
+}
 
 // Of the JSON text and the tensors' numbers, so that a flipped bit anywhere is noticed.
 std::string digest_of(const std::string& text, const std::vector<Tensor>& tensors) {
@@ -71,11 +74,14 @@ std::string differences(const json& saved, const json& wanted) {
   }
   std::string text;
   for (const std::string& pointer : pointers) {
-    const auto show = [&](const json& tree) { return tree.contains(pointer) ? tree.at(pointer).dump() : "absent"; };
+    const auto show = [&](const json& tree) {
+      return tree.contains(pointer) ? tree.at(pointer).dump() : "absent";
+    };
     if (show(before) == show(after)) continue;
     std::string key = pointer.substr(1);
     std::replace(key.begin(), key.end(), '/', '.');
-    text += (text.empty() ? "" : "; ") + key + " is " + show(before) + " in the state and " + show(after) + " in the run file";
+    text += (text.empty() ? "" : "; ") + key + " is " + show(before) + " in the state and " + show(after) +
+            " in the run file";
   }
   return text;
 }
@@ -101,13 +107,15 @@ TrainingStore::TrainingStore(std::filesystem::path directory) : directory_(std::
   std::filesystem::create_directories(directory_, error);
   lock_ = ::open((directory_ / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0) {
-    throw Error(ErrorCode::kUnavailable, "The state directory '" + directory_.string() + "' cannot be written; mend its "
-                                         "permissions or choose another with --state.");
+    throw Error(ErrorCode::kUnavailable, "The state directory '" + directory_.string() +
+                                             "' cannot be written; mend its "
+                                             "permissions or choose another with --state.");
   }
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock_);
-    throw Error(ErrorCode::kConflict, "Another trainer works in '" + directory_.string() + "'; stop it, or choose another "
-                                      "directory with --state.");
+    throw Error(ErrorCode::kConflict, "Another trainer works in '" + directory_.string() +
+                                          "'; stop it, or choose another "
+                                          "directory with --state.");
   }
 }
 
@@ -133,7 +141,8 @@ void TrainingStore::save(const RunSpec& run, const SavedTraining& saved) const {
                   {"ess_average", number(state.ess_average)},
                   {"seconds", saved.seconds},
                   {"publications", json::array()}};
-  for (const Publication& publication : saved.publications) content["publications"].push_back(to_json(publication));
+  for (const Publication& publication : saved.publications)
+    content["publications"].push_back(to_json(publication));
   SafeTensors file;
   const std::vector<double>* arrays[] = {&state.weights, &state.adam.first, &state.adam.second};
   for (std::size_t i = 0; i < std::size(kTensors); ++i) {
@@ -156,20 +165,23 @@ std::optional<SavedTraining> TrainingStore::load(const RunSpec& run) const {
     if (!file.metadata.contains(kStateKey)) refuse("it is not a trainer's state");
     const json content = json::parse(file.metadata.at(kStateKey));
     if (const int version = content.at("version"); version != kVersion) {
-      throw Error(ErrorCode::kInvalidInput, name + " has version " + std::to_string(version) + "; this build reads version " +
-                                                std::to_string(kVersion) + ". Use a newer build.");
+      throw Error(ErrorCode::kInvalidInput, name + " has version " + std::to_string(version) +
+                                                "; this build reads version " + std::to_string(kVersion) +
+                                                ". Use a newer build.");
     }
     if (digest_of(file.metadata.at(kStateKey), file.tensors) != file.metadata[kDigestKey]) {
       refuse("its bytes are not those that were written");
     }
     if (const std::string text = differences(content.at("settings"), training_settings(run)); !text.empty()) {
-      throw Error(ErrorCode::kConflict, "The training in '" + directory_.string() + "' belongs to other settings: " + text +
-                                            ". Put them back, or choose another directory with --state, or remove this one "
-                                            "to train again from the start.");
+      throw Error(ErrorCode::kConflict,
+                  "The training in '" + directory_.string() + "' belongs to other settings: " + text +
+                      ". Put them back, or choose another directory with --state, or remove this one "
+                      "to train again from the start.");
     }
     if (file.tensors.size() != std::size(kTensors)) refuse("it lacks a tensor");
     for (std::size_t i = 0; i < std::size(kTensors); ++i) {
-      if (file.tensors[i].name != kTensors[i] || file.tensors[i].values.size() != file.tensors[0].values.size()) {
+      if (file.tensors[i].name != kTensors[i] ||
+          file.tensors[i].values.size() != file.tensors[0].values.size()) {
         refuse(std::string("it has no proper ") + kTensors[i]);
       }
     }
@@ -200,8 +212,10 @@ void TrainingStore::write_checkpoint(const Publication& publication, const std::
 std::string TrainingStore::read_checkpoint(const Publication& publication) const {
   const std::string bytes = read_file(checkpoint_file(publication));
   if (to_hex(sha256(bytes)) != publication.sha256) {
-    throw Error(ErrorCode::kCorrupt, quoted(checkpoint_file(publication)) + " is not the checkpoint that was written. "
-                                     "Put back a copy, or remove the directory to train again from the start.");
+    throw Error(ErrorCode::kCorrupt,
+                quoted(checkpoint_file(publication)) +
+                    " is not the checkpoint that was written. "
+                    "Put back a copy, or remove the directory to train again from the start.");
   }
   return bytes;
 }

@@ -4,8 +4,8 @@
 //   STATE/state.safetensors         weights and moments in float64; everything else as JSON in the metadata
 //   STATE/step-000000120.safetensors  a checkpoint that was published, so that it can be published again
 //
-// Keeps true: files are whole or not there; a state is never behind the publications it names; what is damaged, or
-// belongs to other settings, is refused with a sentence and never used.
+// Keeps true: files are whole or not there; a state is never behind the publications it names; what is
+// damaged, or belongs to other settings, is refused with a sentence and never used.
 #pragma once
 
 #include <filesystem>
@@ -36,8 +36,8 @@ class TrainingStore {
 
   const std::filesystem::path& directory() const { return directory_; }
 
-  // Nothing if there is no state yet. Throws `kConflict` if it belongs to other settings than `run`'s, naming them;
-  // `kCorrupt` if it is damaged or no state at all.
+  // Nothing if there is no state yet. Throws `kConflict` if it belongs to other settings than `run`'s, naming
+  // them; `kCorrupt` if it is damaged or no state at all.
   std::optional<SavedTraining> load(const RunSpec& run) const;
   void save(const RunSpec& run, const SavedTraining& saved) const;
 
@@ -53,8 +53,8 @@ class TrainingStore {
   int lock_ = -1;
 };
 
-// What the weights after n steps depend on: theory, noise, flow, precision and [train], without what only says when to
-// stop. Sorted keys, defaults filled in.
+// What the weights after n steps depend on: theory, noise, flow, precision and [train], without what only
+// says when to stop. Sorted keys, defaults filled in.
 nlohmann::json training_settings(const RunSpec& run);
 
 }  // namespace flowloom

@@ -27,7 +27,8 @@ void throw_unless_ok(const grpc::Status& status, const Peer& peer) {
 
 }  // namespace
 
-std::optional<flowloom::v1::DescribeReply> describe(PeerFinder& finder, std::chrono::milliseconds wait, std::stop_token stop) {
+std::optional<flowloom::v1::DescribeReply> describe(PeerFinder& finder, std::chrono::milliseconds wait,
+                                                    std::stop_token stop) {
   Retry retry(finder.name(), log_warning);
   const auto deadline = Clock::now() + wait;
   while (!stop.stop_requested()) {
@@ -44,8 +45,8 @@ std::optional<flowloom::v1::DescribeReply> describe(PeerFinder& finder, std::chr
       if (!may_pass(error)) throw;
       if (Clock::now() >= deadline && !stop.stop_requested()) {
         throw Error(ErrorCode::kUnavailable, "No answer from " + finder.name() + " within " +
-                                                 std::to_string(wait.count() / 1000) + " seconds (" + error.what() +
-                                                 "); start it, or wait longer with --wait.");
+                                                 std::to_string(wait.count() / 1000) + " seconds (" +
+                                                 error.what() + "); start it, or wait longer with --wait.");
       }
       retry.failed(error.what(), stop);
     }
@@ -53,7 +54,8 @@ std::optional<flowloom::v1::DescribeReply> describe(PeerFinder& finder, std::chr
   return {};
 }
 
-Uplink::Uplink(PeerFinder finder, std::string run_id) : finder_(std::move(finder)), run_id_(std::move(run_id)) {
+Uplink::Uplink(PeerFinder finder, std::string run_id)
+    : finder_(std::move(finder)), run_id_(std::move(run_id)) {
   thread_ = std::jthread([this](std::stop_token stop) { deliver(stop); });
 }
 
@@ -135,8 +137,8 @@ void Uplink::send(const Peer& peer, const Parcel& parcel, std::stop_token stop) 
   }
   stream->WritesDone();
   throw_unless_ok(stream->Finish(), peer);
-  spdlog::info("published as version {}: step {}, ESS {:.3f}, {}", reply.version().version(), parcel.header.training_step(),
-               parcel.header.ess(), parcel.header.origin());
+  spdlog::info("published as version {}: step {}, ESS {:.3f}, {}", reply.version().version(),
+               parcel.header.training_step(), parcel.header.ess(), parcel.header.origin());
 }
 
 void Uplink::send(const Peer& peer, const flowloom::v1::TrainingReport& report, std::stop_token stop) const {

@@ -1,8 +1,9 @@
-// The trainer's side of the registry (proto/flowloom/v1/models.proto), on a thread of its own: training never waits for
-// the network.
+// The trainer's side of the registry (proto/flowloom/v1/models.proto), on a thread of its own: training never
+// waits for the network.
 //
-// Keeps true: checkpoints arrive in the order of `publish`, each tried until the coordinator has it (publishing the same
-// bytes twice is one version); of reports only the latest is kept, and one that cannot be delivered is dropped.
+// Keeps true: checkpoints arrive in the order of `publish`, each tried until the coordinator has it
+// (publishing the same bytes twice is one version); of reports only the latest is kept, and one that cannot
+// be delivered is dropped.
 #pragma once
 
 #include <chrono>
@@ -20,9 +21,10 @@
 
 namespace flowloom {
 
-// What the coordinator says about its run; tried again for `wait`, then throws `kUnavailable`. Nothing if `stop` was
-// requested first.
-std::optional<flowloom::v1::DescribeReply> describe(PeerFinder& finder, std::chrono::milliseconds wait, std::stop_token stop);
+// What the coordinator says about its run; tried again for `wait`, then throws `kUnavailable`. Nothing if
+// `stop` was requested first.
+std::optional<flowloom::v1::DescribeReply> describe(PeerFinder& finder, std::chrono::milliseconds wait,
+                                                    std::stop_token stop);
 
 // Any thread may call anything.
 class Uplink {
@@ -39,8 +41,8 @@ class Uplink {
   // Throws what the coordinator refused for good: trying again would not help.
   void check() const;
 
-  // Waits until all is delivered (or a report was dropped), refused, `stop` requested or `limit` over. True if nothing
-  // is left.
+  // Waits until all is delivered (or a report was dropped), refused, `stop` requested or `limit` over. True
+  // if nothing is left.
   bool drain(std::stop_token stop, std::optional<std::chrono::milliseconds> limit = {});
 
  private:

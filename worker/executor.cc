@@ -78,7 +78,8 @@ WorkerMessage Executor::reweigh(const flowloom::v1::ReweighGrant& grant) const {
   return message;
 }
 
-flowloom::v1::SampleAnswer Executor::sample_answer(const flowloom::v1::SampleGrant& grant, std::uint64_t unit) const {
+flowloom::v1::SampleAnswer Executor::sample_answer(const flowloom::v1::SampleGrant& grant,
+                                                   std::uint64_t unit) const {
   refuse_other_unit(grant.unit_size());
   const Draws draws = model_of_(grant.version())->draw(noise_key_, Purpose::kBase, unit * unit_, unit_);
   flowloom::v1::SampleAnswer answer;
@@ -98,21 +99,23 @@ flowloom::v1::ReweighAnswer Executor::reweigh_answer(const flowloom::v1::Reweigh
   const Draws draws = model_of_(grant.state_version())->draw(noise_key_, Purpose::kBase, first, unit_);
   const Densities densities = model_of_(grant.version())->densities(draws.fields);
   if (densities.log_q.size() != unit_ || draws.fields.size() != unit_ * sites_) {
-    throw Error(ErrorCode::kInternal, "The engine gave another number of configurations than it was asked for.");
+    throw Error(ErrorCode::kInternal,
+                "The engine gave another number of configurations than it was asked for.");
   }
   flowloom::v1::ReweighAnswer answer;
   answer.set_index(grant.index());
   answer.set_version(grant.version());
   answer.set_log_q(densities.log_q[place]);
   answer.set_round_trip(densities.round_trip[place]);
-  answer.set_mismatch(std::max(mismatch(draws.log_p[place], grant.log_p()), mismatch(draws.log_q[place], grant.log_q())));
+  answer.set_mismatch(
+      std::max(mismatch(draws.log_p[place], grant.log_p()), mismatch(draws.log_q[place], grant.log_q())));
   return answer;
 }
 
 void Executor::refuse_other_unit(std::uint32_t unit_size) const {
   if (unit_size == unit_) return;
-  throw Error(ErrorCode::kInvalidInput, "The grant's units have " + std::to_string(unit_size) + " proposals, the run's " +
-                                            std::to_string(unit_) + ".");
+  throw Error(ErrorCode::kInvalidInput, "The grant's units have " + std::to_string(unit_size) +
+                                            " proposals, the run's " + std::to_string(unit_) + ".");
 }
 
 }  // namespace flowloom

@@ -45,8 +45,8 @@ class Executor {
   ModelOf model_of_;
 };
 
-// How far a rebuilt number is from the logged one: 0 where both are the same infinity or both are NaN, infinity where
-// only one of them is a number.
+// How far a rebuilt number is from the logged one: 0 where both are the same infinity or both are NaN,
+// infinity where only one of them is a number.
 double mismatch(double rebuilt, double logged);
 
 }  // namespace flowloom

@@ -1,7 +1,7 @@
 // What the reading thread hands to the computing one: a bounded queue.
 //
-// A full queue makes the reader wait, and the stream's flow control then makes the coordinator wait. Any thread may call
-// anything.
+// A full queue makes the reader wait, and the stream's flow control then makes the coordinator wait. Any
+// thread may call anything.
 #pragma once
 
 #include <condition_variable>

@@ -1,5 +1,5 @@
-// The models that a worker has loaded, by the SHA-256 of their checkpoints: they outlive a connection, so nothing is
-// fetched twice. Bounded: the one that was used longest ago goes first.
+// The models that a worker has loaded, by the SHA-256 of their checkpoints: they outlive a connection, so
+// nothing is fetched twice. Bounded: the one that was used longest ago goes first.
 //
 // One owner, no locks.
 #pragma once
@@ -35,8 +35,8 @@ class ModelShelf {
   std::list<Entry> entries_;  // the latest used first
 };
 
-// Parses a checkpoint, refuses one that does not fit `run`, proves this machine's numbers by its references and makes
-// the model. Throws what NotReady is to say; `name` begins the sentence.
+// Parses a checkpoint, refuses one that does not fit `run`, proves this machine's numbers by its references
+// and makes the model. Throws what NotReady is to say; `name` begins the sentence.
 std::shared_ptr<const Model> load_model(const std::string& bytes, const std::string& name, const RunSpec& run,
                                         const Engine& engine);
 

@@ -88,7 +88,9 @@ SessionEnd Session::run(std::stop_token stop) {
   if (stop.stop_requested()) return {SessionEnd::Kind::kStopped, "", {}};
   if (silent_) return {SessionEnd::Kind::kLost, "no Welcome came", {}};
   if (!may_pass(status.error_code())) throw to_error(status, "The coordinator at " + peer_.address);
-  return {SessionEnd::Kind::kLost, status.ok() ? "the coordinator closed the stream" : status.error_message(), {}};
+  return {SessionEnd::Kind::kLost,
+          status.ok() ? "the coordinator closed the stream" : status.error_message(),
+          {}};
 }
 
 flowloom::v1::Hello Session::hello() const {
@@ -113,7 +115,7 @@ flowloom::v1::Hello Session::hello() const {
   return hello;
 }
 
-// ---------------------------------------------------------------------------------------------- the three threads
+// ---------------------------------------------------------------------- the three threads
 
 void Session::read() {
   for (Message message; stream_->Read(&message);) {
@@ -135,8 +137,8 @@ void Session::read() {
 
 void Session::watch(std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  const bool answered =
-      changed_.wait_for(lock, stop, options_.welcome_deadline, [&] { return first_message_ || stream_ended_; });
+  const bool answered = changed_.wait_for(lock, stop, options_.welcome_deadline,
+                                          [&] { return first_message_ || stream_ended_; });
   if (!answered) {
     silent_ = !stop.stop_requested();
     context_.TryCancel();
@@ -166,19 +168,21 @@ grpc::Status Session::leave() {
   }
   {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, options_.leave_deadline, [&] { return stream_ended_; })) context_.TryCancel();
+    if (!changed_.wait_for(lock, options_.leave_deadline, [&] { return stream_ended_; }))
+      context_.TryCancel();
     changed_.wait(lock, [&] { return stream_ended_; });
   }
   return stream_->Finish();
 }
 
-// ------------------------------------------------------------------------------------------------- the messages
+// ---------------------------------------------------------------------- the messages
 
 std::optional<SessionEnd> Session::handle(const Message& message) {
   const bool first = !run_.has_value();
   if (first && !message.has_welcome() && !message.has_refusal()) {
-    throw Error(ErrorCode::kConflict, "The coordinator at " + peer_.address +
-                                          " did not begin with Welcome; use the same version of Flowloom on both sides.");
+    throw Error(ErrorCode::kConflict,
+                "The coordinator at " + peer_.address +
+                    " did not begin with Welcome; use the same version of Flowloom on both sides.");
   }
   switch (message.message_case()) {
     case Message::kWelcome:
@@ -212,24 +216,27 @@ void Session::welcome(const flowloom::v1::Welcome& welcome) {
   const Sha256 identity = run.identity();
   const auto named = digest_of(welcome.identity());
   if (named != identity) {
-    throw Error(ErrorCode::kConflict, "The coordinator names its run " + (named ? to_hex(*named) : "by no SHA-256") +
+    throw Error(ErrorCode::kConflict, "The coordinator names its run " +
+                                          (named ? to_hex(*named) : "by no SHA-256") +
                                           ", and its run file reads as " + to_hex(identity) +
                                           " here; use the same version of Flowloom on both sides.");
   }
   if (options_.identity && *options_.identity != identity) {
-    throw Error(ErrorCode::kConflict, "The coordinator owns run " + to_hex(identity) + ", this worker was told to expect " +
-                                          to_hex(*options_.identity) + "; check the address.");
+    throw Error(ErrorCode::kConflict, "The coordinator owns run " + to_hex(identity) +
+                                          ", this worker was told to expect " + to_hex(*options_.identity) +
+                                          "; check the address.");
   }
   engine_ = engines_.find(run.numerics.engine);
   if (!engine_) {
-    throw Error(ErrorCode::kConflict, "The run needs the engine \"" + run.numerics.engine + "\". " + engines_.missing);
+    throw Error(ErrorCode::kConflict,
+                "The run needs the engine \"" + run.numerics.engine + "\". " + engines_.missing);
   }
   shelf_.serve(identity);
   fetcher_.emplace(peer_, welcome.run_id());
   executor_.emplace(run, welcome.epoch(), [this](std::uint32_t version) { return model_of(version); });
   run_ = std::move(run);
-  spdlog::info("joined run {} as worker {}, epoch {}, engine {}", welcome.run_id(), welcome.worker(), welcome.epoch(),
-               engine_->build());
+  spdlog::info("joined run {} as worker {}, epoch {}, engine {}", welcome.run_id(), welcome.worker(),
+               welcome.epoch(), engine_->build());
   joined_();
 }
 
@@ -238,7 +245,8 @@ std::optional<SessionEnd> Session::refused(const Refusal& refusal) const {
     spdlog::warn("refused: {}", refusal.sentence());
     return {};
   }
-  if (refusal.code() == Refusal::CODE_UNSPECIFIED) return SessionEnd{SessionEnd::Kind::kLost, refusal.sentence(), {}};
+  if (refusal.code() == Refusal::CODE_UNSPECIFIED)
+    return SessionEnd{SessionEnd::Kind::kLost, refusal.sentence(), {}};
   const bool engine_missing = refusal.code() == Refusal::CODE_NUMERICS && !engines_.missing.empty();
   throw Error(ErrorCode::kConflict, refusal.sentence() + (engine_missing ? " " + engines_.missing : ""));
 }
@@ -279,8 +287,8 @@ void Session::reweigh(const flowloom::v1::ReweighGrant& grant) {
     if (over()) return;
     spdlog::error("reweigh of state {} failed: {}", grant.index(), answer.failure().sentence());
   } else {
-    spdlog::info("reweighed state {} under version {}: round trip {:.2e}, mismatch {:.2e}", grant.index(), grant.version(),
-                 answer.reweigh().round_trip(), answer.reweigh().mismatch());
+    spdlog::info("reweighed state {} under version {}: round trip {:.2e}, mismatch {:.2e}", grant.index(),
+                 grant.version(), answer.reweigh().round_trip(), answer.reweigh().mismatch());
   }
   send(answer);
 }
@@ -295,7 +303,8 @@ std::shared_ptr<const Model> Session::model_of(std::uint32_t version) {
 }
 
 std::shared_ptr<const Model> Session::fetch_model(std::uint32_t version) {
-  Retry retry("the registry of the coordinator at " + peer_.address, [](const std::string& line) { spdlog::warn("{}", line); });
+  Retry retry("the registry of the coordinator at " + peer_.address,
+              [](const std::string& line) { spdlog::warn("{}", line); });
   for (int damaged = 0;;) {
     try {
       if (!versions_.contains(version)) versions_[version] = fetcher_->look_up(version, over_.get_token());

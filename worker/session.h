@@ -1,12 +1,12 @@
 // One connection of a worker to its coordinator: from Hello until either side leaves.
 //
 //   reader thread ──▶ queue (bounded) ──▶ the thread that called `run`: fetches, computes, answers
-//   watcher thread: gives up on a coordinator that never says Welcome; says Credit{0} when the worker is to leave
+//   watcher thread: gives up on a coordinator that never says Welcome; says Credit{0} before a leave
 //
 // Keeps true:
 //   - messages are worked on in the order of the stream, so at Goodbye everything granted before is answered;
-//   - a stop lets the unit in hand be finished and answered, and drops the grants behind it, whose leases the end of the
-//     stream returns;
+//   - a stop lets the unit in hand be finished and answered, and drops the grants behind it, whose leases
+//     the end of the stream returns;
 //   - a grant is never reported as failed because the connection was.
 #pragma once
 
@@ -58,8 +58,8 @@ class Session {
   Session(const Peer& peer, const Engines& engines, ModelShelf& shelf, SessionOptions options,
           std::function<void()> joined);
 
-  // To be called once. Throws `kConflict` for a refusal that will not pass, and what a call's status means where trying
-  // again cannot help (a wrong token).
+  // To be called once. Throws `kConflict` for a refusal that will not pass, and what a call's status means
+  // where trying again cannot help (a wrong token).
   SessionEnd run(std::stop_token stop);
 
  private:

@@ -15,8 +15,9 @@ struct WorkerOptions {
   std::chrono::milliseconds wait{60000};  // for the first Welcome
 };
 
-// Returns when the run is complete, or after the unit in hand once `stop` is requested. Throws `kUnavailable` if no
-// coordinator took it in within `wait`, and what a session throws. A coordinator that is lost later is awaited for ever.
+// Returns when the run is complete, or after the unit in hand once `stop` is requested. Throws `kUnavailable`
+// if no coordinator took it in within `wait`, and what a session throws. A coordinator that is lost later is
+// awaited for ever.
 void work(PeerFinder finder, const Engines& engines, const WorkerOptions& options, std::stop_token stop);
 
 }  // namespace flowloom

@@ -339,59 +339,5 @@ TEST_F(Offline, AnotherHostsLoopbackIsNotAsked) {
   EXPECT_THAT(refusal({"status", where()}), HasSubstr("another host's loopback"));
 }
 
-TEST(Places, AreAddressesOnlyIfTheyEndInAPort) {
-  EXPECT_TRUE(is_address("127.0.0.1:4000"));
-  EXPECT_TRUE(is_address("[::1]:4000"));
-  EXPECT_FALSE(is_address("runs/a:1"));
-  EXPECT_FALSE(is_address("runs"));
-  EXPECT_FALSE(is_address(":4000"));
-  EXPECT_FALSE(is_address("host:"));
-  EXPECT_FALSE(is_address("host:4000x"));
-}
-
-TEST(CommandLine, WithoutACommandShowsItsHelp) {
-  EXPECT_THAT(flowloom_command({}).out, AllOf(HasSubstr("check"), HasSubstr("up"), HasSubstr("verify")));
-  EXPECT_THAT(flowloom_command({"--help"}).out, HasSubstr("samples"));
-  EXPECT_THAT(flowloom_command({"up", "--help"}).out, HasSubstr("--burn-in"));
-}
-
-TEST(CommandLine, HasAVersion) {
-  EXPECT_THAT(flowloom_command({"--version"}).out,
-              testing::MatchesRegex("flowloom [0-9]+\\.[0-9]+\\.[0-9]+\n"));
-}
-
-TEST(CommandLine, ExplainsItsRefusals) {
-  ErrorCode code{};
-  EXPECT_THAT(refusal({"stauts"}, &code), HasSubstr("did you mean 'status'"));
-  EXPECT_EQ(exit_code(code), 2);
-  EXPECT_THAT(refusal({"status"}), AllOf(HasSubstr("directory"), HasSubstr("'flowloom status --help'")));
-  EXPECT_THAT(refusal({"samples", "d", "--format", "xml"}), HasSubstr("csv"));
-  EXPECT_THAT(refusal({"up", "run.toml", "--workers", "-1"}), HasSubstr("--workers"));
-  EXPECT_THAT(refusal({"digest", "a", "b"}), HasSubstr("b"));
-  EXPECT_THAT(refusal({"status", "/nowhere"}), HasSubstr("neither a run directory nor an address"));
-  EXPECT_THAT(refusal({"check"}), HasSubstr("--keys"));
-}
-
-TEST_F(Offline, CheckMarksDefaultsAndExplainsTheLength) {
-  const auto file = (folder_ / "run.toml").string();
-  const std::string text = flowloom_command({"check", file, "--set", "flow.layers=4"}).out;
-  EXPECT_THAT(text, AllOf(HasSubstr("layers = 4"), HasSubstr("# (default) "),
-                          HasSubstr("12 proposals (10 rounded up"), HasSubstr("from proposal 0: trained"),
-                          HasSubstr("# (not set) "), HasSubstr("parameters")));
-  const auto resolved = nlohmann::json::parse(flowloom_command({"check", file, "--json"}).out);
-  EXPECT_EQ(resolved.at("sections").at("run").at("unit").at("default"), false);
-  EXPECT_EQ(resolved.at("sections").at("train").at("batch").at("default"), true);
-  EXPECT_EQ(resolved.at("sections").at("train").at("stop").at("default"), true);
-  EXPECT_EQ(resolved.at("proposals"), 12);
-}
-
-TEST_F(Offline, CheckPrintsARunFileThatMeansTheSame) {
-  const auto file = (folder_ / "run.toml").string();
-  const std::string text = flowloom_command({"check", file}).out;
-  EXPECT_EQ(load_run_text(text, "printed").identity(), load_run_text(kRunFile, "original").identity());
-  EXPECT_THAT(policy_changes(load_run_text(kRunFile, "original"), load_run_text(text, "printed")),
-              testing::IsEmpty());
-}
-
 }  // namespace
 }  // namespace flowloom

@@ -133,7 +133,7 @@ struct Numbers {
   }
 
   UnitData unit(std::uint64_t number, std::size_t size, const ModelRow& model) const {
-    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    const double infinity = std::numeric_limits<double>::infinity();
     UnitData data{number * size, model.version, {}, {}, std::vector<double>(kSums * size)};
     const NoiseKey key = NoiseKey::from(model.origin + "/" + std::to_string(salt));
     for (std::size_t k = 0; k < size; ++k) {
@@ -142,8 +142,8 @@ struct Numbers {
       fill_normal(key, Purpose::kBase, i, z);
       double log_p = -0.5 * z[0] * z[0], log_q = -0.5 * z[0] * z[0] + 0.4 * z[1];
       if (spoiled && i % 19 == 7) log_p = std::nan("1");
-      if (spoiled && i % 23 == 5) log_p = -kInfinity;
-      if (spoiled && i % 29 == 11) log_q = -kInfinity;
+      if (spoiled && i % 23 == 5) log_p = -infinity;
+      if (spoiled && i % 29 == 11) log_q = -infinity;
       if (i < first_valid) log_q = std::nan("");
       data.log_p.push_back(log_p);
       data.log_q.push_back(log_q);

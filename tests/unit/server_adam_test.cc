@@ -22,8 +22,8 @@ TEST(Adam, TwoUpdatesFollowTheFormula) {
   adam.update(weights, std::vector<double>{1.0}, 0.1, false);
   adam.update(weights, std::vector<double>{3.0}, 0.1, false);
   // m = 0.9 * 0.1 * 1 + 0.1 * 3 = 0.39; v = 0.999 * 0.001 * 1 + 0.001 * 9 = 0.009999
-  const double m = 0.39 / (1 - 0.81);            // 0.9^2
-  const double v = 0.009999 / (1 - 0.998001);    // 0.999^2
+  const double m = 0.39 / (1 - 0.81);          // 0.9^2
+  const double v = 0.009999 / (1 - 0.998001);  // 0.999^2
   EXPECT_NEAR(weights[0], -0.1 * 1.0 / (1.0 + 1e-8) - 0.1 * m / (std::sqrt(v) + 1e-8), 1e-14);
   EXPECT_DOUBLE_EQ(adam.beta1_product, 0.81);
   EXPECT_DOUBLE_EQ(adam.beta2_product, 0.998001);

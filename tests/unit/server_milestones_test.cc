@@ -10,10 +10,11 @@ namespace {
 using Reasons = std::vector<std::string>;
 
 RunSpec scheduled() {
-  return training_run("stop = { steps = 100 }\n",
-                      "versions = [ { from = 0, when = { ess = 0.3 } }, { from = 16, when = { step = 20 } },\n"
-                      "  { from = 32, when = { file = \"x.safetensors\" } }, { from = 48, when = \"trained\" },\n"
-                      "  { from = 64, when = { ess = 0.3 } } ]\n");
+  return training_run(
+      "stop = { steps = 100 }\n",
+      "versions = [ { from = 0, when = { ess = 0.3 } }, { from = 16, when = { step = 20 } },\n"
+      "  { from = 32, when = { file = \"x.safetensors\" } }, { from = 48, when = \"trained\" },\n"
+      "  { from = 64, when = { ess = 0.3 } } ]\n");
 }
 
 TrainerState at(std::int64_t step, double ess, bool evaluated = true) {
@@ -91,7 +92,8 @@ TEST(Milestones, AStepThatHasPassedIsRefused) {
 TEST(Milestones, TheShortfallSaysWhatToRaise) {
   RunSpec run = scheduled();
   EXPECT_EQ(shortfall(run, at(100, 0.123456), {0}),
-            "stopped at step 100 with ESS 0.123, short of 'ESS >= 0.3'; raise [train] stop.steps or lower the condition, "
+            "stopped at step 100 with ESS 0.123, short of 'ESS >= 0.3'; raise [train] stop.steps or lower "
+            "the condition, "
             "then start again");
   run.train.stop_ess = 0.2;
   EXPECT_NE(shortfall(run, at(50, 0.21), {0}).find("stop.ess"), std::string::npos);

@@ -65,7 +65,8 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
     const flowloom::v1::PublishHeader header = request.header();
     std::string bytes;
     while (reader->Read(&request)) {
-      if (request.chunk().size() > limits::kChunkBytes) return {grpc::StatusCode::INVALID_ARGUMENT, "too large"};
+      if (request.chunk().size() > limits::kChunkBytes)
+        return {grpc::StatusCode::INVALID_ARGUMENT, "too large"};
       bytes += request.chunk();
     }
     if (refuse_for_good) return {grpc::StatusCode::FAILED_PRECONDITION, "This coordinator owns another run."};
@@ -82,7 +83,8 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status Report(grpc::ServerContext*, const flowloom::v1::TrainingReport* report, flowloom::v1::ReportReply*) override {
+  grpc::Status Report(grpc::ServerContext*, const flowloom::v1::TrainingReport* report,
+                      flowloom::v1::ReportReply*) override {
     const std::lock_guard lock(mutex_);
     states_.push_back(report->state());
     return grpc::Status::OK;
@@ -122,7 +124,8 @@ class TrainingProgram : public ::testing::Test {
   }
 
   PeerFinder finder() const {
-    return PeerFinder({.directory = {}, .address = address_, .token_file = directory_ / "token", .insecure = false});
+    return PeerFinder(
+        {.directory = {}, .address = address_, .token_file = directory_ / "token", .insecure = false});
   }
 
   void train_it(std::stop_token stop = {}) { train(finder(), options(), stop); }
@@ -136,7 +139,8 @@ class TrainingProgram : public ::testing::Test {
 
 const std::string kStop = "stop = { steps = 60 }\n";
 const std::string kSchedule =
-    "versions = [ { from = 0, when = { ess = 0.6 } }, { from = 16, when = { step = 37 } }, { from = 32, when = \"trained\" } ]\n";
+    "versions = [ { from = 0, when = { ess = 0.6 } }, { from = 16, when = { step = 37 } }, { from = 32, when "
+    "= \"trained\" } ]\n";
 
 TEST_F(TrainingProgram, PublishesEachVersionOfTheScheduleOnceAndEndsWhenAllAreThere) {
   serve(training_run(kStop, kSchedule));
@@ -212,7 +216,8 @@ TEST_F(TrainingProgram, StopsInOrderAndGoesOnToTheSameCheckpoints) {
   engine_.disturb_gradient = [](std::uint64_t, Gradient&) {};
   train_it();
   std::map<std::string, std::string> pieces;
-  for (std::size_t i = 0; i < registry_->headers().size(); ++i) pieces[registry_->headers()[i].origin()] = registry_->bytes(i);
+  for (std::size_t i = 0; i < registry_->headers().size(); ++i)
+    pieces[registry_->headers()[i].origin()] = registry_->bytes(i);
   EXPECT_EQ(pieces, straight);
 }
 
@@ -256,13 +261,16 @@ TEST_F(TrainingProgram, AsapPublishesGainsAndTheEnd) {
   EXPECT_EQ(headers.front().training_step(), 10);
   EXPECT_EQ(headers.back().training_step(), 60);
   for (const auto& header : headers) EXPECT_EQ(header.scheduled_size(), 0);
-  for (std::size_t i = 1; i + 1 < headers.size(); ++i) EXPECT_GE(headers[i].ess(), 1.25 * headers[i - 1].ess());
+  for (std::size_t i = 1; i + 1 < headers.size(); ++i)
+    EXPECT_GE(headers[i].ess(), 1.25 * headers[i - 1].ess());
 }
 
 TEST_F(TrainingProgram, AScheduleOfFilesNeedsNoTraining) {
   serve(training_run("", "versions = [ { from = 0, when = { file = \"x.safetensors\" } } ]\n"));
   TrainingOptions without = options();
-  without.engine = [](const RunSpec&) -> std::shared_ptr<const Engine> { throw Error(ErrorCode::kNotFound, "no engine"); };
+  without.engine = [](const RunSpec&) -> std::shared_ptr<const Engine> {
+    throw Error(ErrorCode::kNotFound, "no engine");
+  };
   EXPECT_NO_THROW(train(finder(), without, {}));
   EXPECT_EQ(registry_->states().back(), "trained");
 }
@@ -270,7 +278,9 @@ TEST_F(TrainingProgram, AScheduleOfFilesNeedsNoTraining) {
 TEST_F(TrainingProgram, AMissingEngineIsReported) {
   serve(training_run(kStop, kSchedule));
   TrainingOptions without = options();
-  without.engine = [](const RunSpec&) -> std::shared_ptr<const Engine> { throw Error(ErrorCode::kNotFound, "no engine"); };
+  without.engine = [](const RunSpec&) -> std::shared_ptr<const Engine> {
+    throw Error(ErrorCode::kNotFound, "no engine");
+  };
   EXPECT_EQ(sentence_of([&] { train(finder(), without, {}); }), "no engine");
   EXPECT_EQ(registry_->states().back(), "failed: no engine");
 }

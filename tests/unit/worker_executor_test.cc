@@ -21,7 +21,8 @@ class ExecutorTest : public ::testing::Test {
   Executor executor() {
     return Executor(run_, 7, [this](std::uint32_t version) -> std::shared_ptr<const Model> {
       const auto found = models_.find(version);
-      if (found == models_.end()) throw Error(ErrorCode::kNotFound, "There is no version " + std::to_string(version) + ".");
+      if (found == models_.end())
+        throw Error(ErrorCode::kNotFound, "There is no version " + std::to_string(version) + ".");
       return found->second;
     });
   }
@@ -50,8 +51,8 @@ class ExecutorTest : public ::testing::Test {
   }
 
   RunSpec run_ = small_run();
-  std::map<std::uint32_t, std::shared_ptr<const Model>> models_ = {{1, model_of(small_checkpoint("one"), run_)},
-                                                                   {2, model_of(small_checkpoint("two"), run_)}};
+  std::map<std::uint32_t, std::shared_ptr<const Model>> models_ = {
+      {1, model_of(small_checkpoint("one"), run_)}, {2, model_of(small_checkpoint("two"), run_)}};
 };
 
 TEST_F(ExecutorTest, AUnitIsTheDrawsAtItsOwnAddresses) {
@@ -75,7 +76,10 @@ TEST_F(ExecutorTest, NaNsTravelAsTheCanonicalOne) {
   struct NanModel final : Model {
     Draws draw(NoiseKey, Purpose, std::uint64_t, std::size_t count) const override {
       const double odd = std::bit_cast<double>(0xfff8000000001234);
-      return {std::vector<double>(count, odd), std::vector<double>(count, -kInfinity), std::vector<double>(4 * count, 0), {}};
+      return {std::vector<double>(count, odd),
+              std::vector<double>(count, -kInfinity),
+              std::vector<double>(4 * count, 0),
+              {}};
     }
     Densities densities(std::span<const double>) const override { return {}; }
   };
@@ -95,7 +99,8 @@ TEST_F(ExecutorTest, WhatGoesWrongIsAFailureWithItsSentence) {
 
   auto grant = sample_grant(4, 1);
   grant.set_unit_size(3);
-  EXPECT_EQ(executor().sample(grant, 4).failure().sentence(), "The grant's units have 3 proposals, the run's 16.");
+  EXPECT_EQ(executor().sample(grant, 4).failure().sentence(),
+            "The grant's units have 3 proposals, the run's 16.");
 
   auto reweigh = reweigh_grant(21);
   reweigh.set_version(9);

@@ -1,0 +1,541 @@
+#include "chain/store.h"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "chain_cases.h"
+
+namespace flowloom {
+namespace {
+
+using testing::HasSubstr;
+
+// No file may grow beyond `bytes` while this lives: a disk without room.
+class FullDisk {
+ public:
+  explicit FullDisk(std::uintmax_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit small{static_cast<rlim_t>(bytes), before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+  }
+  ~FullDisk() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  void (*handler_)(int);
+  rlimit before_{};
+};
+
+template <class Work>
+Error error_of(Work work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return Error(ErrorCode::kInternal, "");
+}
+
+class StoreTest : public testing::Test {
+ protected:
+  Store create(const std::string& run_id = "run") { return Store::create(file_, run_, run_id); }
+  Store open(Store::Mode mode = Store::Mode::kReadWrite) { return Store::open(file_, mode); }
+  void sql(const std::string& text) { SQLite::Database(file_.string(), SQLite::OPEN_READWRITE).exec(text); }
+
+  // What `work` returns in another process; a thrown Error counts as 100 + its code.
+  template <class Work>
+  int in_another_process(Work work) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      int code = 99;
+      try {
+        code = work();
+      } catch (const Error& error) {
+        code = 100 + static_cast<int>(error.code());
+      } catch (...) {
+      }
+      ::_exit(code);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+
+  TemporaryDirectory directory_;
+  std::filesystem::path file_ = directory_.path() / "chain.sqlite";
+  RunSpec run_ = chain_run();
+  std::vector<Record> log_ = make_log(run_, 30, {0, 10});
+};
+
+// ---------------------------------------------------------------------------------------------- create and open
+
+TEST_F(StoreTest, IsEmptyWhenNew) {
+  const Store store = create();
+  EXPECT_EQ(store.run_id(), "run");
+  EXPECT_EQ(store.identity(), run_.identity());
+  EXPECT_EQ(store.head(), run_.identity());
+  EXPECT_EQ(store.size(), 0);
+  EXPECT_EQ(store.frontier(), 0u);
+  EXPECT_EQ(store.pinned_build(), "");
+  EXPECT_TRUE(store.models().empty());
+  EXPECT_TRUE(store.switches().empty());
+}
+
+TEST_F(StoreTest, IsNeverOverwritten) {
+  {
+    Store store = create();
+    store.append(log_);
+  }
+  EXPECT_EQ(error_of([&] { create(); }).code(), ErrorCode::kConflict);
+  EXPECT_EQ(open().size(), static_cast<std::int64_t>(log_.size()));
+}
+
+TEST_F(StoreTest, LeavesNothingButItselfBehindWhenItIsMade) {
+  { create(); }
+  EXPECT_THROW(create(), Error);
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) names.push_back(entry.path().filename());
+  EXPECT_THAT(names, testing::ElementsAre("chain.sqlite"));
+}
+
+TEST_F(StoreTest, OfManyThatAreMadeAtOnceOneIsMade) {
+  std::vector<pid_t> children;
+  for (int i = 0; i < 6; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      int code = 1;
+      try {
+        create("run " + std::to_string(i));
+        code = 0;
+      } catch (...) {
+      }
+      ::_exit(code);
+    }
+    children.push_back(child);
+  }
+  int made = 0;
+  for (const pid_t child : children) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    made += WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  }
+  EXPECT_EQ(made, 1);
+  EXPECT_THAT(open().run_id(), HasSubstr("run "));
+}
+
+TEST_F(StoreTest, IsNotFoundWhereThereIsNone) {
+  const Error error = error_of([&] { open(); });
+  EXPECT_EQ(error.code(), ErrorCode::kNotFound);
+  EXPECT_THAT(error.what(), HasSubstr(directory_.path().string()));
+}
+
+TEST_F(StoreTest, RefusesASecondOwner) {
+  const Store store = create();
+  for (const auto mode : {Store::Mode::kReadWrite, Store::Mode::kReadOnly}) {
+    const Error error = error_of([&] { open(mode); });
+    EXPECT_EQ(error.code(), ErrorCode::kConflict);
+    EXPECT_THAT(error.what(), HasSubstr("owned by another process"));
+  }
+}
+
+TEST_F(StoreTest, RefusesASecondOwnerInAnotherProcess) {
+  Store store = create();
+  store.append(log_);
+  EXPECT_EQ(in_another_process([&] { return open().size() > 0 ? 0 : 1; }), 100 + static_cast<int>(ErrorCode::kConflict));
+}
+
+TEST_F(StoreTest, IsFreeWhenItsOwnerIsGone) {
+  { create(); }
+  EXPECT_EQ(in_another_process([&] { return open().size() == 0 ? 0 : 1; }), 0);
+}
+
+TEST_F(StoreTest, CannotBeWrittenByAReader) {
+  { create().append(log_); }
+  Store store = open(Store::Mode::kReadOnly);
+  EXPECT_EQ(store.size(), static_cast<std::int64_t>(log_.size()));
+  EXPECT_EQ(error_of([&] { store.append(log_); }).code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(store.size(), static_cast<std::int64_t>(log_.size()));
+}
+
+TEST_F(StoreTest, RefusesAForeignSqliteFile) {
+  SQLite::Database(file_.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE).exec("CREATE TABLE t(x)");
+  const Error error = error_of([&] { open(); });
+  EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+  EXPECT_THAT(error.what(), HasSubstr("not a Flowloom store"));
+}
+
+TEST_F(StoreTest, RefusesAFileThatIsNoDatabase) {
+  std::ofstream(file_) << std::string(5000, 'x');
+  const Error error = error_of([&] { open(); });
+  EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+  EXPECT_THAT(error.what(), HasSubstr("restore it from a backup"));
+}
+
+TEST_F(StoreTest, RefusesAnEmptyFile) {
+  std::ofstream(file_).flush();
+  EXPECT_EQ(error_of([&] { open(); }).code(), ErrorCode::kCorrupt);
+}
+
+TEST_F(StoreTest, RefusesATruncatedFileAtTheLatestWhenItIsRead) {
+  { create().append(make_log(run_, 400, {0})); }
+  const auto size = std::filesystem::file_size(file_);
+  for (const auto left : {size / 8, size / 2, size - 4096}) {
+    std::filesystem::resize_file(file_, left);
+    const Error error = error_of([&] { open().for_each(1, [](const LinkedRecord&) { return true; }); });
+    EXPECT_EQ(error.code(), ErrorCode::kCorrupt) << left << " of " << size << ": " << error.what();
+    EXPECT_THAT(error.what(), HasSubstr(file_.string()));
+  }
+}
+
+TEST_F(StoreTest, RefusesAnotherFormatAndNamesBoth) {
+  { create(); }
+  sql("PRAGMA user_version=2");
+  const Error error = error_of([&] { open(); });
+  EXPECT_EQ(error.code(), ErrorCode::kConflict);
+  EXPECT_THAT(error.what(), HasSubstr("has store format 2; this build reads format 1"));
+}
+
+TEST_F(StoreTest, RefusesAnotherApplication) {
+  { create(); }
+  sql("PRAGMA application_id=1");
+  EXPECT_EQ(error_of([&] { open(); }).code(), ErrorCode::kCorrupt);
+}
+
+TEST_F(StoreTest, TellsOthersWhatItIs) {
+  { create(); }
+  SQLite::Database database(file_.string());
+  EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x466c6f6d);
+  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 1);
+  EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "wal");
+  EXPECT_EQ(database.execAndGet("SELECT group_concat(name) FROM columns").getString(), "hopping,phi2_sum,phi4_sum,phi_sum");
+  EXPECT_EQ(database.execAndGet("SELECT value FROM meta WHERE key = 'identity_text'").getString(), run_.identity_text());
+}
+
+// ------------------------------------------------------------------------------------------------------ records
+
+TEST_F(StoreTest, GivesRecordsBackInOrderAndBitForBit) {
+  log_.push_back(EventRecord{240, "something happened, €"});
+  auto& unit = std::get<UnitRecord>(log_[3]);
+  unit.data.log_p = {kNan, kInfinity, -kInfinity, -0.0, 5e-324, 1.0, 2.0, 3.0};
+  {
+    Store store = create();
+    store.append({log_.begin(), log_.begin() + 7});
+    store.append({log_.begin() + 7, log_.end()});
+  }
+  std::size_t count = 0;
+  Sha256 link = run_.identity();
+  open().for_each(1, [&](const LinkedRecord& linked) {
+    EXPECT_EQ(linked.sequence, static_cast<std::int64_t>(count + 1));
+    EXPECT_EQ(canonical_bytes(linked.record), canonical_bytes(log_[count]));
+    link = next_link(link, log_[count]);
+    EXPECT_EQ(linked.link, link);
+    ++count;
+    return true;
+  });
+  EXPECT_EQ(count, log_.size());
+}
+
+TEST_F(StoreTest, KeepsVersionsFlagsAndPlacesOfRecords) {
+  { create().append({SwitchRecord{8, 3, sha256("c"), true}, ReweighRecord{5, 3, -1.5}, EventRecord{8, "text"}}); }
+  std::vector<Record> back;
+  open().for_each(1, [&](const LinkedRecord& linked) {
+    back.push_back(linked.record);
+    return true;
+  });
+  const auto& row = std::get<SwitchRecord>(back.at(0));
+  EXPECT_TRUE(row.from == 8 && row.version == 3 && row.by_clock && row.checkpoint == sha256("c"));
+  const auto& reweigh = std::get<ReweighRecord>(back.at(1));
+  EXPECT_TRUE(reweigh.index == 5 && reweigh.version == 3 && reweigh.log_q == -1.5);
+  EXPECT_EQ(std::get<EventRecord>(back.at(2)).text, "text");
+}
+
+TEST_F(StoreTest, HasTheHeadOfTheLinksAlsoAfterReopening) {
+  Sha256 head = run_.identity();
+  for (const Record& record : log_) head = next_link(head, record);
+  {
+    Store store = create();
+    store.append(log_);
+    EXPECT_EQ(store.head(), head);
+  }
+  const Store store = open();
+  EXPECT_EQ(store.head(), head);
+  EXPECT_EQ(store.frontier(), 240u);
+  EXPECT_EQ(store.size(), static_cast<std::int64_t>(log_.size()));
+}
+
+TEST_F(StoreTest, HasAHeadThatDoesNotDependOnRunIdNameTimeOrTransactions) {
+  Store store = create("one run");
+  store.append(log_);
+  const RunSpec other_name = chain_run(8, 1, "another name");
+  Store other = Store::create(directory_.path() / "other.sqlite", other_name, "another run");
+  other.begin_epoch();
+  other.add_event("policy", "something");
+  for (const Record& record : log_) other.append({record});
+  EXPECT_EQ(store.head(), other.head());
+}
+
+TEST_F(StoreTest, HasAnotherHeadForAnotherIdentity) {
+  Store store = create();
+  Store other = Store::create(directory_.path() / "other.sqlite", chain_run(8, 2), "run");
+  store.append(log_);
+  other.append(log_);
+  EXPECT_NE(store.head(), other.head());
+}
+
+TEST_F(StoreTest, WalksFromAnyRecordUntilTold) {
+  Store store = create();
+  store.append(log_);
+  std::vector<std::int64_t> seen;
+  store.for_each(5, [&](const LinkedRecord& linked) {
+    seen.push_back(linked.sequence);
+    return seen.size() < 3;
+  });
+  EXPECT_THAT(seen, testing::ElementsAre(5, 6, 7));
+}
+
+TEST_F(StoreTest, GivesTheUnitsThatHoldAnIndexAndAbove) {
+  Store store = create();
+  store.append(log_);
+  for (const std::uint64_t index : {0, 7, 8, 79, 80, 81, 239}) {
+    const auto units = store.units(index, 3);
+    ASSERT_FALSE(units.empty()) << index;
+    EXPECT_EQ(units[0].data.first_index, index / 8 * 8);
+    EXPECT_EQ(units.size(), std::min<std::size_t>(3, 30 - index / 8));
+    for (std::size_t i = 1; i < units.size(); ++i) {
+      EXPECT_EQ(units[i].data.first_index, units[0].data.first_index + 8 * i);
+    }
+  }
+}
+
+TEST_F(StoreTest, GivesNoUnitsAtTheFrontierOrWithoutALimit) {
+  Store store = create();
+  EXPECT_TRUE(store.units(0, 5).empty());
+  store.append(log_);
+  EXPECT_TRUE(store.units(240, 5).empty());
+  EXPECT_TRUE(store.units(1'000'000, 5).empty());
+  EXPECT_TRUE(store.units(0, 0).empty());
+}
+
+TEST_F(StoreTest, NamesARecordThatCannotBeDecoded) {
+  const std::vector<std::pair<std::string, std::string>> damages = {
+      {"UPDATE records SET data = substr(data, 2) WHERE sequence = 2", "wrong size"},
+      {"UPDATE records SET data = substr(data, 1, 64) WHERE sequence = 2", "wrong size"},
+      {"UPDATE records SET count = 0 WHERE sequence = 2", "wrong size"},
+      {"UPDATE records SET flags = x'0000' WHERE sequence = 2", "wrong size"},
+      {"UPDATE records SET kind = 'what' WHERE sequence = 2", "unknown kind"},
+      {"UPDATE records SET link = x'00' WHERE sequence = 2", "does not hold a SHA-256"},
+      {"UPDATE records SET kind = 'switch' WHERE sequence = 2", "damaged switch"},
+      {"UPDATE records SET kind = 'reweigh' WHERE sequence = 2", "damaged reweigh"}};
+  for (const auto& [damage, why] : damages) {
+    std::filesystem::remove(file_);
+    { create().append(log_); }
+    sql(damage);
+    const Error error = error_of([&] { open().for_each(1, [](const LinkedRecord&) { return true; }); });
+    EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+    EXPECT_THAT(error.what(), HasSubstr("Record 2")) << damage;
+    EXPECT_THAT(error.what(), HasSubstr(why)) << damage;
+  }
+}
+
+// ------------------------------------------------------------------------------------------- failures and deaths
+
+TEST_F(StoreTest, AppendsNothingIfThereIsNoRoomAndEverythingLater) {
+  Store store = create();
+  store.append({log_.begin(), log_.begin() + 5});
+  const Sha256 head = store.head();
+  const std::vector<Record> rest(log_.begin() + 5, log_.end());
+  {
+    const FullDisk full(std::filesystem::file_size(file_.string() + "-wal") + 5000);
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      const Error error = error_of([&] { store.append(rest); });
+      EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+      EXPECT_THAT(error.what(), HasSubstr("cannot be written"));
+      EXPECT_EQ(store.head(), head);
+      EXPECT_EQ(store.size(), 5);
+    }
+  }
+  EXPECT_EQ(store.units(0, 100).size(), 4u);
+  store.append(rest);
+  Sha256 expected = run_.identity();
+  for (const Record& record : log_) expected = next_link(expected, record);
+  EXPECT_EQ(store.head(), expected);
+}
+
+TEST_F(StoreTest, IsWholeIfItsOwnerDiesWithoutRoom) {
+  const int status = in_another_process([&] {
+    Store store = create();
+    store.append({log_.begin(), log_.begin() + 5});
+    const FullDisk full(std::filesystem::file_size(file_.string() + "-wal") + 5000);
+    try {
+      store.append({log_.begin() + 5, log_.end()});
+    } catch (const Error&) {
+      ::raise(SIGKILL);
+    }
+    return 0;
+  });
+  EXPECT_EQ(status, -SIGKILL);
+  EXPECT_EQ(open().size(), 5);
+}
+
+TEST_F(StoreTest, FailsWithASentenceInEveryCallIfThereIsNoRoom) {
+  Store store = create();
+  store.append(log_);
+  const FullDisk full(4096);
+  const std::vector<std::function<void()>> calls = {
+      [&] { store.append({EventRecord{240, "text"}}); },
+      [&] { store.add_switch({0, 1, {}, false}); },
+      [&] { store.pin_build("build"); },
+      [&] { store.begin_epoch(); },
+      [&] { store.add_model({0, sha256("a"), 1, 1, 0.5, "test", false}, {0}); },
+      [&] { store.fulfil({1}, 1); },
+      [&] { store.add_event("kind", "text"); },
+      [&] { store.add_metrics(1, "{}"); }};
+  for (const auto& call : calls) EXPECT_EQ(error_of(call).code(), ErrorCode::kUnavailable);
+}
+
+TEST_F(StoreTest, HasWhatWasAppendedWhenItsOwnerIsKilled) {
+  const int status = in_another_process([&] {
+    Store store = create();
+    store.append(log_);
+    store.add_switch({0, 1, sha256("a"), false});
+    ::raise(SIGKILL);
+    return 0;
+  });
+  EXPECT_EQ(status, -SIGKILL);
+  const Store store = open();
+  EXPECT_EQ(store.size(), static_cast<std::int64_t>(log_.size()));
+  EXPECT_EQ(store.switches().size(), 1u);
+}
+
+// Killed at some moment of a long series of transactions of five records each.
+TEST_F(StoreTest, HasWholeTransactionsOnlyWhenItsOwnerIsKilledAtAnyMoment) {
+  for (const int milliseconds : {3, 7, 13, 29, 61}) {
+    std::filesystem::remove(file_);
+    { create(); }
+    const pid_t child = ::fork();
+    if (child == 0) {
+      try {
+        Store store = open();
+        for (std::uint64_t unit = 0;;) {
+          std::vector<Record> five;
+          for (int i = 0; i < 5; ++i) {
+            five.push_back(UnitRecord{random_unit(run_, unit++), std::vector<std::uint8_t>(8, 0)});
+          }
+          store.append(five);
+        }
+      } catch (...) {
+        ::_exit(1);
+      }
+    }
+    ::usleep(static_cast<useconds_t>(1000 * milliseconds));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    const Store store = open();
+    EXPECT_EQ(store.size() % 5, 0);
+    Sha256 link = run_.identity();
+    store.for_each(1, [&](const LinkedRecord& linked) {
+      link = next_link(link, linked.record);
+      EXPECT_EQ(link, linked.link);
+      return true;
+    });
+    EXPECT_EQ(link, store.head());
+  }
+}
+
+// --------------------------------------------------------------------------------------------- the other tables
+
+TEST_F(StoreTest, RaisesItsEpochAtEveryStart) {
+  EXPECT_EQ(create().begin_epoch(), 1u);
+  EXPECT_EQ(open().begin_epoch(), 2u);
+  EXPECT_EQ(open().begin_epoch(), 3u);
+}
+
+TEST_F(StoreTest, KeepsThePinnedBuild) {
+  { create().pin_build("scalar x86-64"); }
+  EXPECT_EQ(open().pinned_build(), "scalar x86-64");
+}
+
+TEST_F(StoreTest, NumbersModelsInOrderOfPublication) {
+  {
+    Store store = create();
+    EXPECT_EQ(store.add_model({0, sha256("a"), 10, 7, 0.5, "ESS >= 0.5", false}, {0, 2}), 1u);
+    EXPECT_EQ(store.add_model({0, sha256("b"), 11, 8, kNan, "trained", false}, {}), 2u);
+    store.mark_verified(2);
+  }
+  const Store store = open();
+  const auto models = store.models();
+  ASSERT_EQ(models.size(), 2u);
+  EXPECT_EQ(models[0].sha256, sha256("a"));
+  EXPECT_EQ(models[0].size, 10u);
+  EXPECT_EQ(models[0].training_step, 7);
+  EXPECT_EQ(models[0].ess, 0.5);
+  EXPECT_EQ(models[0].origin, "ESS >= 0.5");
+  EXPECT_FALSE(models[0].verified);
+  EXPECT_TRUE(std::isnan(models[1].ess));
+  EXPECT_TRUE(models[1].verified);
+  using Rows = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
+  EXPECT_EQ(store.scheduled(), (Rows{{0, 1}, {2, 1}}));
+}
+
+TEST_F(StoreTest, RefusesTheSameCheckpointTwice) {
+  Store store = create();
+  store.add_model({0, sha256("a"), 10, 7, 0.5, "", false}, {});
+  EXPECT_THROW(store.add_model({0, sha256("a"), 10, 7, 0.5, "", false}, {1}), Error);
+  EXPECT_EQ(store.models().size(), 1u);
+  EXPECT_TRUE(store.scheduled().empty());
+}
+
+TEST_F(StoreTest, KeepsTheFirstVersionOfAnEntryUntilItIsTakenBack) {
+  Store store = create();
+  store.fulfil({0}, 1);
+  store.fulfil({0}, 2);
+  EXPECT_EQ(store.scheduled()[0].second, 1u);
+  store.unfulfil(0);
+  EXPECT_TRUE(store.scheduled().empty());
+  store.fulfil({0}, 2);
+  EXPECT_EQ(store.scheduled()[0].second, 2u);
+}
+
+TEST_F(StoreTest, GivesSwitchesInOrderOfTheirPlace) {
+  {
+    Store store = create();
+    store.add_switch({80, 2, sha256("b"), true});
+    store.add_switch({0, 1, sha256("a"), false});
+  }
+  const auto switches = open().switches();
+  ASSERT_EQ(switches.size(), 2u);
+  EXPECT_EQ(switches[0].from, 0u);
+  EXPECT_FALSE(switches[0].by_clock);
+  EXPECT_EQ(switches[1].from, 80u);
+  EXPECT_EQ(switches[1].version, 2u);
+  EXPECT_EQ(switches[1].checkpoint, sha256("b"));
+  EXPECT_TRUE(switches[1].by_clock);
+}
+
+TEST_F(StoreTest, RefusesTwoSwitchesAtOnePlace) {
+  Store store = create();
+  store.add_switch({0, 1, sha256("a"), false});
+  EXPECT_THROW(store.add_switch({0, 2, sha256("b"), false}), Error);
+}
+
+TEST_F(StoreTest, KeepsEventsWithTheirTime) {
+  { create().add_event("policy", "chain.length: 1 -> 2"); }
+  const auto events = open().events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, "policy");
+  EXPECT_EQ(events[0].text, "chain.length: 1 -> 2");
+  EXPECT_THAT(events[0].at, testing::MatchesRegex("20..-..-..T..:..:......Z"));
+}
+
+}  // namespace
+}  // namespace flowloom
