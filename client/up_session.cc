@@ -33,12 +33,7 @@ constexpr auto kStopDeadline = 120s;  // for what is leased, and for the server'
 constexpr auto kStoreDeadline = 10s;  // for another command that reads the store
 
 std::filesystem::path directory_for(const UpOptions& options, const RunSpec& run) {
-  if (!options.directory.empty()) return options.directory;
-  if (run.name.empty() || run.name == "." || run.name == ".." || run.name.find('/') != std::string::npos) {
-    throw Error(ErrorCode::kInvalidInput,
-                "The run's name '" + run.name + "' cannot name a directory; choose one with --dir.");
-  }
-  return std::filesystem::path("runs") / run.name;
+  return options.directory.empty() ? std::filesystem::path("runs") / run.name : options.directory;
 }
 
 // True if `directory` holds exactly this run, to its end: there is nothing to start.

@@ -10,11 +10,12 @@ constexpr Time kFarewell{3000};  // how long a finished coordinator waits for it
 
 }  // namespace
 
-Brain::Brain(OpenedRun opened, RunDirectory directory)
+Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay)
     : run_(opened.run),
       directory_(std::move(directory)),
       store_(std::move(opened.store)),
-      core_(opened.run, opened.recovered, *this) {
+      core_(opened.run, opened.recovered, *this),
+      stay_(stay) {
   store_.for_each(1, [&](const LinkedRecord& linked) {
     core_.replay(linked.record);
     return true;

@@ -39,7 +39,8 @@ class Subscriber {
 
 class Brain : private Log {
  public:
-  Brain(OpenedRun opened, RunDirectory directory);
+  // With `stay`, a complete chain goes on to answer clients until `drain`.
+  Brain(OpenedRun opened, RunDirectory directory, bool stay = false);
   ~Brain();
 
   // Runs `work` on the brain's thread, later. Any thread.
@@ -53,9 +54,6 @@ class Brain : private Log {
 
   // Stops granting; finishes what is leased. Any thread.
   void drain();
-
-  // With `stay`, a complete chain goes on to answer clients until `drain`.
-  void set_stay(bool stay) { stay_ = stay; }
 
   // From here on: on the brain's thread only.
   Core& core() { return core_; }
@@ -84,7 +82,8 @@ class Brain : private Log {
   RunDirectory directory_;
   Store store_;
   Core core_;
-  bool stay_ = false, draining_ = false, finished_ = false;
+  const bool stay_;
+  bool draining_ = false, finished_ = false;
   std::optional<Time> done_since_;
   std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
   std::vector<std::weak_ptr<WorkerStream>> unnamed_;  // have not said Hello yet

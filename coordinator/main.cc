@@ -34,8 +34,7 @@ int run(const Options& options) {
                               options.overrides);
   log_to(directory.logs() / "coordinator.log", options.log_level);
   const std::uint64_t epoch = opened.recovered.epoch;
-  Brain owner(std::move(opened), directory);
-  owner.set_stay(options.stay);
+  Brain owner(std::move(opened), directory, options.stay);
   {
     const Services services(owner, options.listen, directory.token());
     char host[256] = "";

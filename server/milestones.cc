@@ -75,10 +75,15 @@ void refuse_passed_steps(const ChainSpec& chain, const Entries& open, const Trai
 std::string shortfall(const RunSpec& run, const TrainerState& state, const Entries& open) {
   char ess[32];
   std::snprintf(ess, sizeof ess, "%.3g", state.ess);
-  const bool by_ess = state.step < run.train.max_steps;
+  std::string remedy = "raise [train] stop.steps";
+  if (state.step < run.train.max_steps) {
+    remedy = "raise [train] stop.ess";
+  } else if (run.train.decay == LearningRateDecay::kCosine) {
+    remedy = "raise [train] stop.steps and remove the training's state (the rate has fallen to zero)";
+  }
   return "stopped at step " + std::to_string(state.step) + " with ESS " + ess + ", short of '" +
-         run.chain.versions[*open.begin()].when.sentence() + "'; raise [train] stop." +
-         (by_ess ? "ess" : "steps") + " or lower the condition, then start again";
+         run.chain.versions[*open.begin()].when.sentence() + "'; " + remedy +
+         " or lower the condition, then start again";
 }
 
 }  // namespace flowloom

@@ -1,10 +1,7 @@
-// Small logs to test the chain with: a run, units of pseudo-random numbers, a directory that goes away by itself.
+// Small logs to test the chain with: a run, units of pseudo-random numbers.
 #pragma once
 
-#include <stdlib.h>
-
 #include <cmath>
-#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -16,31 +13,12 @@
 #include "spec/document.h"
 #include "spec/error.h"
 #include "spec/run_spec.h"
+#include "temporary_directory.h"
 
 namespace flowloom {
 
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    // In memory where there is such a place: these tests sync a lot, and none needs a real disk.
-    const std::filesystem::path memory = "/dev/shm";
-    const bool in_memory = !::getenv("TMPDIR") && std::filesystem::is_directory(memory);
-    std::string name = ((in_memory ? memory : std::filesystem::temp_directory_path()) / "flowloom-XXXXXX").string();
-    if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary directory");
-    path_ = name;
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // A run that needs no flow: chains are made of numbers.
 inline RunSpec chain_run(std::size_t unit = 8, std::int64_t seed = 1, const std::string& name = "test") {

@@ -1,4 +1,4 @@
-// verify_log against every way we could think of to tell another story with a log: by changing bytes of the closed store,
+// Rule 8: verify_log against every way we could think of to tell another story with a log: by changing bytes of the closed store,
 // and by writing a false log whose links are right.
 #include "chain/verify.h"
 
@@ -17,9 +17,9 @@ using testing::HasSubstr;
 
 // 20 units of 8 proposals, switches at units 0, 6 and 12. Records: 1 switch, 2 … 7 units 0 … 5, 8 switch, 9 reweigh,
 // 10 … 15 units 6 … 11, 16 switch, 17 reweigh, 18 … 25 units 12 … 19.
-class VerifyTest : public testing::Test {
+class ExactnessRule8 : public testing::Test {
  protected:
-  VerifyTest() { Store::create(file_, run_, "run").append(log_); }
+  ExactnessRule8() { Store::create(file_, run_, "run").append(log_); }
 
   VerifyReport verify() { return verify_log(Store::open(file_, Store::Mode::kReadOnly), run_); }
 
@@ -54,7 +54,7 @@ void expect_fault_at(const VerifyReport& report, int record, const std::string& 
   EXPECT_THAT(report.sentence, HasSubstr(what));
 }
 
-TEST_F(VerifyTest, FindsNothingWrongWithAGoodLog) {
+TEST_F(ExactnessRule8, FindsNothingWrongWithAGoodLog) {
   const VerifyReport report = verify();
   EXPECT_TRUE(report.good);
   EXPECT_EQ(report.sentence, "");
@@ -73,13 +73,13 @@ TEST_F(VerifyTest, FindsNothingWrongWithAGoodLog) {
   EXPECT_EQ(report.head, head);
 }
 
-TEST_F(VerifyTest, FindsNothingWrongWithAnEmptyLog) {
+TEST_F(ExactnessRule8, FindsNothingWrongWithAnEmptyLog) {
   const VerifyReport report = of({});
   EXPECT_TRUE(report.good);
   EXPECT_EQ(report.head, run_.identity());
 }
 
-TEST_F(VerifyTest, CountsInvalidProposals) {
+TEST_F(ExactnessRule8, CountsInvalidProposals) {
   std::size_t sequence = 18, k = 0;
   while (unit(sequence).accepted[k]) k == 7 ? (k = 0, ++sequence) : ++k;
   unit(sequence).data.log_p[k] = kNan;
@@ -88,7 +88,7 @@ TEST_F(VerifyTest, CountsInvalidProposals) {
   EXPECT_EQ(report.invalid, 1u);
 }
 
-TEST_F(VerifyTest, TellsItsProgress) {
+TEST_F(ExactnessRule8, TellsItsProgress) {
   log_ = make_log(run_, 600, {0});
   std::filesystem::remove(file_);
   Store::create(file_, run_, "run").append(log_);
@@ -99,7 +99,7 @@ TEST_F(VerifyTest, TellsItsProgress) {
 }
 
 // A log that was cut off is whole in itself. Its head is another one; that is what `flowloom digest` is for.
-TEST_F(VerifyTest, AShortenedLogIsWholeAndHasAnotherHead) {
+TEST_F(ExactnessRule8, AShortenedLogIsWholeAndHasAnotherHead) {
   const Sha256 head = verify().head;
   const VerifyReport report = after("DELETE FROM records WHERE sequence = 25");
   EXPECT_TRUE(report.good);
@@ -109,7 +109,7 @@ TEST_F(VerifyTest, AShortenedLogIsWholeAndHasAnotherHead) {
 
 // ------------------------------------------------------------------------------------------- bytes were changed
 
-TEST_F(VerifyTest, FindsAChangedNumberInAnyColumn) {
+TEST_F(ExactnessRule8, FindsAChangedNumberInAnyColumn) {
   for (const int place : {1, 64, 65, 128, 129, 384}) {  // first and last byte of log_p, log_q and the sums
     const std::string at = std::to_string(place);
     const std::string flip = "UPDATE records SET data = substr(data, 1, " + at + " - 1) || x'a5' || substr(data, " + at +
@@ -120,64 +120,64 @@ TEST_F(VerifyTest, FindsAChangedNumberInAnyColumn) {
   }
 }
 
-TEST_F(VerifyTest, FindsAFlippedFlag) {
+TEST_F(ExactnessRule8, FindsAFlippedFlag) {
   expect_fault_at(after("UPDATE records SET flags = x'5a' WHERE sequence = 12"), 12, "was changed");
 }
 
-TEST_F(VerifyTest, FindsAChangedLink) {
+TEST_F(ExactnessRule8, FindsAChangedLink) {
   expect_fault_at(after("UPDATE records SET link = zeroblob(32) WHERE sequence = 12"), 12, "was changed");
 }
 
-TEST_F(VerifyTest, FindsAChangedReweigh) {
+TEST_F(ExactnessRule8, FindsAChangedReweigh) {
   expect_fault_at(after("UPDATE records SET data = zeroblob(8) WHERE sequence = 9"), 9, "was changed");
 }
 
-TEST_F(VerifyTest, FindsAChangedCheckpoint) {
+TEST_F(ExactnessRule8, FindsAChangedCheckpoint) {
   expect_fault_at(after("UPDATE records SET data = zeroblob(32) WHERE sequence = 8"), 8, "was changed");
 }
 
-TEST_F(VerifyTest, FindsASwitchThatWasNotPlacedByTheClock) {
+TEST_F(ExactnessRule8, FindsASwitchThatWasNotPlacedByTheClock) {
   expect_fault_at(after("UPDATE records SET flags = x'01' WHERE sequence = 8"), 8, "was changed");
 }
 
-TEST_F(VerifyTest, FindsADroppedRecord) {
+TEST_F(ExactnessRule8, FindsADroppedRecord) {
   expect_fault_at(after("DELETE FROM records WHERE sequence = 12"), 13, "one is missing");
 }
 
-TEST_F(VerifyTest, FindsADroppedFirstRecord) {
+TEST_F(ExactnessRule8, FindsADroppedFirstRecord) {
   expect_fault_at(after("DELETE FROM records WHERE sequence = 1"), 2, "one is missing");
 }
 
-TEST_F(VerifyTest, FindsADroppedRecordWhoseGapWasClosed) {
+TEST_F(ExactnessRule8, FindsADroppedRecordWhoseGapWasClosed) {
   expect_fault_at(after("DELETE FROM records WHERE sequence = 12; UPDATE records SET sequence = sequence - 1 WHERE sequence > 12"),
                   12, "");
 }
 
-TEST_F(VerifyTest, FindsSwappedRecords) {
+TEST_F(ExactnessRule8, FindsSwappedRecords) {
   expect_fault_at(after("UPDATE records SET sequence = -1 WHERE sequence = 12; UPDATE records SET sequence = 12 WHERE "
                         "sequence = 13; UPDATE records SET sequence = 13 WHERE sequence = -1"),
                   12, "");
 }
 
-TEST_F(VerifyTest, FindsAnInsertedRecord) {
+TEST_F(ExactnessRule8, FindsAnInsertedRecord) {
   expect_fault_at(after("UPDATE records SET sequence = -sequence - 1 WHERE sequence > 12; UPDATE records SET sequence = "
                         "-sequence WHERE sequence < 0; INSERT INTO records SELECT 13, kind, first_index, version, count, "
                         "flags, data, link FROM records WHERE sequence = 12"),
                   13, "");
 }
 
-TEST_F(VerifyTest, FindsARecordThatCannotBeDecoded) {
+TEST_F(ExactnessRule8, FindsARecordThatCannotBeDecoded) {
   const VerifyReport report = after("UPDATE records SET data = x'00' WHERE sequence = 12");
   EXPECT_FALSE(report.good);
   EXPECT_THAT(report.sentence, HasSubstr("Record 12"));
 }
 
 // The number is not part of the links, but it must be the switch's.
-TEST_F(VerifyTest, FindsAUnitUnderAnotherVersion) {
+TEST_F(ExactnessRule8, FindsAUnitUnderAnotherVersion) {
   expect_fault_at(after("UPDATE records SET version = 1 WHERE sequence = 12"), 12, "claims another version");
 }
 
-TEST_F(VerifyTest, FindsAnotherIdentity) {
+TEST_F(ExactnessRule8, FindsAnotherIdentity) {
   run_ = chain_run(8, 2);
   const VerifyReport report = verify();
   EXPECT_FALSE(report.good);
@@ -186,7 +186,7 @@ TEST_F(VerifyTest, FindsAnotherIdentity) {
 
 // ------------------------------------------------------------------------------- false stories with right links
 
-TEST_F(VerifyTest, FindsEveryFalseDecisionWhoseLinksAreRight) {
+TEST_F(ExactnessRule8, FindsEveryFalseDecisionWhoseLinksAreRight) {
   const std::vector<Record> truth = log_;
   for (std::size_t k = 0; k < 8; ++k) {
     log_ = truth;
@@ -195,14 +195,14 @@ TEST_F(VerifyTest, FindsEveryFalseDecisionWhoseLinksAreRight) {
   }
 }
 
-TEST_F(VerifyTest, FindsANumberThatWouldHaveDecidedOtherwise) {
+TEST_F(ExactnessRule8, FindsANumberThatWouldHaveDecidedOtherwise) {
   std::size_t accepted = 0;
   while (!unit(12).accepted[accepted]) ++accepted;
   unit(12).data.log_q[accepted] += 50;
   expect_fault_at(of(log_), 12, "the accept decision");
 }
 
-TEST_F(VerifyTest, LetsAnUndecidedDecisionStand) {
+TEST_F(ExactnessRule8, LetsAnUndecidedDecisionStand) {
   // The last proposal's log-weight is moved to where the test is undecided; both decisions are good.
   Chain chain(run_.noise_key());
   for (const Record& record : log_) {
@@ -221,94 +221,94 @@ TEST_F(VerifyTest, LetsAnUndecidedDecisionStand) {
   }
 }
 
-TEST_F(VerifyTest, FindsAMissingUnit) {
+TEST_F(ExactnessRule8, FindsAMissingUnit) {
   erase(12);
   expect_fault_at(of(log_), 12, "unit 9 stands where the unit of proposal 64 belongs");
 }
 
-TEST_F(VerifyTest, FindsARepeatedUnit) {
+TEST_F(ExactnessRule8, FindsARepeatedUnit) {
   insert(12, log_[11]);
   expect_fault_at(of(log_), 13, "unit 8 stands where the unit of proposal 72 belongs");
 }
 
-TEST_F(VerifyTest, FindsSwappedUnits) {
+TEST_F(ExactnessRule8, FindsSwappedUnits) {
   std::swap(log_[11], log_[12]);
   expect_fault_at(of(log_), 12, "stands where the unit of proposal 64 belongs");
 }
 
-TEST_F(VerifyTest, FindsAMissingReweigh) {
+TEST_F(ExactnessRule8, FindsAMissingReweigh) {
   erase(9);
   expect_fault_at(of(log_), 9, "the current state was not reweighed");
 }
 
-TEST_F(VerifyTest, FindsAReweighWithoutASwitch) {
+TEST_F(ExactnessRule8, FindsAReweighWithoutASwitch) {
   insert(12, log_[8]);
   expect_fault_at(of(log_), 12, "is not the current state's at a switch");
 }
 
-TEST_F(VerifyTest, FindsASecondReweigh) {
+TEST_F(ExactnessRule8, FindsASecondReweigh) {
   insert(10, log_[8]);
   expect_fault_at(of(log_), 10, "is not the current state's at a switch");
 }
 
-TEST_F(VerifyTest, FindsAReweighOfAnotherState) {
+TEST_F(ExactnessRule8, FindsAReweighOfAnotherState) {
   std::get<ReweighRecord>(log_[8]).index -= 1;
   expect_fault_at(of(log_), 9, "is not the current state's at a switch");
 }
 
-TEST_F(VerifyTest, FindsAReweighUnderAnotherVersion) {
+TEST_F(ExactnessRule8, FindsAReweighUnderAnotherVersion) {
   std::get<ReweighRecord>(log_[8]).version = 1;
   expect_fault_at(of(log_), 9, "is not the current state's at a switch");
 }
 
-TEST_F(VerifyTest, FindsAReweighThatIsNotFinite) {
+TEST_F(ExactnessRule8, FindsAReweighThatIsNotFinite) {
   for (const double log_q : {kNan, kInfinity, -kInfinity}) {
     std::get<ReweighRecord>(log_[8]).log_q = log_q;
     expect_fault_at(of(log_), 9, "is not finite");
   }
 }
 
-TEST_F(VerifyTest, FindsAReweighThatWouldHaveDecidedOtherwise) {
+TEST_F(ExactnessRule8, FindsAReweighThatWouldHaveDecidedOtherwise) {
   std::get<ReweighRecord>(log_[8]).log_q -= 50;
   const VerifyReport report = of(log_);
   EXPECT_FALSE(report.good);
   EXPECT_THAT(report.sentence, HasSubstr("the accept decision of proposal"));
 }
 
-TEST_F(VerifyTest, FindsAMissingSwitch) {
+TEST_F(ExactnessRule8, FindsAMissingSwitch) {
   erase(9);
   erase(8);
   expect_fault_at(of(log_), 8, "claims another version");
 }
 
-TEST_F(VerifyTest, FindsASwitchAtAnotherPlace) {
+TEST_F(ExactnessRule8, FindsASwitchAtAnotherPlace) {
   std::get<SwitchRecord>(log_[7]).from += 8;
   expect_fault_at(of(log_), 8, "the switch at proposal 56 stands at proposal 48");
 }
 
-TEST_F(VerifyTest, FindsAUnitBeforeAnySwitch) {
+TEST_F(ExactnessRule8, FindsAUnitBeforeAnySwitch) {
   erase(1);
   expect_fault_at(of(log_), 1, "before any switch");
 }
 
-TEST_F(VerifyTest, FindsAUnitOfAnotherSize) {
+TEST_F(ExactnessRule8, FindsAUnitOfAnotherSize) {
   UnitData& data = unit(25).data;
   data.log_p.resize(4), data.log_q.resize(4), data.sums.resize(16);
   unit(25).accepted.resize(4);
   expect_fault_at(of(log_), 25, "does not have 8 proposals");
 }
 
-TEST_F(VerifyTest, FindsAMissingColumn) {
+TEST_F(ExactnessRule8, FindsAMissingColumn) {
   unit(25).data.sums.resize(24);
   expect_fault_at(of(log_), 25, "columns");
 }
 
-TEST_F(VerifyTest, FindsAnEventAtAnotherPlace) {
+TEST_F(ExactnessRule8, FindsAnEventAtAnotherPlace) {
   insert(12, EventRecord{160, "the length was chosen by the data"});
   expect_fault_at(of(log_), 12, "event");
 }
 
-TEST_F(VerifyTest, StopsAtTheFirstFault) {
+TEST_F(ExactnessRule8, StopsAtTheFirstFault) {
   unit(12).accepted[0] ^= 1;
   unit(14).accepted[0] ^= 1;
   const VerifyReport report = of(log_);

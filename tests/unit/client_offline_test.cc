@@ -311,8 +311,6 @@ TEST_F(Offline, UpChecksTheRunFileBeforeItTouchesAnything) {
       HasSubstr("did you mean 'length'"));
   EXPECT_EQ(exit_code(code), 2);
   EXPECT_FALSE(std::filesystem::exists(fresh));
-  EXPECT_THAT(refusal({"up", (folder_ / "run.toml").string(), "--set", "run.name=../up"}),
-              HasSubstr("--dir"));
 }
 
 TEST_F(Offline, AStoreThatIsHeldWithoutAnAnswerIsSaidToBe) {

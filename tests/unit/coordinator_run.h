@@ -3,6 +3,7 @@
 
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
 
 #include <atomic>
 #include <memory>
@@ -60,8 +61,8 @@ class Served {
   ~Served() { stop(); }
 
   void start(bool stay = true) {
-    brain = std::make_unique<Brain>(open_run(directory, run_file, {}), directory);
-    brain->set_stay(stay);
+    spdlog::set_level(spdlog::level::off);
+    brain = std::make_unique<Brain>(open_run(directory, run_file, {}), directory, stay);
     services = std::make_unique<Services>(*brain, "127.0.0.1:0", directory.token());
     channel = open_channel(services->address(), false);
     token = directory.token();

@@ -95,6 +95,8 @@ TEST(Milestones, TheShortfallSaysWhatToRaise) {
             "stopped at step 100 with ESS 0.123, short of 'ESS >= 0.3'; raise [train] stop.steps or lower "
             "the condition, "
             "then start again");
+  run.train.decay = LearningRateDecay::kCosine;
+  EXPECT_NE(shortfall(run, at(100, 0.1), {0}).find("and remove the training's state"), std::string::npos);
   run.train.stop_ess = 0.2;
   EXPECT_NE(shortfall(run, at(50, 0.21), {0}).find("stop.ess"), std::string::npos);
 }
