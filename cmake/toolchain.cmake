@@ -24,6 +24,14 @@ add_compile_options(-ffp-contract=off)
 if(FLOWLOOM_SANITIZE)
   add_compile_options(-fsanitize=${FLOWLOOM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${FLOWLOOM_SANITIZE})
+  if(FLOWLOOM_SANITIZE STREQUAL "thread")
+    add_compile_options(-Wno-tsan)  # Boost.Asio has fences, which this sanitizer ignores with a warning
+  endif()
+  if(FLOWLOOM_SANITIZE MATCHES thread)
+    # ThreadSanitizer does not know fences, and Asio's queue has a mutex that orders the same accesses.
+    add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)
+    add_compile_options(-Wno-tsan)
+  endif()
 endif()
 
 # Warnings are errors on our own code, not on generated code or on headers of libraries. g++ 12 sees
