@@ -2,10 +2,9 @@
 // each turn is grant, answer, accept test, durable commit. With more credits: the coordinator's throughput.
 #include <benchmark/benchmark.h>
 #include <grpcpp/grpcpp.h>
+#include <spdlog/spdlog.h>
 
-#include <cmath>
 #include <filesystem>
-#include <fstream>
 
 #include "coordinator/brain.h"
 #include "coordinator/opening.h"
@@ -22,6 +21,7 @@ namespace {
 namespace v1 = flowloom::v1;
 
 void unit_round_trip(benchmark::State& state) {
+  spdlog::set_level(spdlog::level::off);
   const auto base = std::filesystem::current_path() / "round_trip_bench.tmp";
   std::filesystem::remove_all(base);
   std::filesystem::create_directories(base);
@@ -46,6 +46,7 @@ void unit_round_trip(benchmark::State& state) {
     auto stream = stub->Work(&context);
     v1::WorkerMessage hello;
     hello.mutable_hello()->set_protocol(kProtocol);
+    hello.mutable_hello()->add_capabilities("sample");
     hello.mutable_hello()->set_credits(static_cast<std::uint32_t>(state.range(0)));
     auto* numerics = hello.mutable_hello()->add_engines();
     numerics->set_engine("scalar");
