@@ -147,11 +147,12 @@ void Session::watch(std::stop_token stop) {
   changed_.wait(lock, stop, [&] { return stream_ended_; });
   if (stream_ended_) return;
   lock.unlock();
-  over_.request_stop();
-  inbox_.abandon();
+  // Before the executor learns of it: it may be through with its unit, and close the writing side, at any moment.
   WorkerMessage message;
   message.mutable_credit()->set_credits(0);
   send(message);
+  over_.request_stop();
+  inbox_.abandon();
 }
 
 bool Session::send(const WorkerMessage& message) {

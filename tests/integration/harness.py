@@ -115,12 +115,12 @@ class Flowloom(unittest.TestCase):
         return child
 
     def coordinator(self, run=None, *arguments, **options):
-        """Starts one and waits until it serves."""
+        """Starts one and waits until it serves (or has left, with nothing to do: the chain is complete)."""
         owner = self.run_dir / "coordinator.json"
         owner.unlink(missing_ok=True)
         child = self.start("flowloom-coordinator", "--dir", self.run_dir, *(["--run", run] if run else []), *arguments, **options)
         self.until(lambda: owner.exists() or child.poll() is not None, "the coordinator serves")
-        if child.poll() is not None:
+        if child.poll():
             self.fail("the coordinator ended: " + child.stderr.read())
         return child
 

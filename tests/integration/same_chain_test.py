@@ -66,7 +66,7 @@ class SameChainTest(Flowloom):
         coordinator = self.coordinator(self.run_file)
         self.server()
         self.worker()
-        for at in (200, 2500, 5000):
+        for at in (200, 1500, 3000):
             self.until(lambda: self.proposals() >= at, f"{at} proposals")
             self.kill(coordinator)
             coordinator = self.coordinator()
