@@ -86,9 +86,10 @@ class LookingTest(Flowloom):
     def test_status_samples_models_and_digest_answer_alike_live_and_offline(self):
         run = self.write(small_run(length=3000))
         coordinator = self.coordinator(run, "--stay")
-        self.server()
-        self.worker()
+        server, worker = self.server(), self.worker()
         self.until(lambda: self.proposals() >= 3008, "the chain is complete")
+        self.ended(server, "the server has published all")
+        self.ended(worker, "the worker has left")
         live = {what: self.flowloom(what, self.run_dir) for what in ("samples", "digest", "models")}
         coordinator.terminate()
         self.assertEqual(self.ended(coordinator), 0)
