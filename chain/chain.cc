@@ -4,19 +4,15 @@
 #include <limits>
 
 #include "spec/error.h"
+#include "stats/ess.h"
 
 namespace flowloom {
-
-bool is_valid_proposal(double log_p, double log_q) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  return log_p < kInfinity && std::abs(log_q) < kInfinity && log_p - log_q < kInfinity;  // false for NaNs
-}
 
 double Chain::margin(const UnitData& unit, std::size_t k) const {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const double log_p = unit.log_p[k];
   const double log_q = unit.log_q[k];
-  if (!is_valid_proposal(log_p, log_q) || log_p == -kInfinity) return -kInfinity;
+  if (!stats::is_valid_proposal(log_p, log_q) || log_p == -kInfinity) return -kInfinity;
   if (!current_) return kInfinity;
   return (log_p - log_q) - current_->log_w() - accept_log_u(key_, unit.first_index + k);
 }

@@ -3,7 +3,7 @@
 // Keeps true:
 //   - the start state is the first valid proposal of non-zero weight;
 //   - proposal i replaces the current state c if log u_i < (log_p_i - log_q_i) - (log_p_c - log_q_c), with u_i addressed
-//     by i; an invalid proposal never does;
+//     by i; an invalid proposal (rule 2, stats/ess.h) never does;
 //   - `current().log_q` is under the version that serves at the frontier: `reweigh` after every switch.
 //
 // Pure: no clock, file, socket or thread. One owner, no locks.
@@ -18,10 +18,6 @@
 #include "spec/noise.h"
 
 namespace flowloom {
-
-// False (rule 2) if log_p or log_q is NaN or +inf, or log_q is -inf, or their difference overflows to +inf.
-// (log_p = -inf is a plain rejection.)
-bool is_valid_proposal(double log_p, double log_q);
 
 // |log u - Delta| below this counts as undecided when a log is checked: the logged flag stands.
 inline constexpr double kUndecided = 1e-12;

@@ -1,13 +1,9 @@
 #include "chain/record.h"
 
-#include <bit>
-#include <cmath>
-#include <cstring>
+#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "packing copies memory as it lies");
 
 template <class T>
 void append(std::string& bytes, const T& value) {
@@ -60,24 +56,6 @@ Sha256 next_link(const Sha256& previous, const Record& record) {
   append(bytes, previous);
   append(bytes, sha256(canonical_bytes(record)));
   return sha256(bytes);
-}
-
-double canonical(double value) { return std::isnan(value) ? std::bit_cast<double>(0x7ff8000000000000ULL) : value; }
-
-void canonicalize(std::span<double> values) {
-  for (double& value : values) value = canonical(value);
-}
-
-std::string pack(std::span<const double> values) {
-  std::string bytes(values.size_bytes(), '\0');
-  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
-  return bytes;
-}
-
-std::vector<double> unpack(std::string_view bytes) {
-  std::vector<double> values(bytes.size() / sizeof(double));
-  if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(double));
-  return values;
 }
 
 std::string pack_flags(std::span<const std::uint8_t> flags) {

@@ -58,14 +58,6 @@ std::string canonical_bytes(const Record& record);
 
 Sha256 next_link(const Sha256& previous, const Record& record);
 
-// Every NaN becomes 0x7ff8000000000000.
-double canonical(double value);
-void canonicalize(std::span<double> values);
-
-// Packed little-endian float64, as in the log, on the wire and in checkpoints.
-std::string pack(std::span<const double> values);
-std::vector<double> unpack(std::string_view bytes);
-
 // Accept flags, eight to a byte, the first in the lowest bit.
 std::string pack_flags(std::span<const std::uint8_t> flags);
 std::vector<std::uint8_t> unpack_flags(std::string_view bytes, std::size_t count);

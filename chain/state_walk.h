@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <vector>
 
-#include "chain/chain.h"
 #include "chain/record.h"
 #include "lattice/observable.h"
+#include "stats/ess.h"
 
 namespace flowloom {
 
@@ -28,7 +28,7 @@ class StateWalk {
         values_.clear();
         for (const Observable& observable : observables_) values_.push_back(observable.value(data.log_p[k], sums));
       }
-      step(k, is_valid_proposal(data.log_p[k], data.log_q[k]), values_);
+      step(k, stats::is_valid_proposal(data.log_p[k], data.log_q[k]), values_);
     }
   }
 

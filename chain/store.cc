@@ -7,6 +7,7 @@
 
 #include "lattice/theories.h"
 #include "spec/error.h"
+#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
@@ -118,7 +119,7 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      throw Error(ErrorCode::kConflict, "'" + file + "' is owned by another process: a coordinator is running on this "
+      throw Error(ErrorCode::kInUse, "'" + file + "' is owned by another process: a coordinator is running on this "
                                         "directory; ask it ('flowloom status'), or end it first.");
     case SQLITE_FULL:
     case SQLITE_IOERR:

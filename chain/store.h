@@ -42,8 +42,8 @@ class Store {
   // Makes the file for a new run and returns it open. Throws `kConflict` if there is one.
   static Store create(const std::filesystem::path& file, const RunSpec& run, const std::string& run_id);
 
-  // Opens an existing one. Throws `kNotFound`, `kConflict` (another process owns it, or it has another format version),
-  // `kCorrupt` (no Flowloom store, or damaged).
+  // Opens an existing one. Throws `kNotFound`, `kInUse` (another process owns it), `kConflict` (another format
+  // version), `kCorrupt` (no Flowloom store, or damaged).
   static Store open(const std::filesystem::path& file, Mode mode);
 
   Store(Store&&) noexcept;

@@ -5,6 +5,7 @@
 #include "chain/chain.h"
 #include "lattice/theories.h"
 #include "spec/error.h"
+#include "stats/ess.h"
 
 namespace flowloom {
 namespace {
@@ -31,7 +32,7 @@ class Verifier {
     }
     for (std::size_t k = 0; k < unit.data.count(); ++k) {
       report_.accepted += unit.accepted[k];
-      report_.invalid += !is_valid_proposal(unit.data.log_p[k], unit.data.log_q[k]);
+      report_.invalid += !stats::is_valid_proposal(unit.data.log_p[k], unit.data.log_q[k]);
     }
     report_.proposals = chain_.frontier();
     return "";

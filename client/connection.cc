@@ -9,6 +9,7 @@
 #include "program/rpc.h"
 #include "program/run_directory.h"
 #include "spec/error.h"
+#include "spec/packing.h"
 #include "spec/files.h"
 
 namespace flowloom {

@@ -37,8 +37,6 @@ std::string observable_text(const v1::StatusReply& status, const char* separator
          shown(row->tau_int(), 3);
 }
 
-bool in_training(const v1::TrainingReport& training) { return !training.state().empty(); }
-
 std::string wanted_ess(const v1::TrainingReport& training) {
   return std::isfinite(training.target_ess()) && training.target_ess() > 0
              ? ", wanted " + shown(training.target_ess(), 3)
@@ -47,12 +45,12 @@ std::string wanted_ess(const v1::TrainingReport& training) {
 
 std::vector<std::string> training_block(const v1::TrainingReport& training, std::size_t columns) {
   const double done = ratio(static_cast<double>(training.step()), static_cast<double>(training.max_steps()));
-  const bool active = training.state() == "training";
+  const bool active = training.state() == v1::TrainingReport::STATE_TRAINING;
   std::vector<std::string> lines;
   lines.push_back(
       labelled("training", bar(done, bar_columns(columns)) + "  step " + std::to_string(training.step()) +
                                " of " + std::to_string(training.max_steps()) + "   " +
-                               (active ? "ETA " + duration(training_eta(training)) : training.state())));
+                               (active ? "ETA " + duration(training_eta(training)) : training_text(training))));
   lines.push_back(labelled("", "loss " + shown(training.loss(), 5) + "   ESS " + shown(training.ess(), 3) +
                                    " (mean " + shown(training.ess_average(), 3) + wanted_ess(training) +
                                    ")   " + with_si_prefix(training.samples_per_second()) + " samples/s"));
@@ -84,12 +82,6 @@ std::string workers_text(const v1::StatusReply& status) {
   return text;
 }
 
-std::string state_text(const v1::StatusReply& status) {
-  const std::string name = state_name(status.state());
-  if (status.sentence().starts_with(name)) return status.sentence();  // "waiting for a worker"
-  return name + (status.sentence().empty() ? "" : ": " + status.sentence());
-}
-
 }  // namespace
 
 double chain_eta(const v1::StatusReply& status) {
@@ -109,7 +101,7 @@ std::vector<std::string> live_block(const v1::StatusReply& status, const LiveFra
   const double done = ratio(proposals, static_cast<double>(status.length()));
   std::vector<std::string> lines;
   lines.push_back(labelled(status.name() + "  ", duration(frame.seconds)));
-  if (in_training(status.training())) {
+  if (status.training().state() != v1::TrainingReport::STATE_UNSPECIFIED) {
     for (std::string& line : training_block(status.training(), frame.columns))
       lines.push_back(std::move(line));
   }
@@ -132,11 +124,11 @@ std::vector<std::string> live_block(const v1::StatusReply& status, const LiveFra
 
 std::string live_line(const v1::StatusReply& status, double seconds) {
   std::string line = duration(seconds) + "  " + state_text(status);
-  if (in_training(status.training())) {
+  if (status.training().state() != v1::TrainingReport::STATE_UNSPECIFIED) {
     const auto& training = status.training();
     line += "; training: step " + std::to_string(training.step()) + " of " +
             std::to_string(training.max_steps()) + ", ESS " + shown(training.ess(), 3) +
-            (training.state() == "training" ? "" : ", " + training.state());
+            (training.state() == v1::TrainingReport::STATE_TRAINING ? "" : ", " + training_text(training));
   }
   line += "; chain: " + std::to_string(status.proposals()) + " of " + std::to_string(status.length());
   if (status.proposals() > 0) line += ", acceptance " + shown(status.acceptance(), 3);

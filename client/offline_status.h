@@ -17,7 +17,4 @@ std::uint64_t chain_end(const Store& store, const RunSpec& run);
 // state is COMPLETE, or UNSPECIFIED: nobody computes.
 v1::StatusReply offline_status(const Store& store, const RunSpec& run);
 
-// All versions and switches, as `Models.List` answers.
-v1::ListReply offline_models(const Store& store);
-
 }  // namespace flowloom

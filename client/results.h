@@ -14,6 +14,15 @@ namespace flowloom {
 // "running", "waiting", …; "not running" for a run that nobody serves.
 std::string state_name(v1::StatusReply::State state);
 
+// "training", "trained", "stopped", "failed"; empty if no trainer has reported.
+std::string state_name(v1::TrainingReport::State state);
+
+// One line: "waiting for a worker", "running: reweighing …", "complete".
+std::string state_text(const v1::StatusReply& status);
+
+// "training", "trained", "stopped: …", "failed: …".
+std::string training_text(const v1::TrainingReport& training);
+
 // All fields; digests in hexadecimal, numbers that are not finite as null.
 nlohmann::json status_json(const v1::StatusReply& status);
 nlohmann::json models_json(const v1::ListReply& models);

@@ -1,5 +1,3 @@
-#include <span>
-
 #include "client/results.h"
 #include "spec/sha256.h"
 
@@ -7,10 +5,6 @@ namespace flowloom {
 namespace {
 
 using nlohmann::json;
-
-std::string hex(const std::string& bytes) {
-  return to_hex(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
-}
 
 json training_json(const v1::TrainingReport& training) {
   return {{"step", training.step()},
@@ -22,7 +16,8 @@ json training_json(const v1::TrainingReport& training) {
           {"seconds", training.seconds()},
           {"gradient_norm", training.gradient_norm()},
           {"skipped_steps", training.skipped_steps()},
-          {"state", training.state()},
+          {"state", state_name(training.state())},
+          {"sentence", training.sentence()},
           {"target_ess", training.target_ess()}};
 }
 
@@ -34,11 +29,27 @@ json worker_json(const v1::WorkerStatus& worker) {
           {"answered_units", worker.answered_units()},
           {"expired_units", worker.expired_units()},
           {"failures", worker.failures()},
+          {"trouble", worker.trouble()},
           {"ready_versions", worker.ready_versions()},
           {"connected_seconds", worker.connected_seconds()}};
 }
 
 }  // namespace
+
+std::string state_name(v1::TrainingReport::State state) {
+  switch (state) {
+    case v1::TrainingReport::STATE_TRAINING:
+      return "training";
+    case v1::TrainingReport::STATE_TRAINED:
+      return "trained";
+    case v1::TrainingReport::STATE_STOPPED:
+      return "stopped";
+    case v1::TrainingReport::STATE_FAILED:
+      return "failed";
+    default:
+      return "";
+  }
+}
 
 std::string state_name(v1::StatusReply::State state) {
   switch (state) {
@@ -59,11 +70,21 @@ std::string state_name(v1::StatusReply::State state) {
   }
 }
 
+std::string state_text(const v1::StatusReply& status) {
+  const std::string name = state_name(status.state());
+  if (status.sentence().starts_with(name)) return status.sentence();  // "waiting for a worker"
+  return name + (status.sentence().empty() ? "" : ": " + status.sentence());
+}
+
+std::string training_text(const v1::TrainingReport& training) {
+  return state_name(training.state()) + (training.sentence().empty() ? "" : ": " + training.sentence());
+}
+
 json models_json(const v1::ListReply& models) {
   json versions = json::array(), switches = json::array();
   for (const auto& model : models.versions()) {
     versions.push_back({{"version", model.version()},
-                        {"sha256", hex(model.sha256())},
+                        {"sha256", to_hex(model.sha256())},
                         {"size", model.size()},
                         {"training_step", model.training_step()},
                         {"ess", model.ess()},
@@ -88,7 +109,7 @@ json status_json(const v1::StatusReply& status) {
   for (const auto& worker : status.workers()) workers.push_back(worker_json(worker));
   return {{"name", status.name()},
           {"run_id", status.run_id()},
-          {"identity", hex(status.identity())},
+          {"identity", to_hex(status.identity())},
           {"epoch", status.epoch()},
           {"state", state_name(status.state())},
           {"sentence", status.sentence()},

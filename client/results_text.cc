@@ -27,10 +27,6 @@ class Sheet {
 
 std::string whole(std::uint64_t number) { return std::to_string(number); }
 
-std::string hex(const std::string& bytes) {
-  return to_hex(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
-}
-
 std::vector<std::string> live_lines(const v1::StatusReply& status) {
   Table table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft});
   for (const auto& row : status.observables()) {
@@ -51,13 +47,15 @@ std::vector<std::string> worker_lines(const v1::StatusReply& status) {
         {whole(worker.worker()), worker.name(), worker.device(),
          whole(worker.answered_units()) + " units answered, " + whole(worker.leased_units()) + " leased",
          "connected for " + duration(worker.connected_seconds()),
-         trouble ? whole(worker.expired_units()) + " expired, " + whole(worker.failures()) + " failed" : ""});
+         trouble ? whole(worker.expired_units()) + " expired, " + whole(worker.failures()) + " failed" +
+                       (worker.trouble().empty() ? "" : ", last: " + worker.trouble())
+                 : ""});
   }
   return table.lines();
 }
 
 std::vector<std::string> training_lines(const v1::TrainingReport& training) {
-  std::string first = training.state() + ", step " + std::to_string(training.step()) + " of at most " +
+  std::string first = training_text(training) + ", step " + std::to_string(training.step()) + " of at most " +
                       std::to_string(training.max_steps()) + " in " + duration(training.seconds());
   if (training.skipped_steps() > 0) first += ", " + std::to_string(training.skipped_steps()) + " skipped";
   return {first, "loss " + shown(training.loss(), 6) + ", ESS " + shown(training.ess(), 3) + " (average " +
@@ -118,7 +116,7 @@ std::vector<std::string> model_lines(const v1::ListReply& models) {
                "ESS " + shown(model.ess(), 3), printable(model.origin()),
                serves.empty() ? "not serving" : serves,
                (model.verified() ? "" : "not verified, ") + byte_count(model.size()),
-               "sha256 " + abbreviated(hex(model.sha256()))});
+               "sha256 " + abbreviated(to_hex(model.sha256()))});
   }
   return table.lines();
 }
@@ -129,7 +127,7 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
   sheet.add("run", status.name() + "  (" + status.run_id() +
                        (status.epoch() > 0 ? ", epoch " + whole(status.epoch()) : "") + ")");
   sheet.add("state",
-            state_name(status.state()) + (status.sentence().empty() ? "" : ": " + status.sentence()));
+            state_text(status));
   sheet.add("numerics", status.numerics());
   sheet.add("proposals", progress_text(status));
   std::string acceptance = shown(status.acceptance()) + "  (" + whole(status.accepted()) +
@@ -146,7 +144,7 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
   }
   const auto models = model_lines(status.models());
   sheet.add("versions", models.empty() ? std::vector<std::string>{"none yet"} : models);
-  if (!status.training().state().empty()) sheet.add("training", training_lines(status.training()));
+  if (status.training().state() != v1::TrainingReport::STATE_UNSPECIFIED) sheet.add("training", training_lines(status.training()));
   if (status.workers_size() > 0) sheet.add("workers", worker_lines(status));
   sheet.add("digest", status.head());
   sheet.add("notes", std::vector<std::string>(status.notes().begin(), status.notes().end()));

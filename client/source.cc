@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "chain/status_reply.h"
 #include "chain/store.h"
 #include "client/offline_status.h"
 #include "flow/catalog.h"
@@ -53,7 +54,7 @@ class StoreSource final : public Source {
   bool live() const override { return false; }
   const RunSpec& run() override { return run_; }
   v1::StatusReply status() override { return offline_status(store_, run_); }
-  v1::ListReply models() override { return offline_models(store_); }
+  v1::ListReply models() override { return list_reply(store_.models(), store_.switches()); }
   std::string head() override { return to_hex(store_.head()); }
   void watch(double, std::stop_token, const std::function<bool(const v1::StatusReply&)>& visit) override {
     visit(status());
@@ -85,11 +86,6 @@ std::string this_host() {
 // False if `owner` ran on this host and is gone: its announcement outlived it.
 bool may_run(const Owner& owner) {
   return owner.host != this_host() || ::kill(static_cast<pid_t>(owner.pid), 0) == 0 || errno == EPERM;
-}
-
-// Of the conflicts that opening a store can end in, the one that goes away by itself.
-bool store_is_held(const Error& error) {
-  return std::string_view(error.what()).find("owned by another process") != std::string_view::npos;
 }
 
 std::string described(const Owner& owner) {
@@ -124,8 +120,8 @@ std::unique_ptr<Source> open_source(const std::string& where, const ConnectionOp
   try {
     return std::make_unique<StoreSource>(directory);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kConflict || !store_is_held(error)) throw;
-    throw Error(ErrorCode::kConflict,
+    if (error.code() != ErrorCode::kInUse) throw;
+    throw Error(ErrorCode::kInUse,
                 "'" + where + "' is held by another process, but no coordinator answers for it" +
                     (owner ? " (announced: " + described(*owner) + ")" : "") +
                     ": it is starting, or hangs, or another command reads the store. Try again in a moment.");

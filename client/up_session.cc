@@ -99,7 +99,7 @@ class UpSession {
       console_.err << "Stopped. To go on: " << command() << std::endl;
       return 130;
     }
-    if (halted()) throw Error(ErrorCode::kHalted, "The run has halted: " + status_->sentence() + ".");
+    if (halted()) throw Error(ErrorCode::kHalted, "The run has halted. " + status_->sentence());
     return report();
   }
 
@@ -136,7 +136,7 @@ class UpSession {
 
   void look(const StatusWatch& watch) {
     const auto now = Clock::now();
-    const bool may_train = !status_ || !status_->training().state().starts_with("failed");
+    const bool may_train = !status_ || status_->training().state() != v1::TrainingReport::STATE_FAILED;
     for (const std::string& notice : cluster_->tick(now, may_train)) progress_->notice(notice);
     const auto seen = watch.latest();
     if (!seen || seen->number == seen_) return;
@@ -169,7 +169,7 @@ class UpSession {
       try {
         return open_store_source(directory_.path());
       } catch (const Error& error) {
-        if (error.code() != ErrorCode::kConflict || Clock::now() > deadline) throw;
+        if (error.code() != ErrorCode::kInUse || Clock::now() > deadline) throw;
       }
     }
   }

@@ -6,6 +6,7 @@ namespace flowloom {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{100};
+constexpr Time kTrainerSilence{10000};  // after this, a trainer is not waited for
 constexpr Time kFarewell{3000};  // how long a finished coordinator waits for its peers to take leave
 
 }  // namespace
@@ -63,6 +64,24 @@ void Brain::worker_left(WorkerId id) {
   settle();
 }
 
+void Brain::worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message) {
+  if (message.has_not_ready()) spdlog::warn("worker {} cannot serve a version: {}", id, message.not_ready().sentence());
+  if (message.has_failure()) spdlog::warn("worker {} failed: {}", id, message.failure().sentence());
+  core_.received(id, message, now());
+  settle();
+}
+
+flowloom::v1::ReportReply Brain::trainer_reported(const flowloom::v1::TrainingReport& report, const std::string& json) {
+  core_.reported(report);
+  store_.add_metrics(report.step(), json);
+  flowloom::v1::ReportReply reply;
+  reply.set_complete(core_.complete());
+  trainer_heard_.reset();
+  if (report.state() == flowloom::v1::TrainingReport::STATE_TRAINING && !reply.complete()) trainer_heard_ = now();
+  settle();
+  return reply;
+}
+
 void Brain::settle() {
   for (Core::Outgoing& out : core_.take_outgoing()) {
     if (const auto found = workers_.find(out.worker); found != workers_.end()) {
@@ -87,7 +106,8 @@ void Brain::tick() {
   if (core_.finished() && (draining_ || !stay_) && !finished_) {
     if (!done_since_) done_since_ = now();
     std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
-    if ((workers_.empty() && subscribers_.empty()) || now() - *done_since_ > kFarewell) {
+    const bool trainer_waits = core_.complete() && trainer_heard_ && now() - *trainer_heard_ < kTrainerSilence;
+    if ((workers_.empty() && subscribers_.empty() && !trainer_waits) || now() - *done_since_ > kFarewell) {
       finished_ = true;
       finished_promise_.set_value();
     }

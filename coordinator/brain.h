@@ -64,6 +64,8 @@ class Brain : private Log {
 
   void worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello, WorkerId& id);
   void worker_left(WorkerId id);
+  void worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message);
+  flowloom::v1::ReportReply trainer_reported(const flowloom::v1::TrainingReport& report, const std::string& json);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
 
@@ -85,6 +87,7 @@ class Brain : private Log {
   const bool stay_;
   bool draining_ = false, finished_ = false;
   std::optional<Time> done_since_;
+  std::optional<Time> trainer_heard_;  // a trainer at work, which was not told yet that the chain is complete
   std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
   std::vector<std::weak_ptr<WorkerStream>> unnamed_;  // have not said Hello yet
   std::vector<std::weak_ptr<Subscriber>> subscribers_;

@@ -5,6 +5,7 @@
 
 #include "program/rpc.h"
 #include "spec/error.h"
+#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
@@ -16,17 +17,10 @@ using flowloom::v1::WorkerMessage;
 constexpr int kFailuresToHalt = 3;
 constexpr double kRoundTripLimit = 1e-5;  // rule 7: 1e-10, but 1e-6 at a rounding boundary of float32
 
-std::string until_event(const Until& until) {
-  return "the length was chosen by the data: the relative error of " + until.observable + " reached " +
-         nlohmann::json(until.relative_error).dump();
-}
-
-// The tests of `until` lie at the first unit boundary at or after 10000, 20000, 40000, … proposals.
-bool on_until_grid(std::uint64_t frontier, std::size_t unit) {
-  for (std::uint64_t point = 10000; point <= frontier; point *= 2) {
-    if ((point + unit - 1) / unit * unit == frontier) return true;
-  }
-  return false;
+// A peer's sentence, kept for the status.
+std::string bounded(const std::string& sentence) {
+  constexpr std::size_t kBytes = 4096;
+  return sentence.size() <= kBytes ? sentence : "a reason of " + std::to_string(sentence.size()) + " bytes";
 }
 
 }  // namespace
@@ -39,13 +33,10 @@ Core::Core(const RunSpec& run, Recovered recovered, Log& log)
       rollout_(run, recovered_.models, recovered_.fulfilled, recovered_.switches),
       chain_(run.noise_key()),
       statistics_(make_theory(run.theory)),
-      sums_(theory_sums(make_theory(run.theory)).size()) {
+      sums_(theory_sums(make_theory(run.theory)).size()),
+      end_(run),
+      durable_end_(run) {
   training_.set_ess(std::nan(""));
-}
-
-std::uint64_t Core::end() const {
-  const std::uint64_t length = run_.length_in_units() * run_.unit;
-  return stopped_at_ ? std::min(length, *stopped_at_) : length;
 }
 
 void Core::replay(const Record& record) {
@@ -56,7 +47,6 @@ void Core::replay(const Record& record) {
     if (unit->data.count() != run_.unit || unit->data.sums.size() != sums_ * run_.unit) corrupt("a unit of another size");
     if (chain_.follow(unit->data, unit->accepted)) corrupt("an accept decision");
     ledger_.committed();
-    stopped_at_.reset();
   } else if (const auto* row = std::get_if<SwitchRecord>(&record)) {
     const auto& table = rollout_.switches();
     if (recorded_switches_ >= table.size() || table[recorded_switches_].from != row->from ||
@@ -66,14 +56,13 @@ void Core::replay(const Record& record) {
     ++recorded_switches_;
   } else if (const auto* reweigh = std::get_if<ReweighRecord>(&record)) {
     chain_.reweigh(reweigh->log_q);
-  } else if (const auto* event = std::get_if<EventRecord>(&record)) {
-    // Another `until` than today's does not end this chain: it goes on, and today's is tested.
-    if (run_.chain.until && event->text == until_event(*run_.chain.until)) stopped_at_ = event->at;
   }
+  end_.add(record);
   count(record);
 }
 
 void Core::count(const Record& record) {
+  durable_end_.add(record);
   if (const auto* unit = std::get_if<UnitRecord>(&record)) {
     statistics_.add(*unit);
     durable_frontier_ = unit->data.first_index + unit->data.count();
@@ -149,7 +138,7 @@ WorkerId Core::joined(const flowloom::v1::Hello& hello, Time now) {
   welcome->set_worker(id);
   send(id, std::move(message));
   if (draining_) send(id, goodbye());
-  workers_[id] = Worker{hello, hello.credits(), {}, {}, 0, 0, 0, now};
+  workers_[id] = Worker{hello, hello.credits(), {}, {}, 0, 0, 0, {}, {}, now};
   turn(now);
   return id;
 }
@@ -181,6 +170,8 @@ void Core::received(WorkerId id, const WorkerMessage& message, Time now) {
     }
     case WorkerMessage::kNotReady:
       ++worker.failures;
+      worker.trouble = bounded(message.not_ready().sentence());
+      if (rollout_.find(message.not_ready().version())) worker.refused[message.not_ready().version()] = worker.trouble;
       break;
     case WorkerMessage::kSample:
       sample_answered(id, message.sample());
@@ -284,6 +275,7 @@ void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answ
 
 void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
   ++workers_.at(id).failures;
+  workers_.at(id).trouble = bounded(failure.sentence());
   if (failure.grant_case() == flowloom::v1::Failure::kUnit) {
     if (ledger_.failed(id, failure.unit()) >= kFailuresToHalt) {
       halt("Unit " + std::to_string(failure.unit()) + " failed " + std::to_string(kFailuresToHalt) +
@@ -355,7 +347,7 @@ void Core::turn(Time now) {
 void Core::place_switches() {
   if (!stalled_.empty() || !halted_.empty() || draining_) return;
   const std::uint64_t first_fresh = ledger_.next_fresh() * run_.unit;
-  if (first_fresh >= end()) return;
+  if (first_fresh >= end_.index()) return;
   while (const auto row = rollout_.due(first_fresh)) {
     try {
       log_.add_switch(*row);
@@ -371,9 +363,9 @@ void Core::place_switches() {
 // Moves the chain over every unit that is there, and writes.
 void Core::advance() {
   if (!stalled_.empty() || !halted_.empty()) return;
-  while (chain_.frontier() < end()) {
+  while (chain_.frontier() < end_.index()) {
     if (!test_until()) return;
-    if (chain_.frontier() >= end() || !cross_switch()) break;
+    if (chain_.frontier() >= end_.index() || !cross_switch()) break;
     const auto found = answers_.find(ledger_.frontier());
     if (found == answers_.end()) break;
     std::vector<std::uint8_t> accepted = chain_.advance(found->second);
@@ -428,8 +420,8 @@ bool Core::test_until() {
   if (!live.defined || live.series.count() < 2) return true;
   const auto estimate = live.series.estimate();
   if (!estimate.reliable || !(estimate.error <= until.relative_error * std::abs(estimate.mean))) return true;
-  pending_.push_back(EventRecord{chain_.frontier(), until_event(until)});
-  stopped_at_ = chain_.frontier();
+  pending_.push_back(until_event(until, chain_.frontier()));
+  end_.add(pending_.back());
   return true;
 }
 
@@ -490,7 +482,7 @@ void Core::grant_units(Time now) {
       if (ledger_.leased(id) >= worker.credits) continue;
       place_switches();
       if (!stalled_.empty()) return;
-      const auto unit = ledger_.grant(id, end() / run_.unit, connected, may_serve, now);
+      const auto unit = ledger_.grant(id, end_.index() / run_.unit, connected, may_serve, now);
       if (!unit) continue;
       CoordinatorMessage message;
       auto* grant = message.mutable_sample();

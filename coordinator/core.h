@@ -21,6 +21,7 @@
 #include "chain/chain.h"
 #include "chain/statistics.h"
 #include "chain/store.h"
+#include "chain/until.h"
 #include "coordinator/rollout.h"
 #include "coordinator/unit_ledger.h"
 #include "flowloom/v1/chain.pb.h"
@@ -75,7 +76,7 @@ class Core {
 
   // True when no more work will be given out: the chain is complete, or drained.
   bool finished() const;
-  bool complete() const { return chain_.frontier() >= end() && pending_.empty(); }
+  bool complete() const { return chain_.frontier() >= end_.index() && pending_.empty(); }
 
   struct Outgoing {
     WorkerId worker = 0;
@@ -99,6 +100,8 @@ class Core {
     std::uint32_t credits = 0;
     std::vector<std::uint32_t> prepared, ready;
     std::uint64_t answered = 0, expired = 0, failures = 0;
+    std::string trouble;                              // the last failure's sentence
+    std::map<std::uint32_t, std::string> refused;     // versions that it cannot serve, and why
     Time since{};
 
     bool can(const char* capability, std::uint32_t version) const;
@@ -112,7 +115,6 @@ class Core {
     int failures = 0;
   };
 
-  std::uint64_t end() const;  // in proposals, on a unit boundary
   bool runs_numerics(const flowloom::v1::Numerics& engine) const;
   flowloom::v1::CoordinatorMessage goodbye() const;
   std::optional<std::string> refusal(const flowloom::v1::Hello& hello, flowloom::v1::Refusal::Code& code) const;
@@ -122,6 +124,8 @@ class Core {
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::Failure& failure);
   void halt(const std::string& sentence);
+  std::string nobody_can_serve() const;
+  void set_state(flowloom::v1::StatusReply& reply) const;
 
   // The steps of one turn, after every event: place switches, move the chain, write, grant.
   void turn(Time now);
@@ -152,7 +156,7 @@ class Core {
   std::map<UnitNumber, UnitData> answers_;  // inside the window, waiting for their turn
   std::vector<Record> pending_;             // decided, not yet durable
   std::optional<Reweigh> reweigh_;
-  std::optional<std::uint64_t> stopped_at_;  // by `until`
+  ChainEnd end_, durable_end_;  // as decided, and as the log on disk says
   std::uint64_t until_tested_ = 0;           // the last frontier at which it was
   std::string halted_, stalled_;             // sentences
   bool draining_ = false;

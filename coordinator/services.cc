@@ -15,6 +15,7 @@
 #include "flowloom/v1/models.grpc.pb.h"
 #include "program/authorization.h"
 #include "spec/error.h"
+#include "spec/packing.h"
 #include "spec/files.h"
 
 namespace flowloom {
@@ -138,13 +139,13 @@ class ModelsService final : public v1::Models::CallbackService {
   }
 
   grpc::ServerUnaryReactor* Report(CallbackServerContext* context, const v1::TrainingReport* report,
-                                   v1::ReportReply*) override {
-    return edge_.unary(context, "flowloom.v1.Models/Report", report, [this, report] {
-      edge_.brain().core().reported(*report);
+                                   v1::ReportReply* reply) override {
+    return edge_.unary(context, "flowloom.v1.Models/Report", report, [this, report, reply] {
       std::string json;
-      if (!google::protobuf::util::MessageToJsonString(*report, &json).ok()) return;
-      edge_.brain().store().add_metrics(report->step(), json);
-      edge_.brain().settle();
+      if (!google::protobuf::util::MessageToJsonString(*report, &json).ok()) {
+        throw Error(ErrorCode::kInvalidInput, "The report's texts must be UTF-8.");
+      }
+      *reply = edge_.brain().trainer_reported(*report, json);
     });
   }
 

@@ -39,8 +39,7 @@ void WorkReactor::OnReadDone(bool ok) {
 
 void WorkReactor::handle() {
   if (id_ != 0) {
-    brain_.core().received(id_, in_, brain_.now());
-    brain_.settle();
+    brain_.worker_said(id_, in_);
   } else if (in_.has_hello()) {
     brain_.worker_joined(self_, in_.hello(), id_);
   } else {

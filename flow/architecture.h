@@ -48,7 +48,8 @@ class AffineCouplingFlow {
   static int active_parity(std::size_t layer) { return static_cast<int>(layer % 2); }
 
   // All tensors, in the order of the flat array.
-  const std::vector<Parameter>& parameters() const { return parameters_; }
+  const std::vector<Parameter>& parameters() const& { return parameters_; }
+  const std::vector<Parameter>& parameters() && = delete;  // a temporary's would dangle
   std::size_t parameter_count() const;
 
   // Throws `kInternal` unless `weights` is `parameter_count()`.

@@ -15,7 +15,7 @@ std::span<const Permission> permissions() {
       Permission{"flowloom.v1.Models/Fetch", {kWorker, kTrainer, kClient, kAdmin}},
       Permission{"flowloom.v1.Models/List", {kWorker, kTrainer, kClient, kAdmin}},
       Permission{"flowloom.v1.Models/Watch", {kWorker, kTrainer, kClient, kAdmin}},
-      Permission{"flowloom.v1.Models/Describe", {kTrainer, kAdmin}},
+      Permission{"flowloom.v1.Models/Describe", {kTrainer, kClient, kAdmin}},
       Permission{"flowloom.v1.Models/Report", {kTrainer, kAdmin}},
       Permission{"flowloom.v1.Chain/Status", {kClient, kAdmin}},
       Permission{"flowloom.v1.Chain/WatchStatus", {kClient, kAdmin}},

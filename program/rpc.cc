@@ -8,11 +8,12 @@ struct Pair {
   grpc::StatusCode status;
 };
 
-// kHalted and kConflict share a status; the first row wins on the way back.
+// Some share a status; the first row wins on the way back.
 constexpr Pair kPairs[] = {
     {ErrorCode::kInvalidInput, grpc::StatusCode::INVALID_ARGUMENT},
     {ErrorCode::kNotFound, grpc::StatusCode::NOT_FOUND},
     {ErrorCode::kConflict, grpc::StatusCode::FAILED_PRECONDITION},
+    {ErrorCode::kInUse, grpc::StatusCode::FAILED_PRECONDITION},
     {ErrorCode::kHalted, grpc::StatusCode::FAILED_PRECONDITION},
     {ErrorCode::kCorrupt, grpc::StatusCode::DATA_LOSS},
     {ErrorCode::kUnauthenticated, grpc::StatusCode::UNAUTHENTICATED},

@@ -81,9 +81,9 @@ std::string shortfall(const RunSpec& run, const TrainerState& state, const Entri
   } else if (run.train.decay == LearningRateDecay::kCosine) {
     remedy = "raise [train] stop.steps and remove the training's state (the rate has fallen to zero)";
   }
-  return "stopped at step " + std::to_string(state.step) + " with ESS " + ess + ", short of '" +
+  return "Training stopped at step " + std::to_string(state.step) + " with ESS " + ess + ", short of '" +
          run.chain.versions[*open.begin()].when.sentence() + "'; " + remedy +
-         " or lower the condition, then start again";
+         " or lower the condition, then start again.";
 }
 
 }  // namespace flowloom

@@ -51,12 +51,6 @@ class OrderedSum {
   double log_w_ = 0;
 };
 
-double log_weight(double log_p, double log_q) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const bool invalid = std::isnan(log_p) || log_p == kInfinity || !std::isfinite(log_q);
-  return invalid ? -kInfinity : log_p - log_q;
-}
-
 double ess_of(const std::vector<double>& log_w) {
   const bool none =
       std::all_of(log_w.begin(), log_w.end(), [](double value) { return !std::isfinite(value); });
@@ -146,7 +140,7 @@ std::optional<double> Trainer::measure_ess(std::stop_token stop) {
         const std::uint64_t first = training_index(static_cast<std::uint64_t>(state_.step), begin);
         const std::size_t count = std::min(kEvaluationBlock, samples - begin);
         const Draws draws = model->draw(run_.noise_key(), Purpose::kEval, first, count);
-        for (std::size_t i = 0; i < count; ++i) log_w[begin + i] = log_weight(draws.log_p[i], draws.log_q[i]);
+        for (std::size_t i = 0; i < count; ++i) log_w[begin + i] = stats::log_weight(draws.log_p[i], draws.log_q[i]);
       },
       stop);
   if (!all) return {};

@@ -15,6 +15,7 @@ namespace flowloom {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using flowloom::v1::TrainingReport;
 
 constexpr std::chrono::seconds kLastReport{3};  // how long the end waits for it to be delivered
 
@@ -38,8 +39,7 @@ class Training {
         fulfilled_(description.fulfilled().begin(), description.fulfilled().end()),
         store_(options.state) {
     for (const auto& model : description.models().versions()) {
-      known_.insert(
-          to_hex({reinterpret_cast<const std::uint8_t*>(model.sha256().data()), model.sha256().size()}));
+      known_.insert(to_hex(model.sha256()));
     }
     if (auto found = store_.load(run_)) saved_ = std::move(*found);
   }
@@ -51,7 +51,8 @@ class Training {
       loop(stop);
       save();
       if (!trainer_->finished() && !everything_published()) {
-        report("stopped, and goes on when it is started again");
+        report(TrainingReport::STATE_STOPPED,
+               uplink_.chain_complete() ? "the chain is complete" : "goes on when it is started again");
         uplink_.drain({}, kLastReport);
         spdlog::info("stopped at step {}; the state is written", saved_.state.step);
         return;
@@ -60,14 +61,14 @@ class Training {
         throw Error(ErrorCode::kHalted, shortfall(run_, saved_.state, open));
       }
     }
-    report("trained");
+    report(TrainingReport::STATE_TRAINED);
     if (!uplink_.drain(stop)) uplink_.check();
     spdlog::info("done: {} steps, {} skipped, ESS {:.3f}", saved_.state.step, saved_.state.skipped,
                  saved_.state.ess);
   }
 
-  void report(const std::string& sentence) {
-    flowloom::v1::TrainingReport report;
+  void report(TrainingReport::State state_now, const std::string& sentence = "") {
+    TrainingReport report;
     const TrainerState& state = current();
     report.set_step(state.step);
     report.set_max_steps(run_.train.max_steps);
@@ -78,7 +79,8 @@ class Training {
     report.set_seconds(saved_.seconds);
     report.set_gradient_norm(trainer_ ? trainer_->gradient_norm() : std::nan(""));
     report.set_skipped_steps(state.skipped);
-    report.set_state(sentence);
+    report.set_state(state_now);
+    report.set_sentence(sentence);
     report.set_target_ess(target_ess());
     uplink_.report(std::move(report));
   }
@@ -130,7 +132,7 @@ class Training {
     while (true) {
       publish_if_due(stop);
       uplink_.check();
-      if (stop.stop_requested() || trainer_->finished() || everything_published()) return;
+      if (stop.stop_requested() || uplink_.chain_complete() || trainer_->finished() || everything_published()) return;
       const auto start = Clock::now();
       const Trainer::Did did = trainer_->advance(stop);
       saved_.seconds += seconds_since(start);
@@ -146,7 +148,7 @@ class Training {
         reported_step = state.step;
         last_report = Clock::now();
       }
-      if (report_due || did == Trainer::Did::kEvaluation) report("training");
+      if (report_due || did == Trainer::Did::kEvaluation) report(TrainingReport::STATE_TRAINING);
       if (Clock::now() - last_save >= options_.save_every) {
         save();
         last_save = Clock::now();
@@ -219,15 +221,15 @@ void train(PeerFinder finder, const TrainingOptions& options, std::stop_token st
                      options, uplink);
     training->go(stop);
   } catch (const Error& error) {
-    const std::string sentence = std::string("failed: ") + error.what();
     if (training) {
-      training->report(sentence);
+      training->report(TrainingReport::STATE_FAILED, error.what());
     } else {
-      flowloom::v1::TrainingReport report;
+      TrainingReport report;
       report.set_ess(std::nan(""));
       report.set_ess_average(std::nan(""));
       report.set_target_ess(std::nan(""));
-      report.set_state(sentence);
+      report.set_state(TrainingReport::STATE_FAILED);
+      report.set_sentence(error.what());
       uplink.report(std::move(report));
     }
     uplink.drain(stop, kLastReport);

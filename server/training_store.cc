@@ -113,7 +113,7 @@ TrainingStore::TrainingStore(std::filesystem::path directory) : directory_(std::
   }
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock_);
-    throw Error(ErrorCode::kConflict, "Another trainer works in '" + directory_.string() +
+    throw Error(ErrorCode::kInUse, "Another trainer works in '" + directory_.string() +
                                           "'; stop it, or choose another "
                                           "directory with --state.");
   }

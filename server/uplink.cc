@@ -76,6 +76,11 @@ void Uplink::report(flowloom::v1::TrainingReport report) {
   changed_.notify_all();
 }
 
+bool Uplink::chain_complete() const {
+  const std::lock_guard lock(mutex_);
+  return chain_complete_;
+}
+
 void Uplink::check() const {
   const std::lock_guard lock(mutex_);
   if (refusal_) std::rethrow_exception(refusal_);
@@ -141,12 +146,14 @@ void Uplink::send(const Peer& peer, const Parcel& parcel, std::stop_token stop) 
                parcel.header.training_step(), parcel.header.ess(), parcel.header.origin());
 }
 
-void Uplink::send(const Peer& peer, const flowloom::v1::TrainingReport& report, std::stop_token stop) const {
+void Uplink::send(const Peer& peer, const flowloom::v1::TrainingReport& report, std::stop_token stop) {
   grpc::ClientContext context;
   prepare(context, peer.token, limits::kUnaryDeadline);
   const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
   flowloom::v1::ReportReply reply;
   throw_unless_ok(Models::NewStub(peer.channel)->Report(&context, report, &reply), peer);
+  const std::lock_guard lock(mutex_);
+  chain_complete_ = reply.complete();
 }
 
 }  // namespace flowloom

@@ -38,6 +38,9 @@ class Uplink {
   void publish(flowloom::v1::PublishHeader header, std::string bytes);
   void report(flowloom::v1::TrainingReport report);
 
+  // True once the coordinator has said so: training may end.
+  bool chain_complete() const;
+
   // Throws what the coordinator refused for good: trying again would not help.
   void check() const;
 
@@ -53,7 +56,7 @@ class Uplink {
 
   void deliver(std::stop_token stop);
   void send(const Peer& peer, const Parcel& parcel, std::stop_token stop) const;
-  void send(const Peer& peer, const flowloom::v1::TrainingReport& report, std::stop_token stop) const;
+  void send(const Peer& peer, const flowloom::v1::TrainingReport& report, std::stop_token stop);
   bool idle() const { return parcels_.empty() && !report_ && !busy_; }
 
   PeerFinder finder_;
@@ -63,6 +66,7 @@ class Uplink {
   std::deque<Parcel> parcels_;
   std::optional<flowloom::v1::TrainingReport> report_;
   bool busy_ = false;
+  bool chain_complete_ = false;
   std::exception_ptr refusal_;
   std::jthread thread_;  // last: it uses everything above
 };

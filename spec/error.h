@@ -13,7 +13,8 @@ namespace flowloom {
 enum class ErrorCode {
   kInvalidInput,  // the user's file, argument or message is wrong: nothing was touched
   kNotFound,      // a file, version or index that does not exist
-  kConflict,      // clashes with what is there: another identity, a directory owned by a running coordinator
+  kConflict,      // clashes with what is there: another identity, a port that is taken
+  kInUse,         // owned by another process; free once that ends
   kCorrupt,       // stored bytes are not what was written
   kUnauthenticated,   // no token, or a wrong one
   kPermissionDenied,  // a known peer whose role may not do this
@@ -38,6 +39,7 @@ inline int exit_code(ErrorCode code) {
     case ErrorCode::kInvalidInput:
     case ErrorCode::kNotFound:
     case ErrorCode::kConflict:
+    case ErrorCode::kInUse:
     case ErrorCode::kCorrupt:
       return 2;
     default:

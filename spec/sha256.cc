@@ -14,6 +14,10 @@ int hex_digit(char c) {
   return -1;
 }
 
+std::span<const std::uint8_t> as_bytes(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
 }  // namespace
 
 Sha256 sha256(std::span<const std::uint8_t> bytes) {
@@ -27,9 +31,7 @@ Sha256 sha256(std::span<const std::uint8_t> bytes) {
   return digest;
 }
 
-Sha256 sha256(std::string_view bytes) {
-  return sha256(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
-}
+Sha256 sha256(std::string_view bytes) { return sha256(as_bytes(bytes)); }
 
 std::string to_hex(std::span<const std::uint8_t> bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -41,6 +43,8 @@ std::string to_hex(std::span<const std::uint8_t> bytes) {
   }
   return hex;
 }
+
+std::string to_hex(std::string_view bytes) { return to_hex(as_bytes(bytes)); }
 
 Sha256 sha256_from_hex(std::string_view hex, std::string_view what) {
   Sha256 digest;

@@ -16,6 +16,7 @@ Sha256 sha256(std::span<const std::uint8_t> bytes);
 Sha256 sha256(std::string_view bytes);
 
 std::string to_hex(std::span<const std::uint8_t> bytes);
+std::string to_hex(std::string_view bytes);
 
 // Throws `kInvalidInput` unless `hex` is 64 hexadecimal digits; `what` names the value in the sentence.
 Sha256 sha256_from_hex(std::string_view hex, std::string_view what);

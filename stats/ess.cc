@@ -55,6 +55,12 @@ Estimate log_z_of(const Sums& s) {
 
 }  // namespace
 
+bool is_valid_proposal(double log_p, double log_q) {
+  return log_p < kInfinity && std::abs(log_q) < kInfinity && log_p - log_q < kInfinity;  // false for NaNs
+}
+
+double log_weight(double log_p, double log_q) { return is_valid_proposal(log_p, log_q) ? log_p - log_q : -kInfinity; }
+
 double ess(std::span<const double> log_w) { return ess_of(sums_of(log_w)); }
 
 Estimate log_z(std::span<const double> log_w) { return log_z_of(sums_of(log_w)); }

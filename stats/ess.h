@@ -13,6 +13,13 @@
 
 namespace flowloom::stats {
 
+// False (a proposal is invalid) if log_p or log_q is NaN or +inf, or log_q is -inf, or their difference overflows to
+// +inf. log_p = -inf is valid: a weight of zero.
+bool is_valid_proposal(double log_p, double log_q);
+
+// log_p - log_q, or -inf for an invalid proposal.
+double log_weight(double log_p, double log_q);
+
 // Kish's effective sample size of *model* samples x ~ q, as a fraction in [1/N, 1]:
 //   ess = (sum w)^2 / (N sum w^2),  w = exp(log_w)
 // Blind to modes that the model never visits, and then far too high: see ess_from_target. Log-normal weights

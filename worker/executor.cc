@@ -1,34 +1,19 @@
 #include "worker/executor.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <new>
-#include <span>
 #include <string>
 
 #include "lattice/theories.h"
 #include "spec/error.h"
+#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
 
 using flowloom::v1::WorkerMessage;
-
-static_assert(std::endian::native == std::endian::little, "numbers travel in this machine's own byte order");
-
-// Packed little-endian float64, NaNs canonical (proto/flowloom/v1/common.proto).
-std::string pack(std::span<const double> values) {
-  constexpr std::uint64_t kNan = 0x7ff8000000000000;
-  std::string bytes(values.size_bytes(), '\0');
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint64_t word = std::isnan(values[i]) ? kNan : std::bit_cast<std::uint64_t>(values[i]);
-    std::memcpy(bytes.data() + i * sizeof word, &word, sizeof word);
-  }
-  return bytes;
-}
 
 // Runs `work`; returns why it failed, or nothing.
 template <class Work>
@@ -81,7 +66,8 @@ WorkerMessage Executor::reweigh(const flowloom::v1::ReweighGrant& grant) const {
 flowloom::v1::SampleAnswer Executor::sample_answer(const flowloom::v1::SampleGrant& grant,
                                                    std::uint64_t unit) const {
   refuse_other_unit(grant.unit_size());
-  const Draws draws = model_of_(grant.version())->draw(noise_key_, Purpose::kBase, unit * unit_, unit_);
+  Draws draws = model_of_(grant.version())->draw(noise_key_, Purpose::kBase, unit * unit_, unit_);
+  for (auto* values : {&draws.log_p, &draws.log_q, &draws.sums}) canonicalize(*values);
   flowloom::v1::SampleAnswer answer;
   answer.set_unit(unit);
   answer.set_version(grant.version());

@@ -11,13 +11,13 @@
 namespace flowloom {
 namespace {
 
-struct Options {
+struct CheckOptions {
   std::string run_file;
   std::vector<std::string> overrides;
   bool json = false, keys = false;
 };
 
-int check(const Options& options, const Console& console) {
+int check(const CheckOptions& options, const Console& console) {
   if (options.keys) {
     console.out << run_file_reference(catalog());
     return 0;
@@ -38,7 +38,7 @@ int check(const Options& options, const Console& console) {
 
 void add_check(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("check", "Check a run file and explain what it means");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CheckOptions>();
   command->add_option("run", options->run_file, "The run file")->type_name("RUN.toml");
   command->add_option("--set", options->overrides, "Override a key")
       ->type_name("SECTION.KEY=VALUE")

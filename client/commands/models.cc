@@ -8,12 +8,12 @@
 namespace flowloom {
 namespace {
 
-struct Options {
+struct ModelsOptions {
   Place place;
   bool json = false;
 };
 
-int models(const Options& options, const Console& console) {
+int models(const ModelsOptions& options, const Console& console) {
   const v1::ListReply reply = open_source(options.place.where, options.place.options)->models();
   if (options.json) {
     console.out << json_text(models_json(reply)) << "\n";
@@ -29,7 +29,7 @@ int models(const Options& options, const Console& console) {
 
 void add_models(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("models", "List the versions of a run and where each serves");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ModelsOptions>();
   add_place(*command, options->place);
   command->add_flag("--json", options->json, "As one JSON object");
   command->callback([&action, options] {

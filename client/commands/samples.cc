@@ -9,7 +9,7 @@
 namespace flowloom {
 namespace {
 
-struct Options {
+struct SamplesOptions {
   Place place;
   std::uint64_t from = 0;
   std::uint64_t count = std::numeric_limits<std::uint64_t>::max();
@@ -17,7 +17,7 @@ struct Options {
   bool follow = false, no_header = false;
 };
 
-int samples(const Options& options, const Console& console) {
+int samples(const SamplesOptions& options, const Console& console) {
   const auto source = open_source(options.place.where, options.place.options);
   const SampleWriter writer(make_theory(source->run().theory),
                             options.format == "csv" ? SampleFormat::kCsv : SampleFormat::kJsonLines);
@@ -42,7 +42,7 @@ int samples(const Options& options, const Console& console) {
 
 void add_samples(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("samples", "Write the chain's proposals: weights, sums, observables");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SamplesOptions>();
   add_place(*command, options->place);
   command->add_option("--from", options->from, "The first proposal")->capture_default_str();
   command->add_option("--count", options->count, "At most this many proposals");

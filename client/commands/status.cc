@@ -13,14 +13,14 @@
 namespace flowloom {
 namespace {
 
-struct Options {
+struct StatusOptions {
   Place place;
   bool watch = false, json = false, gamma = false;
 };
 
 constexpr double kInterval = 1.0;  // seconds
 
-int watch(const Options& options, const Console& console) {
+int watch(const StatusOptions& options, const Console& console) {
   std::stop_source stop;
   const Signals signals([&](int) { stop.request_stop(); });
   const auto source = open_source(options.place.where, options.place.options);
@@ -43,7 +43,7 @@ int watch(const Options& options, const Console& console) {
   return last == v1::StatusReply::STATE_HALTED ? 1 : 0;
 }
 
-int status(const Options& options, const Console& console) {
+int status(const StatusOptions& options, const Console& console) {
   if (options.watch) return watch(options, console);
   const auto source = open_source(options.place.where, options.place.options);
   const v1::StatusReply reply = source->status();
@@ -64,7 +64,7 @@ int status(const Options& options, const Console& console) {
 
 void add_status(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("status", "Show how far a run is and what it has found");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<StatusOptions>();
   add_place(*command, options->place);
   command->add_flag("--watch", options->watch, "Follow it until it ends or Ctrl-C");
   command->add_flag("--json", options->json, "As one JSON object (with --watch: one a line)");

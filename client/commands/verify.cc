@@ -11,12 +11,12 @@
 namespace flowloom {
 namespace {
 
-struct Options {
+struct VerifyOptions {
   std::string directory;
   bool json = false;
 };
 
-int verify(const Options& options, const Console& console) {
+int verify(const VerifyOptions& options, const Console& console) {
   const RunDirectory directory(options.directory);
   const Store store = Store::open(directory.store(), Store::Mode::kReadOnly);
   const RunSpec run = load_run_text(read_file(directory.run_file()), directory.run_file().string());
@@ -55,7 +55,7 @@ int verify(const Options& options, const Console& console) {
 
 void add_verify(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("verify", "Check every link and every accept decision of a log");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyOptions>();
   command->add_option("directory", options->directory, "A run directory that nobody serves")
       ->required()
       ->type_name("DIR");

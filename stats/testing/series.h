@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <numbers>
 #include <random>
+#include <span>
 #include <vector>
 
 namespace flowloom::stats::testing {
@@ -31,6 +32,9 @@ class Noise {
  private:
   std::mt19937_64 bits_;
 };
+
+// A derived quantity: the ratio of two means.
+inline double ratio(std::span<const double> means) { return means[0] / means[1]; }
 
 inline std::vector<double> normal_series(std::size_t count, Noise& noise) {
   std::vector<double> x(count);

@@ -115,10 +115,12 @@ struct Pair {
   bool valid;
 };
 
+void PrintTo(const Pair& pair, std::ostream* out) { *out << "log_p " << pair.log_p << ", log_q " << pair.log_q; }
+
 class ExactnessRule2 : public testing::TestWithParam<Pair> {};
 
 TEST_P(ExactnessRule2, IsInvalidIfItSaysSo) {
-  EXPECT_EQ(is_valid_proposal(GetParam().log_p, GetParam().log_q), GetParam().valid);
+  EXPECT_EQ(stats::is_valid_proposal(GetParam().log_p, GetParam().log_q), GetParam().valid);
 }
 
 TEST_P(ExactnessRule2, NeverStartsAChain) {
@@ -145,9 +147,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Pair{-kInfinity, 1e308, true}));
 
 TEST(ExactnessRule2, FiniteNumbersAreValid) {
-  EXPECT_TRUE(is_valid_proposal(-1e308, 1e308));
-  EXPECT_TRUE(is_valid_proposal(0, 0));
-  EXPECT_TRUE(is_valid_proposal(1e308, 1e308));
+  EXPECT_TRUE(stats::is_valid_proposal(-1e308, 1e308));
+  EXPECT_TRUE(stats::is_valid_proposal(0, 0));
+  EXPECT_TRUE(stats::is_valid_proposal(1e308, 1e308));
 }
 
 TEST(ExactnessRule2, AnInvalidProposalLeavesTheChainWhereItWas) {

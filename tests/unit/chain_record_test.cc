@@ -7,6 +7,7 @@
 #include <set>
 
 #include "chain_cases.h"
+#include "spec/packing.h"
 
 namespace flowloom {
 namespace {

@@ -143,7 +143,7 @@ TEST_F(StoreTest, RefusesASecondOwner) {
   const Store store = create();
   for (const auto mode : {Store::Mode::kReadWrite, Store::Mode::kReadOnly}) {
     const Error error = error_of([&] { open(mode); });
-    EXPECT_EQ(error.code(), ErrorCode::kConflict);
+    EXPECT_EQ(error.code(), ErrorCode::kInUse);
     EXPECT_THAT(error.what(), HasSubstr("owned by another process"));
   }
 }
@@ -151,7 +151,7 @@ TEST_F(StoreTest, RefusesASecondOwner) {
 TEST_F(StoreTest, RefusesASecondOwnerInAnotherProcess) {
   Store store = create();
   store.append(log_);
-  EXPECT_EQ(in_another_process([&] { return open().size() > 0 ? 0 : 1; }), 100 + static_cast<int>(ErrorCode::kConflict));
+  EXPECT_EQ(in_another_process([&] { return open().size() > 0 ? 0 : 1; }), 100 + static_cast<int>(ErrorCode::kInUse));
 }
 
 TEST_F(StoreTest, IsFreeWhenItsOwnerIsGone) {

@@ -3,9 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <sstream>
 
-#include "client/commands/commands.h"
+#include "client_cases.h"
 #include "flow/catalog.h"
 #include "spec/error.h"
 #include "spec/files.h"
@@ -15,48 +14,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-constexpr char kRunFile[] = R"(
-  [run]
-  name = "test"
-  seed = 7
-  unit = 4
-  engine = "scalar"
-  [theory]
-  kind = "phi4"
-  lattice = [2, 2]
-  m2 = -4.0
-  lambda = 8.0
-  [flow]
-  kind = "affine-coupling"
-  layers = 2
-  hidden = [2]
-  kernel = 1
-  [chain]
-  length = 10
-  observable = "phi2"
-)";
-
-struct Outcome {
-  int code = 0;
-  std::string out, err;
-};
-
-Outcome flowloom_command(std::vector<std::string> arguments) {
-  std::ostringstream out, err;
-  const int code = run_command_line(std::move(arguments), Console{out, err});
-  return {code, out.str(), err.str()};
-}
-
-std::string refusal(std::vector<std::string> arguments, ErrorCode* code = nullptr) {
-  try {
-    flowloom_command(std::move(arguments));
-  } catch (const Error& error) {
-    if (code) *code = error.code();
-    return error.what();
-  }
-  return "nothing was refused";
-}
 
 class Check : public testing::Test {
  protected:

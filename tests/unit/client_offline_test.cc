@@ -5,11 +5,10 @@
 
 #include <cmath>
 #include <limits>
-#include <sstream>
 
 #include "chain/chain.h"
 #include "chain/store.h"
-#include "client/commands/commands.h"
+#include "client_cases.h"
 #include "client/offline_status.h"
 #include "client/samples.h"
 #include "client/source.h"
@@ -26,48 +25,6 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::SizeIs;
 using testing::StartsWith;
-
-constexpr char kRunFile[] = R"(
-  [run]
-  name = "test"
-  seed = 7
-  unit = 4
-  engine = "scalar"
-  [theory]
-  kind = "phi4"
-  lattice = [2, 2]
-  m2 = -4.0
-  lambda = 8.0
-  [flow]
-  kind = "affine-coupling"
-  layers = 2
-  hidden = [2]
-  kernel = 1
-  [chain]
-  length = 10
-  observable = "phi2"
-)";
-
-struct Outcome {
-  int code = 0;
-  std::string out, err;
-};
-
-Outcome flowloom_command(std::vector<std::string> arguments) {
-  std::ostringstream out, err;
-  const int code = run_command_line(std::move(arguments), Console{out, err});
-  return {code, out.str(), err.str()};
-}
-
-std::string refusal(std::vector<std::string> arguments, ErrorCode* code = nullptr) {
-  try {
-    flowloom_command(std::move(arguments));
-  } catch (const Error& error) {
-    if (code) *code = error.code();
-    return error.what();
-  }
-  return "nothing was refused";
-}
 
 class Offline : public testing::Test {
  protected:
@@ -320,7 +277,7 @@ TEST_F(Offline, AStoreThatIsHeldWithoutAnAnswerIsSaidToBe) {
   ErrorCode code{};
   EXPECT_THAT(refusal({"status", where()}, &code),
               HasSubstr("held by another process, but no coordinator answers"));
-  EXPECT_EQ(code, ErrorCode::kConflict);
+  EXPECT_EQ(code, ErrorCode::kInUse);
 }
 
 TEST_F(Offline, AnAnnouncementThatOutlivedItsCoordinatorIsNoHindrance) {

@@ -61,7 +61,7 @@ v1::StatusReply status_in_full() {
   worker->set_answered_units(100);
   worker->set_connected_seconds(72);
   auto* training = status.mutable_training();
-  training->set_state("training");
+  training->set_state(v1::TrainingReport::STATE_TRAINING);
   training->set_step(3000);
   training->set_max_steps(5000);
   training->set_seconds(60);

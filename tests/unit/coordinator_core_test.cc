@@ -5,6 +5,7 @@
 
 #include "coordinator_world.h"
 #include "program/rpc.h"
+#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
@@ -268,6 +269,28 @@ TEST_F(CoreTest, GrantsNothingToAWorkerThatIsNotReadyForTheVersion) {
   EXPECT_THAT(grants_, IsEmpty());
 }
 
+TEST_F(CoreTest, SaysWhyNoWorkerCanServeAVersion) {
+  open({});
+  publish("a", {0});
+  const auto refuse = [&](WorkerId worker) {
+    WorkerMessage message;
+    message.mutable_not_ready()->set_version(1);
+    message.mutable_not_ready()->set_sentence("its numbers differ by 1.");
+    say(worker, message);
+  };
+  refuse(join());
+  const WorkerId second = join();
+  EXPECT_EQ(core_->status(now_).sentence().find("differ"), std::string::npos) << "the second may still be able to";
+  refuse(second);
+  const auto status = core_->status(now_);
+  EXPECT_EQ(status.state(), flowloom::v1::StatusReply::STATE_WAITING);
+  EXPECT_EQ(status.sentence(), "no worker can serve version 1: its numbers differ by 1.");
+  EXPECT_EQ(status.workers(0).trouble(), "its numbers differ by 1.");
+
+  join_ready();
+  EXPECT_EQ(core_->status(now_).state(), flowloom::v1::StatusReply::STATE_RUNNING);
+}
+
 TEST_F(CoreTest, GrantsNothingToAWorkerThatCannotSample) {
   open({});
   publish("a", {0});
@@ -486,7 +509,7 @@ TEST_F(CoreAnswerTest, OutlivesNumbersWhoseDifferencesOverflow) {
     std::uint64_t invalid = 0;
     for (std::uint64_t unit = 1; unit < 24; ++unit) {
       const UnitData data = numbers_.unit(unit, 4, model_of(unit < 10 ? 1 : 2));
-      for (std::size_t k = 0; k < 4; ++k) invalid += !is_valid_proposal(data.log_p[k], data.log_q[k]);
+      for (std::size_t k = 0; k < 4; ++k) invalid += !stats::is_valid_proposal(data.log_p[k], data.log_q[k]);
     }
     return invalid;
   }());

@@ -83,7 +83,7 @@ TEST_F(OpeningTest, RefusesASecondCoordinator) {
   write(RunText{}.text());
   const OpenedRun first = open();
   const Error error = refusal();
-  EXPECT_EQ(error.code(), ErrorCode::kConflict);
+  EXPECT_EQ(error.code(), ErrorCode::kInUse);
   EXPECT_THAT(error.what(), HasSubstr("owned by another process"));
 }
 

@@ -10,6 +10,7 @@
 
 #include "coordinator_run.h"
 #include "program/authorization.h"
+#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
@@ -442,7 +443,7 @@ TEST_F(ServicesTest, ShowTheTrainersReport) {
   flowloom::v1::TrainingReport report;
   report.set_step(17);
   report.set_loss(std::nan(""));
-  report.set_state("training");
+  report.set_state(flowloom::v1::TrainingReport::STATE_TRAINING);
   flowloom::v1::ReportReply reply;
   EXPECT_TRUE(served_.models()->Report(&call.context, report, &reply).ok());
   EXPECT_EQ(served_.status().training().step(), 17);
@@ -451,11 +452,12 @@ TEST_F(ServicesTest, ShowTheTrainersReport) {
 TEST_F(ServicesTest, SayThatTheRunCannotGoOnIfTrainingFailedBeforeItsVersion) {
   Call call(served_);
   flowloom::v1::TrainingReport report;
-  report.set_state("failed: the loss is not finite");
+  report.set_state(flowloom::v1::TrainingReport::STATE_FAILED);
+  report.set_sentence("The loss is not finite."); 
   flowloom::v1::ReportReply reply;
   EXPECT_TRUE(served_.models()->Report(&call.context, report, &reply).ok());
   EXPECT_EQ(served_.status().state(), StatusReply::STATE_HALTED);
-  EXPECT_THAT(served_.status().sentence(), HasSubstr("the loss is not finite"));
+  EXPECT_THAT(served_.status().sentence(), HasSubstr("The loss is not finite."));
 }
 
 TEST_F(ServicesTest, TellWatchersOfEveryNewVersion) {
@@ -606,6 +608,24 @@ TEST_F(ServicesTest, EndByThemselvesWhenTheChainIsCompleteUnlessToldToStay) {
   served_.stop();
   served_.start(false);
   complete();
+  EXPECT_TRUE(finishes(*served_.brain));
+}
+
+TEST_F(ServicesTest, EndOnlyOnceATrainerAtWorkWasTold) {
+  served_.stop();
+  served_.start(false);
+  const auto report = [&] {
+    Call call(served_);
+    flowloom::v1::TrainingReport training;
+    training.set_state(flowloom::v1::TrainingReport::STATE_TRAINING);
+    flowloom::v1::ReportReply reply;
+    EXPECT_TRUE(served_.models()->Report(&call.context, training, &reply).ok());
+    return reply.complete();
+  };
+  EXPECT_FALSE(report());
+  complete();
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));  // some turns, all below the longest farewell
+  EXPECT_TRUE(report());
   EXPECT_TRUE(finishes(*served_.brain));
 }
 

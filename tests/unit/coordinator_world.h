@@ -13,6 +13,7 @@
 #include "coordinator/core.h"
 #include "flow/catalog.h"
 #include "spec/error.h"
+#include "spec/packing.h"
 
 namespace flowloom {
 

@@ -3,14 +3,13 @@
 #pragma once
 
 #include <cmath>
-#include <functional>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "flow/catalog.h"
 #include "flow/engine.h"
-#include "spec/error.h"
+#include "support.h"
 
 namespace flowloom {
 
@@ -134,17 +133,6 @@ inline double standard_normal_log_density(const std::vector<double>& z) {
   double sum = 0;
   for (const double value : z) sum -= 0.5 * value * value + 0.5 * std::log(2 * 3.14159265358979323846);
   return sum;
-}
-
-// The sentence that `action` fails with; the code goes to `code`. Empty if it does not fail.
-inline std::string sentence_of(const std::function<void()>& action, ErrorCode* code = nullptr) {
-  try {
-    action();
-  } catch (const Error& error) {
-    if (code) *code = error.code();
-    return error.what();
-  }
-  return "";
 }
 
 }  // namespace flowloom

@@ -9,11 +9,6 @@
 namespace flowloom {
 namespace {
 
-const Engine& scalar() {
-  static const auto engine = open_engine("scalar");
-  return *engine;
-}
-
 Checkpoint checkpoint_of(const FlowCase& flow_case) {
   const RunSpec run = flow_case.run();
   Checkpoint checkpoint{.theory = run.theory,

@@ -10,7 +10,7 @@
 namespace flowloom {
 namespace {
 
-SafeTensors small() {
+SafeTensors small_tensors() {
   return {.metadata = {{"who", "test"}, {"empty", ""}},
           .tensors = {{"b", {2, 1, 3}, {1, -2, 3.5, 0, 1e-30, -0.25}, true},
                       {"a", {2}, {0.1, 1e300}, false},
@@ -40,7 +40,7 @@ std::string refusal_of(const std::string& header, std::size_t data = 0) {
 }
 
 TEST(SafeTensors, WhatIsWrittenIsReadBack) {
-  const SafeTensors written = small();
+  const SafeTensors written = small_tensors();
   const SafeTensors read = read_safetensors(write_safetensors(written), "m");
   EXPECT_EQ(read.metadata, written.metadata);
   ASSERT_EQ(read.tensors.size(), 3u);
@@ -70,7 +70,7 @@ TEST(SafeTensors, AHeaderIsPaddedToEightBytes) {
 }
 
 TEST(SafeTensors, ATruncatedFileIsRefusedAtEveryLength) {
-  const std::string bytes = write_safetensors(small());
+  const std::string bytes = write_safetensors(small_tensors());
   for (std::size_t length = 0; length < bytes.size(); ++length) {
     EXPECT_NE(refusal(bytes.substr(0, length)), "") << length << " of " << bytes.size() << " bytes";
   }
@@ -84,7 +84,7 @@ TEST(SafeTensors, SaysHowManyBytesOfTheHeaderAreThere) {
 }
 
 TEST(SafeTensors, ExtraBytesAreRefused) {
-  EXPECT_EQ(refusal(write_safetensors(small()) + "x"), "its data has 49 bytes, its header accounts for 48.");
+  EXPECT_EQ(refusal(write_safetensors(small_tensors()) + "x"), "its data has 49 bytes, its header accounts for 48.");
 }
 
 TEST(SafeTensors, AHeaderThatIsNoJsonObjectIsRefused) {
@@ -157,7 +157,7 @@ TEST(SafeTensors, GapsAndOverlapsAreRefused) {
 }
 
 RC_GTEST_PROP(SafeTensors, FlippedBytesAreRefusedOrReadWithoutHarm, ()) {
-  std::string bytes = write_safetensors(small());
+  std::string bytes = write_safetensors(small_tensors());
   const auto flips =
       *rc::gen::nonEmpty(rc::gen::container<std::vector<std::pair<std::uint16_t, std::uint8_t>>>(
           rc::gen::arbitrary<std::pair<std::uint16_t, std::uint8_t>>()));

@@ -7,11 +7,6 @@
 namespace flowloom {
 namespace {
 
-const Engine& scalar() {
-  static const auto engine = open_engine("scalar");
-  return *engine;
-}
-
 TEST(ScalarEngine, FieldsAndLogQFollowTheDefinition) {
   expect_fields_and_log_q_follow_the_definition(scalar(), {});
   expect_fields_and_log_q_follow_the_definition(scalar(), {.lattice = {4, 6}, .layers = 3, .hidden = {2, 3}});

@@ -7,16 +7,6 @@
 namespace flowloom {
 namespace {
 
-const Engine& torch() {
-  static const auto engine = open_engine("torch");
-  return *engine;
-}
-
-const Engine& scalar() {
-  static const auto engine = open_engine("scalar");
-  return *engine;
-}
-
 TEST(TorchEngine, SaysItsVersionAndInstructionSet) {
   EXPECT_EQ(torch().name(), "torch");
   EXPECT_TRUE(torch().build().starts_with("libtorch ")) << torch().build();

@@ -18,6 +18,7 @@
 #include "flow/catalog.h"
 #include "flow/engine.h"
 #include "spec/error.h"
+#include "support.h"
 
 namespace flowloom {
 
@@ -113,17 +114,5 @@ class TestDirectory {
  private:
   std::filesystem::path path_;
 };
-
-// The sentence of the Error that `work` throws, or nothing.
-template <class Work>
-std::string sentence_of(Work work, ErrorCode* code = nullptr) {
-  try {
-    work();
-    return "";
-  } catch (const Error& error) {
-    if (code) *code = error.code();
-    return error.what();
-  }
-}
 
 }  // namespace flowloom

@@ -92,9 +92,9 @@ TEST(Milestones, AStepThatHasPassedIsRefused) {
 TEST(Milestones, TheShortfallSaysWhatToRaise) {
   RunSpec run = scheduled();
   EXPECT_EQ(shortfall(run, at(100, 0.123456), {0}),
-            "stopped at step 100 with ESS 0.123, short of 'ESS >= 0.3'; raise [train] stop.steps or lower "
+            "Training stopped at step 100 with ESS 0.123, short of 'ESS >= 0.3'; raise [train] stop.steps or lower "
             "the condition, "
-            "then start again");
+            "then start again.");
   run.train.decay = LearningRateDecay::kCosine;
   EXPECT_NE(shortfall(run, at(100, 0.1), {0}).find("and remove the training's state"), std::string::npos);
   run.train.stop_ess = 0.2;

@@ -8,11 +8,6 @@
 namespace flowloom {
 namespace {
 
-const Engine& torch() {
-  static const auto engine = open_engine("torch");
-  return *engine;
-}
-
 // Free of the fake engine's coarse rate; the free theory is learnt fast.
 RunSpec small_run(const std::string& precision) {
   RunSpec run = training_run("", "", "precision = \"" + precision + "\"\n");

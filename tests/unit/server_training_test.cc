@@ -18,6 +18,7 @@
 namespace flowloom {
 namespace {
 
+using flowloom::v1::TrainingReport;
 using std::chrono::milliseconds;
 using Headers = std::vector<flowloom::v1::PublishHeader>;
 
@@ -32,9 +33,11 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
     const std::lock_guard lock(mutex_);
     return headers_;
   }
-  std::vector<std::string> states() const {
+  std::atomic<bool> chain_complete = false;  // what trainers are told
+
+  TrainingReport last_report() const {
     const std::lock_guard lock(mutex_);
-    return states_;
+    return reports_.back();
   }
   void forget() {
     const std::lock_guard lock(mutex_);
@@ -83,10 +86,11 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status Report(grpc::ServerContext*, const flowloom::v1::TrainingReport* report,
-                      flowloom::v1::ReportReply*) override {
+  grpc::Status Report(grpc::ServerContext*, const TrainingReport* report,
+                      flowloom::v1::ReportReply* reply) override {
     const std::lock_guard lock(mutex_);
-    states_.push_back(report->state());
+    reports_.push_back(*report);
+    reply->set_complete(chain_complete);
     return grpc::Status::OK;
   }
 
@@ -95,7 +99,7 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
   mutable std::mutex mutex_;
   Headers headers_;
   std::vector<std::string> bytes_;
-  std::vector<std::string> states_;
+  std::vector<TrainingReport> reports_;
 };
 
 class TrainingProgram : public ::testing::Test {
@@ -166,7 +170,7 @@ TEST_F(TrainingProgram, PublishesEachVersionOfTheScheduleOnceAndEndsWhenAllAreTh
     EXPECT_FALSE(std::isnan(headers[i].ess()));
   }
   EXPECT_EQ(origins, (std::set<std::string>{"ESS >= 0.6", "step 37", "trained"}));
-  EXPECT_EQ(registry_->states().back(), "trained");
+  EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_TRAINED);
 
   train_it();
   EXPECT_EQ(registry_->headers().size(), 3u) << "nothing is left to do";
@@ -211,7 +215,7 @@ TEST_F(TrainingProgram, StopsInOrderAndGoesOnToTheSameCheckpoints) {
       if (first >> 32 == step) stop.request_stop();
     };
     train_it(stop.get_token());
-    EXPECT_EQ(registry_->states().back(), "stopped, and goes on when it is started again");
+    EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_STOPPED);
   }
   engine_.disturb_gradient = [](std::uint64_t, Gradient&) {};
   train_it();
@@ -243,14 +247,15 @@ TEST_F(TrainingProgram, EndingShortOfAConditionSaysSoAndGoesOnOnceTheStopIsRaise
   ErrorCode code{};
   const std::string sentence = sentence_of([&] { train_it(); }, &code);
   EXPECT_EQ(code, ErrorCode::kHalted);
-  EXPECT_TRUE(sentence.starts_with("stopped at step 10 with ESS ")) << sentence;
+  EXPECT_TRUE(sentence.starts_with("Training stopped at step 10 with ESS ")) << sentence;
   EXPECT_NE(sentence.find("short of 'ESS >= 0.97'; raise [train] stop.steps"), std::string::npos) << sentence;
-  EXPECT_EQ(registry_->states().back(), "failed: " + sentence);
+  EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_FAILED);
+  EXPECT_EQ(registry_->last_report().sentence(), sentence);
 
   serve(training_run("stop = { steps = 500 }\n", schedule));
   train_it();
   ASSERT_EQ(registry_->headers().size(), 1u);
-  EXPECT_EQ(registry_->states().back(), "trained");
+  EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_TRAINED);
 }
 
 TEST_F(TrainingProgram, AsapPublishesGainsAndTheEnd) {
@@ -265,6 +270,15 @@ TEST_F(TrainingProgram, AsapPublishesGainsAndTheEnd) {
     EXPECT_GE(headers[i].ess(), 1.25 * headers[i - 1].ess());
 }
 
+TEST_F(TrainingProgram, EndsWhenTheChainIsCompleteAndKeepsItsState) {
+  serve(training_run("stop = { steps = 1000000 }\n", "placement = \"asap\"\n"));
+  registry_->chain_complete = true;
+  train_it();
+  EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_STOPPED);
+  EXPECT_EQ(registry_->last_report().sentence(), "the chain is complete");
+  EXPECT_TRUE(TrainingStore(directory_ / "train").load(training_run("stop = { steps = 1000000 }\n", "placement = \"asap\"\n")));
+}
+
 TEST_F(TrainingProgram, AScheduleOfFilesNeedsNoTraining) {
   serve(training_run("", "versions = [ { from = 0, when = { file = \"x.safetensors\" } } ]\n"));
   TrainingOptions without = options();
@@ -272,7 +286,7 @@ TEST_F(TrainingProgram, AScheduleOfFilesNeedsNoTraining) {
     throw Error(ErrorCode::kNotFound, "no engine");
   };
   EXPECT_NO_THROW(train(finder(), without, {}));
-  EXPECT_EQ(registry_->states().back(), "trained");
+  EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_TRAINED);
 }
 
 TEST_F(TrainingProgram, AMissingEngineIsReported) {
@@ -282,7 +296,8 @@ TEST_F(TrainingProgram, AMissingEngineIsReported) {
     throw Error(ErrorCode::kNotFound, "no engine");
   };
   EXPECT_EQ(sentence_of([&] { train(finder(), without, {}); }), "no engine");
-  EXPECT_EQ(registry_->states().back(), "failed: no engine");
+  EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_FAILED);
+  EXPECT_EQ(registry_->last_report().sentence(), "no engine");
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ std::vector<double> log_normal_weights(double sigma, double centre, std::size_t 
   return log_w;
 }
 
-WeightAccumulator accumulate(const std::vector<double>& log_w) {
+WeightAccumulator weights_of(const std::vector<double>& log_w) {
   WeightAccumulator weights;
   for (const double l : log_w) weights.add(l);
   return weights;
@@ -147,7 +147,7 @@ TEST(Ess, FromTargetRefusesAZeroWeight) {
 TEST(WeightAccumulator, EqualsBatchOnALongStreamWithARisingMaximum) {
   std::vector<double> log_w = log_normal_weights(2.0, 0.0, 100'000, 6);
   for (std::size_t i = 0; i < log_w.size(); ++i) log_w[i] += 1e-3 * static_cast<double>(i);
-  const WeightAccumulator weights = accumulate(log_w);
+  const WeightAccumulator weights = weights_of(log_w);
   EXPECT_NEAR(weights.ess(), ess(log_w), 1e-12 * ess(log_w));
   EXPECT_NEAR(weights.log_z().value, log_z(log_w).value, 1e-12 * log_z(log_w).value);
   EXPECT_NEAR(weights.log_z().error, log_z(log_w).error, 1e-12 * log_z(log_w).error);
@@ -155,7 +155,7 @@ TEST(WeightAccumulator, EqualsBatchOnALongStreamWithARisingMaximum) {
 
 RC_GTEST_PROP(WeightAccumulator, EqualsBatchOnAnyStream, ()) {
   const std::vector<double> log_w = any_log_weights();
-  const WeightAccumulator weights = accumulate(log_w);
+  const WeightAccumulator weights = weights_of(log_w);
   RC_ASSERT(weights.count() == log_w.size());
   RC_ASSERT(agree(weights.ess(), ess(log_w)));
   RC_ASSERT(agree(weights.log_z().value, log_z(log_w).value));
@@ -174,14 +174,14 @@ RC_GTEST_PROP(WeightAccumulator, MergingPartsEqualsTheWhole, ()) {
 }
 
 TEST(WeightAccumulator, MergingWithItselfDoublesEveryWeight) {
-  WeightAccumulator weights = accumulate({0.0, 1.0, -2.0});
+  WeightAccumulator weights = weights_of({0.0, 1.0, -2.0});
   weights.merge(weights);
   EXPECT_EQ(weights.count(), 6u);
   EXPECT_NEAR(weights.ess(), ess(std::vector<double>{0.0, 1.0, -2.0}), 1e-14);
 }
 
 TEST(WeightAccumulator, ABadWeightIsRefusedAndChangesNothing) {
-  WeightAccumulator weights = accumulate({0.0, 1.0});
+  WeightAccumulator weights = weights_of({0.0, 1.0});
   const double before = weights.ess();
   EXPECT_THROW(weights.add(kNan), std::invalid_argument);
   EXPECT_THROW(weights.add(kInfinity), std::invalid_argument);

@@ -15,7 +15,6 @@ namespace {
 
 using Series = std::vector<double>;
 
-double ratio(std::span<const double> means) { return means[0] / means[1]; }
 
 // Within four of the stated errors: false alarm 6e-5, somewhat more for the skewness of tau_int's
 // distribution. The bound on the stated error keeps the test from passing by vagueness.
@@ -137,7 +136,7 @@ TEST(GammaMethod, ErrorOfARatioIsTheAnalyticOne) {
   for (double& v : x) v += 3.0;
   for (double& v : y) v += 2.0;
   const std::array<std::span<const double>, 2> components{x, y};
-  const GammaEstimate gamma = gamma_method(components, ratio);
+  const GammaEstimate gamma = gamma_method(components, testing::ratio);
   EXPECT_NEAR(gamma.value, 1.5, 4 * gamma.error);
   EXPECT_NEAR(gamma.error, std::sqrt((0.25 + 9.0 / 16.0) / kCount), 4 * gamma.error_of_error);
   EXPECT_LT(gamma.error_of_error, 0.01 * gamma.error);
@@ -150,7 +149,7 @@ TEST(GammaMethod, FullyCorrelatedComponentsCancelInTheirRatio) {
   Series y = x;
   for (double& v : y) v *= 2.0;
   const std::array<std::span<const double>, 2> components{x, y};
-  const GammaEstimate gamma = gamma_method(components, ratio);
+  const GammaEstimate gamma = gamma_method(components, testing::ratio);
   EXPECT_DOUBLE_EQ(gamma.value, 0.5);
   // Up to the cubic terms of the numerical derivative.
   EXPECT_LT(gamma.error, 1e-5 * gamma_method(x).error);
@@ -176,7 +175,7 @@ TEST(GammaMethod, AConstantComponentDoesNotContribute) {
   const Series x = testing::ar1_series(0.5, 10'000, noise);
   const Series constant(x.size(), 4.0);
   const std::array<std::span<const double>, 2> components{x, constant};
-  EXPECT_NEAR(gamma_method(components, ratio).error, gamma_method(x).error / 4.0, 1e-14);
+  EXPECT_NEAR(gamma_method(components, testing::ratio).error, gamma_method(x).error / 4.0, 1e-14);
 }
 
 TEST(GammaMethod, ReplicasAreNotCorrelatedAcrossTheirSeam) {
@@ -271,11 +270,11 @@ TEST(GammaMethod, RefusesBadData) {
   EXPECT_THROW(gamma_method(Series{}), std::invalid_argument);
   EXPECT_THROW(gamma_method(Series{1.0}), std::invalid_argument);
   EXPECT_THROW(gamma_method(Series{1.0, std::nan("")}), std::invalid_argument);
-  EXPECT_THROW(gamma_method(Components{}, ratio), std::invalid_argument);
+  EXPECT_THROW(gamma_method(Components{}, testing::ratio), std::invalid_argument);
   const Series x{1.0, 2.0, 3.0};
   const Series shorter{1.0, 2.0};
   const std::array<std::span<const double>, 2> components{x, shorter};
-  EXPECT_THROW(gamma_method(components, ratio), std::invalid_argument);
+  EXPECT_THROW(gamma_method(components, testing::ratio), std::invalid_argument);
 }
 
 TEST(GammaMethod, RefusesReplicasThatDoNotFitTheData) {
@@ -296,7 +295,7 @@ TEST(GammaMethod, RefusesADerivedQuantityThatIsNotFinite) {
   const Series x{1.0, 2.0};
   const Series zero{1.0, -1.0};
   const std::array<std::span<const double>, 2> components{x, zero};
-  EXPECT_THROW(gamma_method(components, ratio), std::invalid_argument);
+  EXPECT_THROW(gamma_method(components, testing::ratio), std::invalid_argument);
   EXPECT_THROW(gamma_method(components, DerivedQuantity{}), std::invalid_argument);
 }
 

@@ -16,7 +16,6 @@ namespace {
 using Series = std::vector<double>;
 
 double identity(std::span<const double> means) { return means[0]; }
-double ratio(std::span<const double> means) { return means[0] / means[1]; }
 double square(std::span<const double> means) { return means[0] * means[0]; }
 
 JackknifeEstimate jackknife_of(const Series& x, const DerivedQuantity& f, Bins bins) {
@@ -64,8 +63,8 @@ TEST(Jackknife, AgreesWithTheGammaMethodOnIndependentData) {
     x[i] += 3.0;
   }
   const std::array<std::span<const double>, 2> components{x, y};
-  const JackknifeEstimate binned = jackknife(components, ratio, Bins::of_count(500));
-  const GammaEstimate gamma = gamma_method(components, ratio);
+  const JackknifeEstimate binned = jackknife(components, testing::ratio, Bins::of_count(500));
+  const GammaEstimate gamma = gamma_method(components, testing::ratio);
   EXPECT_DOUBLE_EQ(binned.value, gamma.value);
   EXPECT_NEAR(binned.error / gamma.error, 1.0, 4 * 0.033);
 }
@@ -90,7 +89,7 @@ TEST(Jackknife, ErrorOfARatioIsTheAnalyticOne) {
   for (double& v : x) v += 3.0;
   for (double& v : y) v += 2.0;
   const std::array<std::span<const double>, 2> components{x, y};
-  const JackknifeEstimate estimate = jackknife(components, ratio, Bins::of_count(1000));
+  const JackknifeEstimate estimate = jackknife(components, testing::ratio, Bins::of_count(1000));
   EXPECT_NEAR(estimate.error / std::sqrt((0.25 + 9.0 / 16.0) / kCount), 1.0, 4 * 0.022);
 }
 

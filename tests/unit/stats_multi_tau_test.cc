@@ -16,7 +16,7 @@ namespace {
 
 using Series = std::vector<double>;
 
-MultiTau accumulate(const Series& x) {
+MultiTau multi_tau_of(const Series& x) {
   MultiTau live;
   for (const double v : x) live.add(v);
   return live;
@@ -35,7 +35,7 @@ TEST(MultiTau, EqualsTheGammaMethodWhileTheWindowFitsTheFirstLevel) {
     Series x = testing::ar1_series(rho, 10'001, noise);
     for (double& v : x) v += 100.0;
     const GammaEstimate gamma = gamma_method(x);
-    const LiveEstimate live = accumulate(x).estimate();
+    const LiveEstimate live = multi_tau_of(x).estimate();
     ASSERT_LT(gamma.window, MultiTau::kChannels);
     EXPECT_EQ(live.window, static_cast<double>(gamma.window));
     EXPECT_NEAR(live.mean, gamma.value, 1e-12 * gamma.value);
@@ -51,7 +51,7 @@ TEST(MultiTau, EqualsTheGammaMethodWhileTheWindowFitsTheFirstLevel) {
 TEST(MultiTau, BeyondTheFirstLevelSumsTheAutocovarianceOfBlocks) {
   testing::Noise noise(59);
   const Series x = testing::ar1_series(0.95, 20'003, noise);
-  const LiveEstimate live = accumulate(x).estimate();
+  const LiveEstimate live = multi_tau_of(x).estimate();
 
   // window = b (W + 1/2) - 1/2 with W in 16 ... 31 names b and W.
   std::size_t block = 2;
@@ -85,7 +85,7 @@ TEST(MultiTau, AgreesWithTheGammaMethodOnAr1) {
     testing::Noise noise(51);
     const Series x = testing::ar1_series(rho, 200'000, noise);
     const GammaEstimate gamma = gamma_method(x);
-    const LiveEstimate live = accumulate(x).estimate();
+    const LiveEstimate live = multi_tau_of(x).estimate();
     EXPECT_TRUE(live.reliable);
     EXPECT_NEAR(live.tau_int / gamma.tau_int, 1.0, 0.1) << "rho = " << rho;
     EXPECT_NEAR(live.error / gamma.error, 1.0, 0.05) << "rho = " << rho;
@@ -98,7 +98,7 @@ TEST(MultiTau, AgreesWithTheGammaMethodOnAr1) {
 TEST(MultiTau, FindsTauIntOfAr1) {
   for (const double rho : {0.0, 0.8, 0.95, 0.99}) {
     testing::Noise noise(52);
-    const LiveEstimate live = accumulate(testing::ar1_series(rho, 1'000'000, noise)).estimate();
+    const LiveEstimate live = multi_tau_of(testing::ar1_series(rho, 1'000'000, noise)).estimate();
     EXPECT_TRUE(live.reliable);
     EXPECT_NEAR(live.tau_int, testing::ar1_tau_int(rho), 4 * live.tau_int_error) << "rho = " << rho;
     EXPECT_LT(live.tau_int_error, 0.07 * live.tau_int) << "rho = " << rho;
@@ -112,7 +112,7 @@ TEST(MultiTau, AgreesWithTheGammaMethodOnMetropolisChains) {
     testing::Noise noise(53);
     const Series x = testing::metropolis_series(sigma, 200'000, noise).observable;
     const GammaEstimate gamma = gamma_method(x);
-    const LiveEstimate live = accumulate(x).estimate();
+    const LiveEstimate live = multi_tau_of(x).estimate();
     EXPECT_NEAR(live.tau_int / gamma.tau_int, 1.0, 0.1) << "sigma = " << sigma;
     EXPECT_NEAR(live.error / gamma.error, 1.0, 0.05) << "sigma = " << sigma;
   }
@@ -150,9 +150,9 @@ RC_GTEST_PROP(MultiTau, AMultiplicityIsThatManyCalls, ()) {
 TEST(MultiTau, ALargeMeanDoesNotDrownTheCovariance) {
   testing::Noise noise(55);
   Series x = testing::ar1_series(0.8, 50'000, noise);
-  const LiveEstimate plain = accumulate(x).estimate();
+  const LiveEstimate plain = multi_tau_of(x).estimate();
   for (double& v : x) v += 1.0e8;
-  const LiveEstimate shifted = accumulate(x).estimate();
+  const LiveEstimate shifted = multi_tau_of(x).estimate();
   EXPECT_NEAR(shifted.tau_int, plain.tau_int, 1e-6 * plain.tau_int);
   EXPECT_NEAR(shifted.error, plain.error, 1e-6 * plain.error);
 }
@@ -162,7 +162,7 @@ TEST(MultiTau, AStartFarFromEquilibriumDoesNotDrownTheCovariance) {
   Series x = testing::ar1_series(0.5, 50'000, noise);
   x[0] = 1.0e3;
   const GammaEstimate gamma = gamma_method(x);
-  const LiveEstimate live = accumulate(x).estimate();
+  const LiveEstimate live = multi_tau_of(x).estimate();
   EXPECT_NEAR(live.tau_int, gamma.tau_int, 1e-6 * gamma.tau_int);
   EXPECT_NEAR(live.error, gamma.error, 1e-6 * gamma.error);
 }
@@ -202,7 +202,7 @@ TEST(MultiTau, LookingDoesNotDisturb) {
     watched.add(v);
     if (watched.count() >= 2) watched.estimate();
   }
-  expect_same(watched.estimate(), accumulate(x).estimate());
+  expect_same(watched.estimate(), multi_tau_of(x).estimate());
 }
 
 TEST(MultiTau, IsFiniteFromTheSecondStepOn) {
@@ -219,7 +219,7 @@ TEST(MultiTau, IsFiniteFromTheSecondStepOn) {
 }
 
 TEST(MultiTau, ABadValueIsRefusedAndChangesNothing) {
-  MultiTau live = accumulate({1.0, 2.0, 2.0, 1.0, 3.0});
+  MultiTau live = multi_tau_of({1.0, 2.0, 2.0, 1.0, 3.0});
   const LiveEstimate before = live.estimate();
   EXPECT_THROW(live.add(std::nan("")), std::invalid_argument);
   EXPECT_THROW(live.add(std::numeric_limits<double>::infinity(), 3), std::invalid_argument);

@@ -19,6 +19,7 @@
 #include "program/rpc.h"
 #include "spec/error.h"
 #include "worker/engines.h"
+#include "support.h"
 
 namespace flowloom {
 
@@ -28,11 +29,6 @@ inline RunSpec small_run(const std::string& more = "") {
           "[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
           "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [2]\n[chain]\nlength = 160\n",
       "small.toml");
-}
-
-inline const Engine& scalar() {
-  static const auto engine = open_engine("scalar");
-  return *engine;
 }
 
 inline Engines only_scalar() { return {{open_engine("scalar")}, "LibTorch is not here."}; }

@@ -1,0 +1,29 @@
+#include "chain/until.h"
+
+#include <algorithm>
+
+namespace flowloom {
+
+bool on_until_grid(std::uint64_t frontier, std::size_t unit) {
+  for (std::uint64_t point = 10000; point <= frontier; point *= 2) {
+    if ((point + unit - 1) / unit * unit == frontier) return true;
+  }
+  return false;
+}
+
+EventRecord until_event(const Until& until, std::uint64_t frontier) {
+  return {frontier, "the length was chosen by the data: the relative error of " + until.observable + " reached " +
+                        nlohmann::json(until.relative_error).dump()};
+}
+
+ChainEnd::ChainEnd(const RunSpec& run) : until_(run.chain.until), length_(run.length_in_units() * run.unit) {}
+
+void ChainEnd::add(const Record& record) {
+  if (std::holds_alternative<UnitRecord>(record)) stopped_at_.reset();
+  const auto* event = std::get_if<EventRecord>(&record);
+  if (event && until_ && event->text == until_event(*until_, event->at).text) stopped_at_ = event->at;
+}
+
+std::uint64_t ChainEnd::index() const { return stopped_at_ ? std::min(length_, *stopped_at_) : length_; }
+
+}  // namespace flowloom

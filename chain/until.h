@@ -1,0 +1,39 @@
+// A stop that looks at the chain (architecture, rule 6): where it is tested, and what the log says when it is met.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "chain/record.h"
+#include "spec/run_spec.h"
+
+namespace flowloom {
+
+// The tests lie at the first unit boundaries at or after 10000, 20000, 40000, … proposals.
+bool on_until_grid(std::uint64_t frontier, std::size_t unit);
+
+// The record that ends a chain at `frontier`: its length was chosen by the data.
+EventRecord until_event(const Until& until, std::uint64_t frontier);
+
+// Where a chain ends, as its log says. Pure.
+class ChainEnd {
+ public:
+  explicit ChainEnd(const RunSpec& run);
+
+  // Records in order; what comes before a unit need not be shown. An event of another `until` than the run's does not end
+  // the chain: it went on, or will.
+  void add(const Record& record);
+
+  // The first proposal that does not belong to the chain any more, on a unit boundary.
+  std::uint64_t index() const;
+
+  // True if an `until` ended it.
+  bool chosen_by_data() const { return stopped_at_.has_value(); }
+
+ private:
+  std::optional<Until> until_;
+  std::uint64_t length_;
+  std::optional<std::uint64_t> stopped_at_;
+};
+
+}  // namespace flowloom
