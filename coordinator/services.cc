@@ -287,8 +287,12 @@ Services::Services(Brain& brain, const std::string& address, const std::string& 
 }
 
 Services::~Services() {
-  // The brain still runs: it ends the streams that the shutdown cancels.
-  if (impl_ && impl_->server) impl_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  if (!impl_) return;
+  // The brain still runs: it ends the streams that the shutdown cancels. What it has left to do for them comes before this.
+  impl_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  std::promise<void> passed;
+  impl_->edge.brain().post([&] { passed.set_value(); });
+  passed.get_future().wait();
 }
 
 }  // namespace flowloom
