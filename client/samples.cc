@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "client/numbers.h"
 #include "spec/error.h"
 
 namespace flowloom {
 
-SampleWriter::SampleWriter(const AnyTheory& theory, SampleFormat format)
+SampleWriter::SampleWriter(const AnyTheory& theory, SampleFormat format, SampleView view)
     : format_(format),
+      view_(view),
       observables_(theory_observables(theory)),
       sums_(theory_sums(theory).size()),
       columns_{"log_p", "log_q"} {
@@ -23,33 +25,48 @@ SampleWriter::SampleWriter(const AnyTheory& theory, SampleFormat format)
 
 std::string SampleWriter::header() const {
   if (format_ != SampleFormat::kCsv) return "";
-  std::string line = "index,version,accepted";
+  std::string line = "index,state,version,accepted";
   for (const std::string& column : columns_) line += "," + column;
   return line + "\n";
 }
 
-std::string SampleWriter::line(const UnitRecord& unit, std::size_t k) const {
+void SampleWriter::step(const UnitRecord& unit, std::size_t k) {
   const UnitData& data = unit.data;
   const std::size_t count = data.count();
   if (data.sums.size() != sums_ * count) {
     throw Error(ErrorCode::kCorrupt, "The unit at proposal " + std::to_string(data.first_index) +
                                          " has other sums than this theory; its log is another version's.");
   }
-  std::vector<double> numbers{data.log_p[k], data.log_q[k]};
-  for (std::size_t s = 0; s < sums_; ++s) numbers.push_back(data.sums[s * count + k]);
-  const std::vector<double> sums(numbers.begin() + 2, numbers.end());
-  for (const Observable& observable : observables_) numbers.push_back(observable.value(data.log_p[k], sums));
+  proposal_.index = data.first_index + k;
+  proposal_.version = data.version;
+  proposal_.numbers = {data.log_p[k], data.log_q[k]};
+  for (std::size_t s = 0; s < sums_; ++s) proposal_.numbers.push_back(data.sums[s * count + k]);
+  accepted_ = unit.accepted[k] != 0;
+  if (accepted_) state_ = proposal_;
+}
 
-  const std::string index = std::to_string(data.first_index + k);
-  const std::string version = std::to_string(data.version);
+std::string SampleWriter::line() const {
+  const Draw* draw = view_ == SampleView::kProposals ? &proposal_ : state_ ? &*state_ : nullptr;
+  std::vector<double> numbers = draw ? draw->numbers : std::vector<double>();
+  const std::span<const double> sums = draw ? std::span(draw->numbers).subspan(2) : std::span<const double>();
+  for (const Observable& observable : observables_) {
+    if (draw) numbers.push_back(observable.value(draw->numbers[0], sums));
+  }
+  numbers.resize(columns_.size(), std::nan(""));
+
+  const bool csv = format_ == SampleFormat::kCsv;
+  const std::string nothing = csv ? "" : "null";
+  const std::string index = std::to_string(proposal_.index);
+  const std::string state = state_ ? std::to_string(state_->index) : nothing;
+  const std::string version = draw ? std::to_string(draw->version) : nothing;
   std::string line;
-  if (format_ == SampleFormat::kCsv) {
-    line = index + "," + version + "," + (unit.accepted[k] ? "1" : "0");
+  if (csv) {
+    line = index + "," + state + "," + version + "," + (accepted_ ? "1" : "0");
     for (const double number : numbers) line += "," + exact_number(number);
     return line + "\n";
   }
-  line = "{\"index\":" + index + ",\"version\":" + version +
-         ",\"accepted\":" + (unit.accepted[k] ? "true" : "false");
+  line = "{\"index\":" + index + ",\"state\":" + state + ",\"version\":" + version +
+         ",\"accepted\":" + (accepted_ ? "true" : "false");
   for (std::size_t c = 0; c < numbers.size(); ++c) {
     line += ",\"" + columns_[c] + "\":" + (std::isfinite(numbers[c]) ? exact_number(numbers[c]) : "null");
   }

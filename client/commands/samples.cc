@@ -1,4 +1,4 @@
-// flowloom samples: the chain's proposals as CSV or JSON lines.
+// flowloom samples: the chain as CSV or JSON lines.
 #include <limits>
 #include <ostream>
 
@@ -14,21 +14,36 @@ struct SamplesOptions {
   std::uint64_t from = 0;
   std::uint64_t count = std::numeric_limits<std::uint64_t>::max();
   std::string format = "csv";
-  bool follow = false, no_header = false;
+  bool proposals = false, follow = false, no_header = false;
 };
+
+// Where to begin to read so that the state at proposal `from` is known: at or before the last one accepted before it.
+std::uint64_t start_of_state(Source& source, std::uint64_t from) {
+  for (std::uint64_t back = source.run().unit;; back *= 4) {
+    const std::uint64_t start = from > back ? from - back : 0;
+    bool accepted = false;
+    source.units(start, false, {}, [&](const UnitRecord& unit) {
+      for (std::size_t k = 0; k < unit.data.count() && unit.data.first_index + k < from; ++k) accepted |= unit.accepted[k] != 0;
+      return !accepted && unit.data.first_index + unit.data.count() < from;
+    });
+    if (accepted || start == 0) return start;
+  }
+}
 
 int samples(const SamplesOptions& options, const Console& console) {
   const auto source = open_source(options.place.where, options.place.options);
-  const SampleWriter writer(make_theory(source->run().theory),
-                            options.format == "csv" ? SampleFormat::kCsv : SampleFormat::kJsonLines);
+  SampleWriter writer(make_theory(source->run().theory),
+                      options.format == "csv" ? SampleFormat::kCsv : SampleFormat::kJsonLines,
+                      options.proposals ? SampleView::kProposals : SampleView::kChain);
   if (!options.no_header) console.out << writer.header();
   std::uint64_t left = options.count;
   if (left == 0) return 0;
-  source->units(options.from, options.follow, {}, [&](const UnitRecord& unit) {
+  source->units(start_of_state(*source, options.from), options.follow, {}, [&](const UnitRecord& unit) {
     std::string text;
     for (std::size_t k = 0; k < unit.data.count() && left > 0; ++k) {
+      writer.step(unit, k);
       if (unit.data.first_index + k < options.from) continue;
-      text += writer.line(unit, k);
+      text += writer.line();
       --left;
     }
     console.out << text;
@@ -41,14 +56,15 @@ int samples(const SamplesOptions& options, const Console& console) {
 }  // namespace
 
 void add_samples(CLI::App& app, Action& action) {
-  auto* command = app.add_subcommand("samples", "Write the chain's proposals: weights, sums, observables");
+  auto* command = app.add_subcommand("samples", "Write the chain, one line a step: weights, sums, observables of its state");
   auto options = std::make_shared<SamplesOptions>();
   add_place(*command, options->place);
-  command->add_option("--from", options->from, "The first proposal")->capture_default_str();
-  command->add_option("--count", options->count, "At most this many proposals");
+  command->add_option("--from", options->from, "The first step")->capture_default_str();
+  command->add_option("--count", options->count, "At most this many steps");
   command->add_option("--format", options->format, "csv or jsonl")
       ->check(CLI::IsMember({"csv", "jsonl"}))
       ->capture_default_str();
+  command->add_flag("--proposals", options->proposals, "The numbers of each proposal, accepted or not, instead of the state's");
   command->add_flag("--follow", options->follow, "Go on as proposals are committed, until the chain ends");
   command->add_flag("--no-header", options->no_header, "CSV without its first line");
   command->callback([&action, options] {

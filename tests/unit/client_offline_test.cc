@@ -22,6 +22,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 using testing::Not;
 using testing::SizeIs;
 using testing::StartsWith;
@@ -142,17 +143,17 @@ TEST_F(Offline, AChainThatItsDataStoppedIsComplete) {
   EXPECT_THAT(status.notes(1), HasSubstr("data chose the length"));
 }
 
-TEST_F(Offline, SamplesAreOneLineAProposal) {
+TEST_F(Offline, SamplesAreOneLineAStep) {
   make_chain(3);
   std::istringstream out(flowloom_command({"samples", where()}).out);
   std::string line;
   std::getline(out, line);
   EXPECT_EQ(line,
-            "index,version,accepted,log_p,log_q,hopping_sum,phi2_sum,phi4_sum,phi_sum,chi2,abs_m,m,m2,phi2,"
+            "index,state,version,accepted,log_p,log_q,hopping_sum,phi2_sum,phi4_sum,phi_sum,chi2,abs_m,m,m2,phi2,"
             "phi4,hopping,action");
   std::getline(out, line);
   EXPECT_THAT(line,
-              StartsWith("0,1,1,0,1,0,"));  // the first valid proposal is the start; sin 0, cos 0, sin 0
+              StartsWith("0,0,1,1,0,1,0,"));  // the first valid proposal is the start; sin 0, cos 0, sin 0
   std::size_t lines = 1;
   while (std::getline(out, line)) ++lines;
   EXPECT_EQ(lines, 12u);
@@ -160,27 +161,50 @@ TEST_F(Offline, SamplesAreOneLineAProposal) {
 
 TEST_F(Offline, SamplesReadBackToTheLoggedNumbers) {
   make_chain(1);
-  const std::string line = flowloom_command({"samples", where(), "--from", "3", "--no-header"}).out;
+  const std::string line = flowloom_command({"samples", where(), "--proposals", "--from", "3", "--no-header"}).out;
   std::istringstream cells(line);
   std::vector<std::string> numbers;
   for (std::string cell; std::getline(cells, cell, ',');) numbers.push_back(cell);
-  ASSERT_THAT(numbers, SizeIs(17));
-  EXPECT_EQ(std::stod(numbers[3]), std::sin(7 * (0.1 * 3)));
+  ASSERT_THAT(numbers, SizeIs(18));
+  EXPECT_EQ(std::stod(numbers[4]), std::sin(7 * (0.1 * 3)));
   const double phi_sum = std::sin(15.0);  // sums are [sum][proposal]: the fourth sum of the fourth proposal
-  EXPECT_EQ(std::stod(numbers[8]), phi_sum);
-  EXPECT_DOUBLE_EQ(std::stod(numbers[9]), phi_sum * phi_sum / 4);  // chi2 = V M^2
-  EXPECT_EQ(std::stod(numbers[16]), -std::stod(numbers[3]));       // action
+  EXPECT_EQ(std::stod(numbers[9]), phi_sum);
+  EXPECT_DOUBLE_EQ(std::stod(numbers[10]), phi_sum * phi_sum / 4);  // chi2 = V M^2
+  EXPECT_EQ(std::stod(numbers[17]), -std::stod(numbers[4]));       // action
 }
 
 TEST_F(Offline, SamplesWriteNanAsNanInCsvAndAsNullInJson) {
   make_chain(2);
-  EXPECT_THAT(flowloom_command({"samples", where(), "--from", "6", "--count", "1", "--no-header"}).out,
-              StartsWith("6,1,0,nan,"));
+  EXPECT_THAT(flowloom_command({"samples", where(), "--proposals", "--from", "6", "--count", "1", "--no-header"}).out,
+              MatchesRegex("6,[0-5],1,0,nan,(.|\n)*"));
   const std::string line =
-      flowloom_command({"samples", where(), "--from", "6", "--count", "1", "--format", "jsonl"}).out;
-  EXPECT_THAT(line, AllOf(StartsWith("{\"index\":6,\"version\":1,\"accepted\":false,\"log_p\":null,"),
+      flowloom_command({"samples", where(), "--proposals", "--from", "6", "--count", "1", "--format", "jsonl"}).out;
+  EXPECT_THAT(line, AllOf(HasSubstr("\"version\":1,\"accepted\":false,\"log_p\":null,"),
                           HasSubstr("\"action\":null}\n")));
-  EXPECT_EQ(nlohmann::json::parse(line).size(), 17u);
+  EXPECT_EQ(nlohmann::json::parse(line).size(), 18u);
+}
+
+TEST_F(Offline, AColumnOfTheSamplesHasTheMeanOfTheAnalysis) {
+  make_chain(3);
+  const auto analysis = analyse(*open_source(where()), 0);
+  std::istringstream out(flowloom_command({"samples", where(), "--format", "jsonl"}).out);
+  for (const auto& row : analysis.rows) {
+    out.clear();
+    out.seekg(0);
+    double sum = 0;
+    for (std::string line; std::getline(out, line);) sum += nlohmann::json::parse(line).at(row.observable.name).get<double>();
+    EXPECT_NEAR(sum / 12, row.estimate.value, 1e-12) << row.observable.name;
+  }
+}
+
+TEST_F(Offline, SamplesFromTheMiddleAreTheEndOfAllSamples) {
+  make_chain(12);
+  const std::string all = flowloom_command({"samples", where()}).out;
+  for (int from = 0; from < 48; ++from) {
+    const std::string end = flowloom_command({"samples", where(), "--no-header", "--from", std::to_string(from)}).out;
+    EXPECT_TRUE(all.ends_with(end)) << "from " << from;
+    EXPECT_EQ(std::count(end.begin(), end.end(), '\n'), 48 - from);
+  }
 }
 
 TEST_F(Offline, SamplesTakeARangeAcrossUnits) {
