@@ -281,7 +281,8 @@ void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
       halt("Unit " + std::to_string(failure.unit()) + " failed " + std::to_string(kFailuresToHalt) +
            " times, last because: " + failure.sentence() + " It is never skipped; mend the cause and start again.");
     }
-  } else if (reweigh_ && reweigh_->worker == id) {
+  } else if (failure.grant_case() == flowloom::v1::Failure::kReweighIndex && reweigh_ && reweigh_->worker == id &&
+             chain_.current() && failure.reweigh_index() == chain_.current()->index) {
     reweigh_->worker = 0;
     if (++reweigh_->failures >= kFailuresToHalt) {
       halt("The reweigh of state " + std::to_string(failure.reweigh_index()) + " failed " +

@@ -13,10 +13,20 @@ bool UnitLedger::Unit::held_by(WorkerId worker) const {
   return std::any_of(leases.begin(), leases.end(), [&](const Lease& lease) { return lease.worker == worker; });
 }
 
+template <class Match>
+std::size_t UnitLedger::drop_leases(Unit& unit, Match match) {
+  return std::erase_if(unit.leases, [&](const Lease& lease) {
+    if (!match(lease)) return false;
+    if (--leased_[lease.worker] == 0) leased_.erase(lease.worker);
+    return true;
+  });
+}
+
 std::optional<UnitNumber> UnitLedger::grant(WorkerId worker, UnitNumber end, std::span<const WorkerId> connected,
                                             const MayServe& may_serve, Time now) {
   const auto take = [&](UnitNumber number) {
     units_[number].leases.push_back({worker, now + lease_});
+    ++leased_[worker];
     return number;
   };
   for (const auto& [number, unit] : units_) {
@@ -38,7 +48,7 @@ UnitLedger::Verdict UnitLedger::answered(UnitNumber number) {
   Unit& unit = units_[number];
   if (unit.answered) return Verdict::kSame;
   unit.answered = true;
-  unit.leases.clear();
+  drop_leases(unit, [](const Lease&) { return true; });
   // An answer from before a restart may run ahead of this process's grants: those between must still be granted.
   for (; next_fresh_ <= number; ++next_fresh_) units_[next_fresh_];
   return Verdict::kNew;
@@ -48,7 +58,7 @@ int UnitLedger::failed(WorkerId worker, UnitNumber number) {
   const auto found = units_.find(number);
   if (found == units_.end() || found->second.answered) return 0;
   Unit& unit = found->second;
-  if (std::erase_if(unit.leases, [&](const Lease& lease) { return lease.worker == worker; }) == 0) return 0;
+  if (drop_leases(unit, [&](const Lease& lease) { return lease.worker == worker; }) == 0) return 0;
   unit.failed_by.insert(worker);
   return ++unit.failures;
 }
@@ -60,7 +70,7 @@ void UnitLedger::committed() {
 
 void UnitLedger::forget(WorkerId worker) {
   for (auto& [number, unit] : units_) {
-    std::erase_if(unit.leases, [&](const Lease& lease) { return lease.worker == worker; });
+    drop_leases(unit, [&](const Lease& lease) { return lease.worker == worker; });
   }
 }
 
@@ -72,18 +82,14 @@ std::vector<std::pair<UnitNumber, WorkerId>> UnitLedger::expire(Time now) {
       lease.expired = true;
       expired.emplace_back(number, lease.worker);
     }
-    // Two workers have let it expire: the older one is given up, so that a third may try.
-    if (unit.leases.size() == 2 && unit.leases[0].expired && unit.leases[1].expired) unit.leases.erase(unit.leases.begin());
+    drop_leases(unit, [&](const Lease& lease) { return lease.expires + lease_ <= now; });
   }
   return expired;
 }
 
 std::size_t UnitLedger::leased(WorkerId worker) const {
-  std::size_t count = 0;
-  for (const auto& [number, unit] : units_) {
-    for (const Lease& lease : unit.leases) count += lease.worker == worker;
-  }
-  return count;
+  const auto found = leased_.find(worker);
+  return found == leased_.end() ? 0 : found->second;
 }
 
 std::size_t UnitLedger::leased() const {

@@ -4,8 +4,8 @@
 //   - a unit below the frontier, above the window or at or above the end is never granted;
 //   - one inside the window is leased to at most two workers at a time (a second one only after the first lease expired);
 //   - a worker that failed on a unit gets it again only if every worker that may serve it tried;
-//   - a worker is not given a second lease of a unit while it holds an expired one: its stream loses nothing, so it will
-//     answer or leave;
+//   - a lease that expired is kept for as long again: its worker may still answer, and is not given the unit once more
+//     meanwhile; then it is given up, so that a lost answer stops nothing, however few workers there are;
 //   - nothing here looks at the numbers in an answer (architecture, rule 3), nor remembers grants beyond this process:
 //     an answer is judged by its unit number.
 //
@@ -54,13 +54,14 @@ class UnitLedger {
   // Gives a lost worker's leases back.
   void forget(WorkerId worker);
 
-  // Gives expired leases back; returns them.
+  // Marks leases that expired, so that others may take their units, and gives up those that did so long ago. Returns the
+  // newly expired.
   std::vector<std::pair<UnitNumber, WorkerId>> expire(Time now);
 
   UnitNumber frontier() const { return frontier_; }
   UnitNumber next_fresh() const { return next_fresh_; }  // the first unit never granted in this process
-  std::size_t leased(WorkerId worker) const;
-  std::size_t leased() const;
+  std::size_t leased(WorkerId worker) const;  // expired ones too, until they are given up
+  std::size_t leased() const;                 // that still run
 
  private:
   struct Lease {
@@ -77,10 +78,15 @@ class UnitLedger {
     bool held_by(WorkerId worker) const;
   };
 
+  // Takes the leases away that `match`.
+  template <class Match>
+  std::size_t drop_leases(Unit& unit, Match match);
+
   UnitNumber frontier_, next_fresh_;
   std::size_t window_;
   Time lease_;
-  std::map<UnitNumber, Unit> units_;  // inside the window: granted, answered or failed
+  std::map<UnitNumber, Unit> units_;         // inside the window: granted, answered or failed
+  std::map<WorkerId, std::size_t> leased_;  // how many each worker has
 };
 
 }  // namespace flowloom

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <deque>
 #include <random>
 #include <set>
@@ -189,6 +190,7 @@ class World {
     for (Peer& peer : workers_) {
       peer.id = 0;
       peer.inbox.clear();
+      std::erase_if(peer.outbox, [](const WorkerMessage& message) { return message.has_failure(); });  // see failures_
     }
     stalled_ = was_stalled_ = false;
     highest_granted_ = 0;  // grants are not remembered: what the dead process granted is judged by its unit number
@@ -354,7 +356,7 @@ class World {
   std::unique_ptr<Core> core_;
   std::vector<Peer> workers_;
   std::vector<std::uint32_t> unpublished_;
-  std::map<std::uint64_t, int> failures_;
+  std::map<std::uint64_t, int> failures_;  // made so far in this epoch: the third would halt the run
   Time now_{0};
   std::uint64_t highest_granted_ = 0;
   std::size_t known_switches_ = 0;
@@ -363,9 +365,13 @@ class World {
   std::vector<std::string> trace_, grants_;
 };
 
-// Plays `count` schedules; stops at the first one that fails and prints it.
+// Plays `count` schedules, or as many times more as FLOWLOOM_CAMPAIGN says; stops at the first one that fails and prints it.
 void play(const Schedule& schedule, std::uint64_t first_seed, int count) {
   std::optional<Sha256> head;
+  if (const char* factor = std::getenv("FLOWLOOM_CAMPAIGN")) {
+    count *= std::atoi(factor);
+    first_seed *= 1000;  // seeds of its own
+  }
   for (std::uint64_t seed = first_seed; seed < first_seed + static_cast<std::uint64_t>(count); ++seed) {
     World world(schedule, seed, false);
     std::string wrong = world.play();

@@ -95,6 +95,27 @@ TEST_F(UnitLedgerTest, GivesNobodyASecondLeaseOfAUnitThatHeStillWorksOn) {
   EXPECT_EQ(grant(1, kLease), 1u);
 }
 
+TEST_F(UnitLedgerTest, GivesAUnitToTheSameWorkerAgainOnceItsLeaseIsGivenUp) {
+  grant(1);
+  EXPECT_EQ(ledger_.expire(2 * kLease - Time{1}).size(), 1u);
+  EXPECT_EQ(ledger_.leased(1), 1u);
+  ledger_.expire(2 * kLease);
+  EXPECT_EQ(ledger_.leased(1), 0u);
+  EXPECT_EQ(grant(1, 2 * kLease), 0u);
+}
+
+// Both have let a unit expire, and neither has room for the other's.
+TEST_F(UnitLedgerTest, TwoWorkersWhoseAnswersWereLostDoNotWaitForEachOther) {
+  grant(1);
+  grant(2);
+  ledger_.expire(kLease);
+  ledger_.expire(2 * kLease);
+  EXPECT_EQ(ledger_.leased(1), 0u);
+  EXPECT_EQ(ledger_.leased(2), 0u);
+  EXPECT_EQ(grant(1, 2 * kLease), 0u);
+  EXPECT_EQ(grant(2, 2 * kLease), 1u);
+}
+
 TEST_F(UnitLedgerTest, CountsExpiredLeasesAgainstTheWorkerButNotAgainstTheEndOfADrain) {
   grant(1);
   ledger_.expire(kLease);
