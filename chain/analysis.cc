@@ -25,8 +25,9 @@ void ChainAnalysis::add(const UnitRecord& unit) {
 ChainAnalysis::Result ChainAnalysis::result(std::uint64_t burn_in) const {
   const std::uint64_t steps = series_.empty() ? 0 : series_.front().size();
   if (burn_in > 0 && (steps < 2 || burn_in > steps - 2)) {
-    throw Error(ErrorCode::kInvalidInput, "A burn-in of " + std::to_string(burn_in) + " leaves nothing of the chain's " +
-                                              std::to_string(steps) + " steps; use a smaller one.");
+    throw Error(ErrorCode::kInvalidInput, "A burn-in of " + std::to_string(burn_in) +
+                                              " leaves nothing of the chain's " + std::to_string(steps) +
+                                              " steps; use a smaller one.");
   }
   Result result;
   result.proposals = accepted_.size();
@@ -47,7 +48,8 @@ ChainAnalysis::Result ChainAnalysis::result(std::uint64_t burn_in) const {
   for (std::size_t o = 0; o < series_.size(); ++o) {
     Row row{walk_.observables()[o], false, {}};
     const auto series = std::span(series_[o]).subspan(burn_in);
-    row.defined = series.size() >= 2 && std::all_of(series.begin(), series.end(), [](double x) { return std::isfinite(x); });
+    row.defined =
+        series.size() >= 2 && std::all_of(series.begin(), series.end(), [](double x) { return std::isfinite(x); });
     if (row.defined) row.estimate = stats::gamma_method(series);
     result.rows.push_back(std::move(row));
   }

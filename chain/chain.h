@@ -1,4 +1,5 @@
-// The chain itself: independence Metropolis over proposals in index order (physics.md 2.1; architecture, rules 1, 2, 4).
+// The chain itself: independence Metropolis over proposals in index order (arXiv:1904.12072; docs/exactness.md, rules
+// 1, 2 and 4).
 //
 // Keeps true:
 //   - the start state is the first valid proposal of non-zero weight;

@@ -30,14 +30,18 @@ void set_figures(v1::StatusReply& reply, const ChainStatistics& statistics) {
   }
 }
 
-void add_notes(v1::StatusReply& reply, bool chosen_by_data) {
+void add_notes(v1::StatusReply& reply, const ChainEnd& end) {
   reply.add_notes("Nothing is discarded as burn-in; the chain starts at the first valid proposal.");
   for (const auto& row : reply.models().switches()) {
     if (!row.by_clock()) continue;
     reply.add_notes("Version " + std::to_string(row.version()) + " was placed by the clock at proposal " +
                     std::to_string(row.from()) + ": exact as far as arrival times are independent of the values.");
   }
-  if (chosen_by_data) reply.add_notes("The data chose the length: the chain stopped at an 'until' test.");
+  if (end.chosen_by_data()) reply.add_notes("The data chose the length: the chain stopped at an 'until' test.");
+  for (const EventRecord& decision : end.decisions()) {
+    reply.add_notes("At proposal " + std::to_string(decision.at) + " " + decision.text +
+                    ". Exact only if that decision did not look at the chain.");
+  }
   if (reply.invalid() > 0) {
     const double share = static_cast<double>(reply.invalid()) / static_cast<double>(reply.proposals());
     reply.add_notes("Invalid proposals (not finite), all rejected: " + std::to_string(reply.invalid()) + " (" +
@@ -82,7 +86,7 @@ v1::StatusReply chain_status(const RunSpec& run, const std::string& run_id, cons
   reply.set_observable(statistics.observable(run.chain.observable).observable.name);
   *reply.mutable_models() = std::move(models);
   set_figures(reply, statistics);
-  add_notes(reply, end.chosen_by_data());
+  add_notes(reply, end);
   return reply;
 }
 

@@ -72,11 +72,15 @@ struct Row {
 
 struct ToRow {
   Row operator()(const UnitRecord& r) const {
-    return {"unit", r.data.first_index, r.data.version, r.data.count(), pack_flags(r.accepted),
-            pack(r.data.log_p) + pack(r.data.log_q) + pack(r.data.sums)};
+    return {"unit",         r.data.first_index,     r.data.version,
+            r.data.count(), pack_flags(r.accepted), pack(r.data.log_p) + pack(r.data.log_q) + pack(r.data.sums)};
   }
   Row operator()(const SwitchRecord& r) const {
-    return {"switch", r.from, r.version, 0, std::string(1, r.by_clock ? '\1' : '\0'),
+    return {"switch",
+            r.from,
+            r.version,
+            0,
+            std::string(1, r.by_clock ? '\1' : '\0'),
             std::string(r.checkpoint.begin(), r.checkpoint.end())};
   }
   Row operator()(const ReweighRecord& r) const {
@@ -119,8 +123,9 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      throw Error(ErrorCode::kInUse, "'" + file + "' is owned by another process: a coordinator is running on this "
-                                        "directory; ask it ('flowloom status'), or end it first.");
+      throw Error(ErrorCode::kInUse, "'" + file +
+                                         "' is owned by another process: a coordinator is running on this "
+                                         "directory; ask it ('flowloom status'), or end it first.");
     case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_READONLY:
@@ -129,8 +134,8 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
                                                "); make room on its disk or mend its permissions.");
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-      throw Error(ErrorCode::kCorrupt, "'" + file + "' is damaged or no Flowloom store (" + reason +
-                                           "); restore it from a backup.");
+      throw Error(ErrorCode::kCorrupt,
+                  "'" + file + "' is damaged or no Flowloom store (" + reason + "); restore it from a backup.");
     default:
       throw Error(ErrorCode::kInternal, "The store '" + file + "' failed: " + reason + ".");
   }
@@ -280,22 +285,21 @@ Sha256 Store::identity() const {
 std::uint64_t Store::frontier() const {
   return impl_->guard([&] {
     return static_cast<std::uint64_t>(
-        impl_->db->execAndGet("SELECT coalesce(max(first_index + count), 0) FROM records WHERE kind = 'unit'").getInt64());
+        impl_->db->execAndGet("SELECT coalesce(max(first_index + count), 0) FROM records WHERE kind = 'unit'")
+            .getInt64());
   });
 }
 
 std::uint64_t Store::begin_epoch() {
   return impl_->guard([&] {
     impl_->db->exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'");
-    return static_cast<std::uint64_t>(
-        impl_->db->execAndGet("SELECT value FROM meta WHERE key = 'epoch'").getInt64());
+    return static_cast<std::uint64_t>(impl_->db->execAndGet("SELECT value FROM meta WHERE key = 'epoch'").getInt64());
   });
 }
 
 std::string Store::pinned_build() const {
-  return impl_->guard([&] {
-    return impl_->db->execAndGet("SELECT value FROM meta WHERE key = 'pinned_build'").getString();
-  });
+  return impl_->guard(
+      [&] { return impl_->db->execAndGet("SELECT value FROM meta WHERE key = 'pinned_build'").getString(); });
 }
 
 void Store::pin_build(const std::string& build) {
@@ -362,8 +366,9 @@ void Store::for_each(std::int64_t first_sequence, const std::function<bool(const
 
 std::vector<UnitRecord> Store::units(std::uint64_t first_index, std::size_t limit) const {
   const std::int64_t sequence = impl_->guard([&]() -> std::int64_t {
-    SQLite::Statement query(*impl_->db, "SELECT sequence FROM records WHERE kind = 'unit' AND first_index <= ? "
-                                        "ORDER BY first_index DESC LIMIT 1");
+    SQLite::Statement query(*impl_->db,
+                            "SELECT sequence FROM records WHERE kind = 'unit' AND first_index <= ? "
+                            "ORDER BY first_index DESC LIMIT 1");
     query.bind(1, static_cast<std::int64_t>(first_index));
     return query.executeStep() ? query.getColumn(0).getInt64() : 1;
   });
@@ -410,7 +415,6 @@ void Store::fulfil(const std::vector<std::uint32_t>& entries, std::uint32_t vers
   });
 }
 
-
 void Store::unfulfil(std::uint32_t entry) {
   impl_->guard([&] {
     SQLite::Statement remove(*impl_->db, "DELETE FROM scheduled WHERE entry = ?");
@@ -430,8 +434,9 @@ void Store::mark_verified(std::uint32_t version) {
 std::vector<ModelRow> Store::models() const {
   return impl_->guard([&] {
     std::vector<ModelRow> rows;
-    SQLite::Statement query(*impl_->db, "SELECT version, sha256, size, training_step, ess, origin, verified FROM models "
-                                        "ORDER BY version");
+    SQLite::Statement query(*impl_->db,
+                            "SELECT version, sha256, size, training_step, ess, origin, verified FROM models "
+                            "ORDER BY version");
     while (query.executeStep()) {
       ModelRow row;
       row.version = static_cast<std::uint32_t>(query.getColumn(0).getInt64());
@@ -461,7 +466,8 @@ std::vector<std::pair<std::uint32_t, std::uint32_t>> Store::scheduled() const {
 
 void Store::add_switch(const SwitchRecord& row) {
   impl_->guard([&] {
-    SQLite::Statement insert(*impl_->db, "INSERT INTO switches(from_index, version, sha256, by_clock) VALUES(?, ?, ?, ?)");
+    SQLite::Statement insert(*impl_->db,
+                             "INSERT INTO switches(from_index, version, sha256, by_clock) VALUES(?, ?, ?, ?)");
     insert.bind(1, static_cast<std::int64_t>(row.from));
     insert.bind(2, static_cast<std::int64_t>(row.version));
     bind_blob(insert, 3, row.checkpoint);
@@ -473,7 +479,8 @@ void Store::add_switch(const SwitchRecord& row) {
 std::vector<SwitchRecord> Store::switches() const {
   return impl_->guard([&] {
     std::vector<SwitchRecord> rows;
-    SQLite::Statement query(*impl_->db, "SELECT from_index, version, sha256, by_clock FROM switches ORDER BY from_index");
+    SQLite::Statement query(*impl_->db,
+                            "SELECT from_index, version, sha256, by_clock FROM switches ORDER BY from_index");
     while (query.executeStep()) {
       rows.push_back({static_cast<std::uint64_t>(query.getColumn(0).getInt64()),
                       static_cast<std::uint32_t>(query.getColumn(1).getInt64()),
@@ -497,7 +504,8 @@ std::vector<Store::Event> Store::events() const {
     std::vector<Event> events;
     SQLite::Statement query(*impl_->db, "SELECT at, kind, text FROM events ORDER BY sequence");
     while (query.executeStep()) {
-      events.push_back({query.getColumn(0).getString(), query.getColumn(1).getString(), query.getColumn(2).getString()});
+      events.push_back(
+          {query.getColumn(0).getString(), query.getColumn(1).getString(), query.getColumn(2).getString()});
     }
     return events;
   });

@@ -11,6 +11,10 @@ bool on_until_grid(std::uint64_t frontier, std::size_t unit) {
   return false;
 }
 
+constexpr char kDecision[] = "decided by hand: ";
+
+EventRecord decision_event(const std::string& change, std::uint64_t frontier) { return {frontier, kDecision + change}; }
+
 EventRecord until_event(const Until& until, std::uint64_t frontier) {
   return {frontier, "the length was chosen by the data: the relative error of " + until.observable + " reached " +
                         nlohmann::json(until.relative_error).dump()};
@@ -22,6 +26,7 @@ void ChainEnd::add(const Record& record) {
   if (std::holds_alternative<UnitRecord>(record)) stopped_at_.reset();
   const auto* event = std::get_if<EventRecord>(&record);
   if (event && until_ && event->text == until_event(*until_, event->at).text) stopped_at_ = event->at;
+  if (event && event->text.starts_with(kDecision)) decisions_.push_back(*event);
 }
 
 std::uint64_t ChainEnd::index() const { return stopped_at_ ? std::min(length_, *stopped_at_) : length_; }

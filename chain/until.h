@@ -1,8 +1,10 @@
-// A stop that looks at the chain (architecture, rule 6): where it is tested, and what the log says when it is met.
+// Events of the log: a stop that looks at the chain (docs/exactness.md, rule 6), and decisions of the run's owner.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "chain/record.h"
 #include "spec/run_spec.h"
@@ -15,7 +17,10 @@ bool on_until_grid(std::uint64_t frontier, std::size_t unit);
 // The record that ends a chain at `frontier`: its length was chosen by the data.
 EventRecord until_event(const Until& until, std::uint64_t frontier);
 
-// Where a chain ends, as its log says. Pure.
+// The record of a change, by hand and with the chain under way, of what the rest of the chain is drawn with.
+EventRecord decision_event(const std::string& change, std::uint64_t frontier);
+
+// Where a chain ends, and what was decided on the way, as its log says. Pure.
 class ChainEnd {
  public:
   explicit ChainEnd(const RunSpec& run);
@@ -30,10 +35,13 @@ class ChainEnd {
   // True if an `until` ended it.
   bool chosen_by_data() const { return stopped_at_.has_value(); }
 
+  const std::vector<EventRecord>& decisions() const { return decisions_; }
+
  private:
   std::optional<Until> until_;
   std::uint64_t length_;
   std::optional<std::uint64_t> stopped_at_;
+  std::vector<EventRecord> decisions_;
 };
 
 }  // namespace flowloom

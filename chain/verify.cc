@@ -92,10 +92,12 @@ VerifyReport verify_log(const Store& store, const RunSpec& run, const std::funct
   try {
     store.for_each(1, [&](const LinkedRecord& linked) {
       const std::string name = "Record " + std::to_string(linked.sequence);
-      if (linked.sequence != ++report.records) return fail(name + " follows record " + std::to_string(report.records - 1) + ": one is missing.");
+      if (linked.sequence != ++report.records)
+        return fail(name + " follows record " + std::to_string(report.records - 1) + ": one is missing.");
       const std::string wrong = std::visit([&](const auto& record) { return verifier.check(record); }, linked.record);
       link = next_link(link, linked.record);
-      if (link != linked.link) return fail(name + " was changed: its link does not follow from it and the record before.");
+      if (link != linked.link)
+        return fail(name + " was changed: its link does not follow from it and the record before.");
       if (!wrong.empty()) return fail(name + ": " + wrong + ".");
       if (progress && report.records % 256 == 0) progress(report.proposals);
       return true;

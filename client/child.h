@@ -1,8 +1,7 @@
 // A child process: started in a process group of its own (so that Ctrl-C at the terminal reaches only us),
 // its output appended to a file, reaped here.
 //
-// Start and poll from one thread that lives as long as the child: the child's "die with parent" is tied to
-// it.
+// Start and poll from one thread that lives as long as the child: the child's "die with parent" is tied to it.
 #pragma once
 
 #include <sys/types.h>

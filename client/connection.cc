@@ -9,8 +9,8 @@
 #include "program/rpc.h"
 #include "program/run_directory.h"
 #include "spec/error.h"
-#include "spec/packing.h"
 #include "spec/files.h"
+#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
@@ -28,8 +28,7 @@ UnitRecord unit_of(const v1::StatesReply& reply, const Endpoint& endpoint) {
   if (count == 0 || reply.accepted().size() != count || reply.log_p().size() != column ||
       reply.log_q().size() != column || reply.sums().size() % column != 0) {
     throw Error(ErrorCode::kCorrupt, named(endpoint) + " sent a unit at proposal " +
-                                         std::to_string(reply.first_index()) +
-                                         " whose arrays do not fit together.");
+                                         std::to_string(reply.first_index()) + " whose arrays do not fit together.");
   }
   UnitRecord unit;
   unit.data = {reply.first_index(), reply.version(), unpack(reply.log_p()), unpack(reply.log_q()),
@@ -40,9 +39,8 @@ UnitRecord unit_of(const v1::StatesReply& reply, const Endpoint& endpoint) {
 
 // Reads a stream until `visit` returns false or `stop` is requested; both cancel the call and are no error.
 template <class Reply>
-void follow_stream(grpc::ClientContext& context, grpc::ClientReaderInterface<Reply>& reader,
-                   std::stop_token stop, const Endpoint& endpoint,
-                   const std::function<bool(const Reply&)>& visit) {
+void follow_stream(grpc::ClientContext& context, grpc::ClientReaderInterface<Reply>& reader, std::stop_token stop,
+                   const Endpoint& endpoint, const std::function<bool(const Reply&)>& visit) {
   const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
   bool wanted = true;
   try {
@@ -63,8 +61,7 @@ bool is_address(const std::string& where) {
   const auto colon = where.rfind(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == where.size()) return false;
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  if (!std::all_of(where.begin() + static_cast<std::ptrdiff_t>(colon) + 1, where.end(), is_digit))
-    return false;
+  if (!std::all_of(where.begin() + static_cast<std::ptrdiff_t>(colon) + 1, where.end(), is_digit)) return false;
   return where.find('/') == std::string::npos && !std::filesystem::exists(where);
 }
 
@@ -96,8 +93,7 @@ v1::StatusReply Connection::status() const {
   prepare(context, endpoint_.token, limits::kUnaryDeadline);
   v1::StatusReply reply;
   const auto stub = v1::Chain::NewStub(channel_);
-  if (const auto status = stub->Status(&context, {}, &reply); !status.ok())
-    throw to_error(status, named(endpoint_));
+  if (const auto status = stub->Status(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
   return reply;
 }
 
@@ -121,9 +117,8 @@ void Connection::stream_states(std::uint64_t first_index, bool follow, std::stop
   request.set_follow(follow);
   const auto stub = v1::Chain::NewStub(channel_);
   const auto reader = stub->StreamStates(&context, request);
-  follow_stream<v1::StatesReply>(context, *reader, stop, endpoint_, [&](const v1::StatesReply& reply) {
-    return visit(unit_of(reply, endpoint_));
-  });
+  follow_stream<v1::StatesReply>(context, *reader, stop, endpoint_,
+                                 [&](const v1::StatesReply& reply) { return visit(unit_of(reply, endpoint_)); });
 }
 
 v1::ListReply Connection::models() const {
@@ -131,8 +126,7 @@ v1::ListReply Connection::models() const {
   prepare(context, endpoint_.token, limits::kUnaryDeadline);
   v1::ListReply reply;
   const auto stub = v1::Models::NewStub(channel_);
-  if (const auto status = stub->List(&context, {}, &reply); !status.ok())
-    throw to_error(status, named(endpoint_));
+  if (const auto status = stub->List(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
   return reply;
 }
 
@@ -141,16 +135,14 @@ v1::DescribeReply Connection::describe() const {
   prepare(context, endpoint_.token, limits::kUnaryDeadline);
   v1::DescribeReply reply;
   const auto stub = v1::Models::NewStub(channel_);
-  if (const auto status = stub->Describe(&context, {}, &reply); !status.ok())
-    throw to_error(status, named(endpoint_));
+  if (const auto status = stub->Describe(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
   return reply;
 }
 
 std::string Connection::fetch(const v1::ModelVersion& version) const {
   if (version.size() > limits::kModelBytes) {
     throw Error(ErrorCode::kInvalidInput, "Version " + std::to_string(version.version()) + " has " +
-                                              std::to_string(version.size()) +
-                                              " bytes, more than this build reads.");
+                                              std::to_string(version.size()) + " bytes, more than this build reads.");
   }
   grpc::ClientContext context;
   prepare(context, endpoint_.token, limits::kTransferDeadline);
@@ -166,8 +158,7 @@ std::string Connection::fetch(const v1::ModelVersion& version) const {
   const Sha256 digest = sha256(bytes);
   if (version.sha256() != std::string(digest.begin(), digest.end())) {
     throw Error(ErrorCode::kCorrupt, named(endpoint_) + " sent other bytes for version " +
-                                         std::to_string(version.version()) +
-                                         " than its SHA-256 says; fetch it again.");
+                                         std::to_string(version.version()) + " than its SHA-256 says; fetch it again.");
   }
   return bytes;
 }
@@ -177,8 +168,7 @@ void Connection::drain() const {
   prepare(context, endpoint_.token, limits::kUnaryDeadline);
   v1::DrainReply reply;
   const auto stub = v1::Chain::NewStub(channel_);
-  if (const auto status = stub->Drain(&context, {}, &reply); !status.ok())
-    throw to_error(status, named(endpoint_));
+  if (const auto status = stub->Drain(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
 }
 
 }  // namespace flowloom

@@ -14,9 +14,7 @@ namespace {
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kLabel = 10;
 
-std::string labelled(const std::string& label, const std::string& text) {
-  return padded(label, kLabel) + text;
-}
+std::string labelled(const std::string& label, const std::string& text) { return padded(label, kLabel) + text; }
 
 double ratio(double part, double whole) { return whole > 0 ? part / whole : kNan; }
 
@@ -48,12 +46,12 @@ std::vector<std::string> training_block(const v1::TrainingReport& training, std:
   const bool active = training.state() == v1::TrainingReport::STATE_TRAINING;
   std::vector<std::string> lines;
   lines.push_back(
-      labelled("training", bar(done, bar_columns(columns)) + "  step " + std::to_string(training.step()) +
-                               " of " + std::to_string(training.max_steps()) + "   " +
+      labelled("training", bar(done, bar_columns(columns)) + "  step " + std::to_string(training.step()) + " of " +
+                               std::to_string(training.max_steps()) + "   " +
                                (active ? "ETA " + duration(training_eta(training)) : training_text(training))));
-  lines.push_back(labelled("", "loss " + shown(training.loss(), 5) + "   ESS " + shown(training.ess(), 3) +
-                                   " (mean " + shown(training.ess_average(), 3) + wanted_ess(training) +
-                                   ")   " + with_si_prefix(training.samples_per_second()) + " samples/s"));
+  lines.push_back(labelled("", "loss " + shown(training.loss(), 5) + "   ESS " + shown(training.ess(), 3) + " (mean " +
+                                   shown(training.ess_average(), 3) + wanted_ess(training) + ")   " +
+                                   with_si_prefix(training.samples_per_second()) + " samples/s"));
   return lines;
 }
 
@@ -61,12 +59,10 @@ std::string versions_text(const v1::ListReply& models) {
   std::string text = std::to_string(models.versions_size()) + " published";
   if (models.switches_size() == 0) return text + ", none serving yet";
   const auto& last = models.switches(models.switches_size() - 1);
-  text += ", " + std::to_string(models.switches_size()) +
-          (models.switches_size() == 1 ? " switch" : " switches") + ": version " +
-          std::to_string(last.version()) + " from proposal " + std::to_string(last.from());
+  text += ", " + std::to_string(models.switches_size()) + (models.switches_size() == 1 ? " switch" : " switches") +
+          ": version " + std::to_string(last.version()) + " from proposal " + std::to_string(last.from());
   for (const auto& model : models.versions()) {
-    if (model.version() == last.version() && std::isfinite(model.ess()))
-      text += " (ESS " + shown(model.ess(), 3) + ")";
+    if (model.version() == last.version() && std::isfinite(model.ess())) text += " (ESS " + shown(model.ess(), 3) + ")";
   }
   return text;
 }
@@ -102,12 +98,11 @@ std::vector<std::string> live_block(const v1::StatusReply& status, const LiveFra
   std::vector<std::string> lines;
   lines.push_back(labelled(status.name() + "  ", duration(frame.seconds)));
   if (status.training().state() != v1::TrainingReport::STATE_UNSPECIFIED) {
-    for (std::string& line : training_block(status.training(), frame.columns))
-      lines.push_back(std::move(line));
+    for (std::string& line : training_block(status.training(), frame.columns)) lines.push_back(std::move(line));
   }
-  lines.push_back(labelled(
-      "chain", bar(done, bar_columns(frame.columns)) + "  " + std::to_string(status.proposals()) + " of " +
-                   std::to_string(status.length()) + "   ETA " + duration(chain_eta(status))));
+  lines.push_back(labelled("chain", bar(done, bar_columns(frame.columns)) + "  " + std::to_string(status.proposals()) +
+                                        " of " + std::to_string(status.length()) + "   ETA " +
+                                        duration(chain_eta(status))));
   lines.push_back(labelled("", with_si_prefix(status.proposals_per_second()) + " proposals/s   acceptance " +
                                    shown(status.acceptance(), 3) + "   ESS " + shown(status.ess(), 3)));
   if (const std::string text = observable_text(status, "   "); !text.empty()) {
@@ -126,8 +121,8 @@ std::string live_line(const v1::StatusReply& status, double seconds) {
   std::string line = duration(seconds) + "  " + state_text(status);
   if (status.training().state() != v1::TrainingReport::STATE_UNSPECIFIED) {
     const auto& training = status.training();
-    line += "; training: step " + std::to_string(training.step()) + " of " +
-            std::to_string(training.max_steps()) + ", ESS " + shown(training.ess(), 3) +
+    line += "; training: step " + std::to_string(training.step()) + " of " + std::to_string(training.max_steps()) +
+            ", ESS " + shown(training.ess(), 3) +
             (training.state() == v1::TrainingReport::STATE_TRAINING ? "" : ", " + training_text(training));
   }
   line += "; chain: " + std::to_string(status.proposals()) + " of " + std::to_string(status.length());

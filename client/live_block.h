@@ -23,8 +23,7 @@ std::vector<std::string> live_block(const v1::StatusReply& status, const LiveFra
 // The same in one line of any length.
 std::string live_line(const v1::StatusReply& status, double seconds);
 
-// Seconds until the chain ends, and until training reaches its last step, at the present rates; NaN if
-// unknown.
+// Seconds until the chain ends, and until training reaches its last step, at the present rates; NaN if unknown.
 double chain_eta(const v1::StatusReply& status);
 double training_eta(const v1::TrainingReport& training);
 

@@ -29,16 +29,15 @@ LocalCluster::Program& LocalCluster::add(const std::string& name, const std::str
   program->binary = options_.programs / binary;
   program->arguments = {"--dir", options_.directory.path().string()};
   program->arguments.insert(program->arguments.end(), arguments.begin(), arguments.end());
-  program->arguments.insert(program->arguments.end(),
-                            {"--log-level", options_.log_level, "--die-with-parent"});
+  program->arguments.insert(program->arguments.end(), {"--log-level", options_.log_level, "--die-with-parent"});
   programs_.push_back(std::move(program));
   return *programs_.back();
 }
 
 void LocalCluster::start(Program& program) {
   program.restart_at.reset();
-  program.child = std::make_unique<Child>(program.binary, program.arguments,
-                                          options_.directory.logs() / (program.name + ".out"));
+  program.child =
+      std::make_unique<Child>(program.binary, program.arguments, options_.directory.logs() / (program.name + ".out"));
 }
 
 void LocalCluster::signal(const Program& program, int number) {
@@ -50,12 +49,10 @@ bool LocalCluster::start_coordinator(const std::function<bool()>& waiting) {
   std::filesystem::create_directories(options_.directory.logs(), error);
   if (error) {
     throw Error(ErrorCode::kUnavailable, "The run directory '" + options_.directory.path().string() +
-                                             "' cannot be made (" + error.message() +
-                                             "); choose another with --dir.");
+                                             "' cannot be made (" + error.message() + "); choose another with --dir.");
   }
   std::vector<std::string> arguments{"--run", options_.run_file.string(), "--listen", "127.0.0.1:0"};
-  for (const std::string& assignment : options_.overrides)
-    arguments.insert(arguments.end(), {"--set", assignment});
+  for (const std::string& assignment : options_.overrides) arguments.insert(arguments.end(), {"--set", assignment});
   Program& coordinator = add("coordinator", "flowloom-coordinator", std::move(arguments));
   start(coordinator);
   for (const auto deadline = Clock::now() + kCoordinatorDeadline; Clock::now() < deadline;
@@ -84,8 +81,7 @@ bool LocalCluster::coordinator_ended() const {
 }
 
 void LocalCluster::start_server() {
-  start(
-      add("server", "flowloom-server", {"--log-file", (options_.directory.logs() / "server.log").string()}));
+  start(add("server", "flowloom-server", {"--log-file", (options_.directory.logs() / "server.log").string()}));
 }
 
 void LocalCluster::start_workers() {
@@ -110,8 +106,7 @@ std::vector<std::string> LocalCluster::tick(Clock::time_point now, bool may_trai
       if (now >= *program->restart_at && !stopping_) start(*program);
       continue;
     }
-    if (!program->child || !program->child->poll() || program->child->poll()->orderly() || stopping_)
-      continue;
+    if (!program->child || !program->child->poll() || program->child->poll()->orderly() || stopping_) continue;
     if (program->name == "server" && !may_train) continue;
     program->restart_at = program->policy.died(now);
     if (!program->restart_at) {

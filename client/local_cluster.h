@@ -1,8 +1,7 @@
 // The programs of a run on this machine, as `flowloom up` starts them: coordinator, training server, workers.
 //
 // Keeps true:
-//   - a program that dies by a signal or with an error is started again, with pauses, at most five times a
-//   minute; then
+//   - a program that dies by a signal or with an error is started again, with pauses, at most five times a minute; then
 //     `tick` throws with its name, its end and its log;
 //   - a program that ends in order is not started again;
 //   - whatever happens, no child outlives this object.
@@ -37,8 +36,7 @@ class LocalCluster {
   explicit LocalCluster(ClusterOptions options) : options_(std::move(options)) {}
 
   // Starts the coordinator and waits until it has announced itself; calls `waiting` meanwhile, several times
-  // a second, and returns false once that returns false. Throws the coordinator's own sentence if it ends
-  // instead.
+  // a second, and returns false once that returns false. Throws the coordinator's own sentence if it ends instead.
   bool start_coordinator(const std::function<bool()>& waiting);
 
   // True once the coordinator has ended: in order, or however.
@@ -52,8 +50,7 @@ class LocalCluster {
   // with an error stays away. Returns sentences about what happened.
   std::vector<std::string> tick(Clock::time_point now, bool may_train);
 
-  // The orderly end: the server saves its state, the coordinator drains. From here on nothing is started
-  // again.
+  // The orderly end: the server saves its state, the coordinator drains. From here on nothing is started again.
   void begin_stop();
 
   // The workers too: once the coordinator has left.

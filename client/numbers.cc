@@ -24,8 +24,7 @@ std::string fixed(double value, int decimals) {
 
 std::string shortest(double value) {
   std::array<char, 400> buffer;
-  const auto end =
-      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed).ptr;
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed).ptr;
   return std::string(buffer.data(), end);
 }
 
@@ -55,8 +54,8 @@ std::string value_with_error(double value, double error) {
   const int exponent = size > 0 ? static_cast<int>(std::floor(std::log10(size))) : 0;
   if (exponent >= -4 && exponent < 9) return plain_value_with_error(value, error);
   const long double scale = std::pow(10.0L, static_cast<long double>(exponent));
-  return plain_value_with_error(static_cast<double>(value / scale), static_cast<double>(error / scale)) +
-         "e" + std::to_string(exponent);
+  return plain_value_with_error(static_cast<double>(value / scale), static_cast<double>(error / scale)) + "e" +
+         std::to_string(exponent);
 }
 
 std::string rounded(double value, int digits) {
@@ -95,9 +94,7 @@ std::string byte_count(std::uint64_t bytes) {
   return text + (text.find(' ') == std::string::npos ? " B" : "B");
 }
 
-std::string percent(double fraction) {
-  return std::isfinite(fraction) ? fixed(100.0 * fraction, 1) + " %" : "–";
-}
+std::string percent(double fraction) { return std::isfinite(fraction) ? fixed(100.0 * fraction, 1) + " %" : "–"; }
 
 std::string abbreviated(const std::string& hex) { return hex.size() > 12 ? hex.substr(0, 12) + "…" : hex; }
 

@@ -56,8 +56,8 @@ void Progress::notice(const std::string& sentence) {
 
 void Progress::draw(const v1::StatusReply& status, Clock::time_point now) {
   const Size size = terminal_size();
-  auto lines = live_block(
-      status, {std::chrono::duration<double>(now - start_).count(), notice_, footer_, size.columns});
+  auto lines =
+      live_block(status, {std::chrono::duration<double>(now - start_).count(), notice_, footer_, size.columns});
   if (lines.size() >= size.rows) lines.resize(std::max<std::size_t>(1, size.rows - 1));
   // In one piece, so that nothing flickers.
   std::string frame = to_top(size.columns);

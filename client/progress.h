@@ -26,8 +26,7 @@ class Progress {
   // whenever the state changes.
   void show(const v1::StatusReply& status, Clock::time_point now);
 
-  // A sentence about something that happened: stays in the block until the next one; a line of its own
-  // elsewhere.
+  // A sentence about something that happened: stays in the block until the next one; a line of its own elsewhere.
   void notice(const std::string& sentence);
 
   // Leaves the last block on the screen, or wipes it, and gives the cursor back.

@@ -1,5 +1,4 @@
-// How fast proposals came, counting only the time in which they did: waiting for a version is no sampling.
-// Pure.
+// How fast proposals came, counting only the time in which they did: waiting for a version is no sampling. Pure.
 #pragma once
 
 #include <chrono>

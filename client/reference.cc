@@ -84,8 +84,8 @@ std::string key_table(const std::vector<Key>& keys) {
 std::string kinds(const std::string& section, const std::vector<Kind>& all) {
   std::string text;
   for (const Kind& kind : all) {
-    text += "### `kind = \"" + kind.name + "\"` in `[" + section + "]`\n\n" + kind.sentence + "\n\n" +
-            key_table(kind.keys);
+    text +=
+        "### `kind = \"" + kind.name + "\"` in `[" + section + "]`\n\n" + kind.sentence + "\n\n" + key_table(kind.keys);
   }
   return text;
 }
@@ -102,7 +102,12 @@ std::string run_file_reference(const Catalog& catalog) {
       "refused.\n\n"
       "Everything in `[run]` but the name, and everything in `[theory]`, is the run's identity: fixed once a "
       "directory\n"
-      "exists. All other keys may change between starts; each change is logged.\n\n";
+      "exists. All other keys may change between starts; each change is logged. `[flow]` and `[train]` belong to a "
+      "training\n"
+      "from its first step to its last: only `train.stop` may change on the way (without `decay`), or the training "
+      "starts "
+      "again\n"
+      "in an empty directory.\n\n";
   std::vector<Key> run = run_keys();
   for (Key& key : run) {
     if (key.name != "engine") continue;
@@ -110,10 +115,10 @@ std::string run_file_reference(const Catalog& catalog) {
   }
   text += "## `[run]`\n\n" + key_table(run) + "Engines:\n\n";
   for (const Kind& engine : catalog.engines) text += "- `\"" + engine.name + "\"`: " + engine.sentence + "\n";
-  text += "\n## `[theory]`: what is sampled\n\nIts `kind` chooses the other keys.\n\n" +
-          kinds("theory", catalog.theories);
-  text += "## `[flow]`: the model that is trained\n\nIts `kind` chooses the other keys.\n\n" +
-          kinds("flow", catalog.flows);
+  text +=
+      "\n## `[theory]`: what is sampled\n\nIts `kind` chooses the other keys.\n\n" + kinds("theory", catalog.theories);
+  text +=
+      "## `[flow]`: the model that is trained\n\nIts `kind` chooses the other keys.\n\n" + kinds("flow", catalog.flows);
   text += "## `[train]`\n\n" + key_table(train_keys());
   text += "## `[chain]`\n\n" + key_table(chain_keys());
   text.pop_back();  // one line end at the end of the file

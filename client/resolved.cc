@@ -12,8 +12,7 @@ namespace {
 using nlohmann::json;
 
 // `label` is where a section of this document says that a key took its default.
-std::vector<ResolvedKey> resolve(const Section& section, const std::string& label,
-                                 const std::vector<Key>& keys) {
+std::vector<ResolvedKey> resolve(const Section& section, const std::string& label, const std::vector<Key>& keys) {
   std::vector<ResolvedKey> resolved;
   for (const Key& key : keys) {
     ResolvedKey out{key.name, {}, true, key.sentence, {}};
@@ -32,8 +31,7 @@ std::vector<ResolvedKey> resolve(const Section& section, const std::string& labe
 std::vector<Key> kind_keys(const std::vector<Kind>& kinds, const Section& section) {
   const Kind& kind = find_kind(kinds, section.text("kind"));
   std::vector<Key> keys = kind.keys;
-  keys.insert(keys.begin(),
-              Key{.name = "kind", .type = KeyType::kText, .sentence = kind.sentence, .required = true});
+  keys.insert(keys.begin(), Key{.name = "kind", .type = KeyType::kText, .sentence = kind.sentence, .required = true});
   return keys;
 }
 
@@ -73,9 +71,8 @@ std::vector<ResolvedVersion> versions_of(const RunSpec& run, const Section& chai
   std::vector<ResolvedVersion> versions;
   for (std::size_t i = 0; i < run.chain.versions.size(); ++i) {
     const ScheduledVersion& entry = run.chain.versions[i];
-    const std::uint64_t wanted = chain.has("versions")
-                                     ? chain.values().at("versions").at(i).at("from").get<std::uint64_t>()
-                                     : entry.from;
+    const std::uint64_t wanted =
+        chain.has("versions") ? chain.values().at("versions").at(i).at("from").get<std::uint64_t>() : entry.from;
     versions.push_back({wanted, entry.from, entry.when.sentence()});
   }
   return versions;
@@ -86,13 +83,11 @@ std::uint64_t end_of(const RunSpec& run) { return run.length_in_units() * run.un
 }  // namespace
 
 ResolvedRun resolve_run_file(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  ResolvedRun resolved{
-      .run = load_run_file(file, overrides), .sections = {}, .versions = {}, .noise_key = {}};
+  ResolvedRun resolved{.run = load_run_file(file, overrides), .sections = {}, .versions = {}, .noise_key = {}};
   Document document = Document::read(file);
   for (const std::string& assignment : overrides) document.set(assignment);
   const std::string name = file.filename().string();
-  const auto add = [&](const std::string& section_name, const Section& section,
-                       const std::vector<Key>& keys) {
+  const auto add = [&](const std::string& section_name, const Section& section, const std::vector<Key>& keys) {
     resolved.sections.push_back({section_name, resolve(section, name + ": [" + section_name + "]", keys)});
   };
   const Section chain = document.section("chain", chain_keys());
@@ -126,21 +121,19 @@ std::vector<std::string> resolved_lines(const ResolvedRun& resolved) {
   fact("parameters", std::to_string(resolved.parameters) + " weights");
   fact("unit", std::to_string(run.unit) + " proposals");
   const bool whole = end_of(run) == run.chain.length;
-  fact("length", std::to_string(run.length_in_units()) + " units: " + std::to_string(end_of(run)) +
-                     " proposals" +
+  fact("length", std::to_string(run.length_in_units()) + " units: " + std::to_string(end_of(run)) + " proposals" +
                      (whole ? "" : " (" + std::to_string(run.chain.length) + " rounded up to whole units)"));
   if (run.chain.asap) {
     fact("versions", "each from the first proposal not yet granted when it arrives (placement \"asap\")");
   }
   for (std::size_t i = 0; i < resolved.versions.size(); ++i) {
     const ResolvedVersion& version = resolved.versions[i];
-    fact(i == 0 ? "versions" : "",
-         "from proposal " + std::to_string(version.from) +
-             (version.wanted == version.from
-                  ? ""
-                  : " (" + std::to_string(version.wanted) + " moved up to a unit boundary)") +
-             ": " + version.when +
-             (version.from < end_of(run) ? "" : " (beyond the chain's end: never serves)"));
+    fact(
+        i == 0 ? "versions" : "",
+        "from proposal " + std::to_string(version.from) +
+            (version.wanted == version.from ? ""
+                                            : " (" + std::to_string(version.wanted) + " moved up to a unit boundary)") +
+            ": " + version.when + (version.from < end_of(run) ? "" : " (beyond the chain's end: never serves)"));
   }
   return lines;
 }

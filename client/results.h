@@ -31,13 +31,11 @@ nlohmann::json analysis_json(const ChainAnalysis::Result& result);
 // One object as text, one line unless `indented`; bytes that are no UTF-8 are replaced.
 std::string json_text(const nlohmann::json& json, bool indented = true);
 
-// What `flowloom status` shows. With an analysis (Gamma method) its figures stand in place of the live
-// estimates.
+// What `flowloom status` shows. With an analysis (Gamma method) its figures stand in place of the live estimates.
 std::vector<std::string> status_lines(const v1::StatusReply& status,
                                       const std::optional<ChainAnalysis::Result>& analysis = {});
 
-// The table of observables: symbol, name, value(error), value, error, tau_int, and a footnote if one is not
-// reliable.
+// The table of observables: symbol, name, value(error), value, error, tau_int, and a footnote if one is not reliable.
 std::vector<std::string> observable_lines(const ChainAnalysis::Result& result);
 
 // Versions, and from which proposal on each serves.

@@ -136,9 +136,7 @@ json status_json(const v1::StatusReply& status) {
 json analysis_json(const ChainAnalysis::Result& result) {
   json rows = json::array();
   for (const auto& row : result.rows) {
-    json out{{"name", row.observable.name},
-             {"symbol", row.observable.symbol},
-             {"definition", row.observable.sentence}};
+    json out{{"name", row.observable.name}, {"symbol", row.observable.symbol}, {"definition", row.observable.sentence}};
     const auto put = [&](const char* key, double value) { out[key] = row.defined ? json(value) : json(); };
     put("value", row.estimate.value);
     put("error", row.estimate.error);

@@ -30,12 +30,11 @@ std::string whole(std::uint64_t number) { return std::to_string(number); }
 std::vector<std::string> live_lines(const v1::StatusReply& status) {
   Table table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft});
   for (const auto& row : status.observables()) {
-    table.add({row.symbol(), row.name(), value_with_error(row.mean(), row.error()),
-               "tau_int " + shown(row.tau_int(), 3)});
+    table.add(
+        {row.symbol(), row.name(), value_with_error(row.mean(), row.error()), "tau_int " + shown(row.tau_int(), 3)});
   }
   std::vector<std::string> lines = table.lines();
-  lines.insert(lines.begin(),
-               "live estimate (multi-tau); --gamma computes the Gamma method's errors from the log");
+  lines.insert(lines.begin(), "live estimate (multi-tau); --gamma computes the Gamma method's errors from the log");
   return lines;
 }
 
@@ -43,13 +42,12 @@ std::vector<std::string> worker_lines(const v1::StatusReply& status) {
   Table table({Align::kRight, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft});
   for (const auto& worker : status.workers()) {
     const bool trouble = worker.expired_units() + worker.failures() > 0;
-    table.add(
-        {whole(worker.worker()), worker.name(), worker.device(),
-         whole(worker.answered_units()) + " units answered, " + whole(worker.leased_units()) + " leased",
-         "connected for " + duration(worker.connected_seconds()),
-         trouble ? whole(worker.expired_units()) + " expired, " + whole(worker.failures()) + " failed" +
-                       (worker.trouble().empty() ? "" : ", last: " + worker.trouble())
-                 : ""});
+    table.add({whole(worker.worker()), worker.name(), worker.device(),
+               whole(worker.answered_units()) + " units answered, " + whole(worker.leased_units()) + " leased",
+               "connected for " + duration(worker.connected_seconds()),
+               trouble ? whole(worker.expired_units()) + " expired, " + whole(worker.failures()) + " failed" +
+                             (worker.trouble().empty() ? "" : ", last: " + worker.trouble())
+                       : ""});
   }
   return table.lines();
 }
@@ -59,27 +57,23 @@ std::vector<std::string> training_lines(const v1::TrainingReport& training) {
                       std::to_string(training.max_steps()) + " in " + duration(training.seconds());
   if (training.skipped_steps() > 0) first += ", " + std::to_string(training.skipped_steps()) + " skipped";
   return {first, "loss " + shown(training.loss(), 6) + ", ESS " + shown(training.ess(), 3) + " (average " +
-                     shown(training.ess_average(), 3) + "), " +
-                     with_si_prefix(training.samples_per_second()) + " samples/s, gradient norm " +
-                     shown(training.gradient_norm(), 3)};
+                     shown(training.ess_average(), 3) + "), " + with_si_prefix(training.samples_per_second()) +
+                     " samples/s, gradient norm " + shown(training.gradient_norm(), 3)};
 }
 
 std::string progress_text(const v1::StatusReply& status) {
   std::string text = whole(status.proposals()) + " of " + whole(status.length());
   if (status.length() > 0) {
-    text +=
-        " (" + percent(static_cast<double>(status.proposals()) / static_cast<double>(status.length())) + ")";
+    text += " (" + percent(static_cast<double>(status.proposals()) / static_cast<double>(status.length())) + ")";
   }
-  if (status.proposals_per_second() > 0)
-    text += ", " + with_si_prefix(status.proposals_per_second()) + " per second";
+  if (status.proposals_per_second() > 0) text += ", " + with_si_prefix(status.proposals_per_second()) + " per second";
   return text + ", " + whole(status.invalid()) + " invalid";
 }
 
 }  // namespace
 
 std::vector<std::string> observable_lines(const ChainAnalysis::Result& result) {
-  Table table(
-      {Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kLeft});
+  Table table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kLeft});
   table.add({"", "", "value(error)", "value", "error", "tau_int", "± error"});
   bool all_reliable = true, all_defined = true;
   for (const auto& row : result.rows) {
@@ -91,8 +85,8 @@ std::vector<std::string> observable_lines(const ChainAnalysis::Result& result) {
     const auto& e = row.estimate;
     all_reliable = all_reliable && e.reliable;
     table.add({row.observable.symbol, row.observable.name,
-               value_with_error(e.value, e.error) + (e.reliable ? "" : " *"), shown(e.value, 7),
-               shown(e.error, 3), shown(e.tau_int, 4), shown(e.tau_int_error, 2)});
+               value_with_error(e.value, e.error) + (e.reliable ? "" : " *"), shown(e.value, 7), shown(e.error, 3),
+               shown(e.tau_int, 4), shown(e.tau_int_error, 2)});
   }
   std::vector<std::string> lines = table.lines();
   if (!all_reliable) {
@@ -103,8 +97,7 @@ std::vector<std::string> observable_lines(const ChainAnalysis::Result& result) {
 }
 
 std::vector<std::string> model_lines(const v1::ListReply& models) {
-  Table table(
-      {Align::kRight, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft});
+  Table table({Align::kRight, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft});
   for (const auto& model : models.versions()) {
     std::string serves;
     for (const auto& row : models.switches()) {
@@ -112,9 +105,8 @@ std::vector<std::string> model_lines(const v1::ListReply& models) {
       serves += (serves.empty() ? "from proposal " : ", from ") + whole(row.from()) +
                 (row.by_clock() ? " (by the clock)" : "");
     }
-    table.add({whole(model.version()), "step " + std::to_string(model.training_step()),
-               "ESS " + shown(model.ess(), 3), printable(model.origin()),
-               serves.empty() ? "not serving" : serves,
+    table.add({whole(model.version()), "step " + std::to_string(model.training_step()), "ESS " + shown(model.ess(), 3),
+               printable(model.origin()), serves.empty() ? "not serving" : serves,
                (model.verified() ? "" : "not verified, ") + byte_count(model.size()),
                "sha256 " + abbreviated(to_hex(model.sha256()))});
   }
@@ -126,8 +118,7 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
   Sheet sheet;
   sheet.add("run", status.name() + "  (" + status.run_id() +
                        (status.epoch() > 0 ? ", epoch " + whole(status.epoch()) : "") + ")");
-  sheet.add("state",
-            state_text(status));
+  sheet.add("state", state_text(status));
   sheet.add("numerics", status.numerics());
   sheet.add("proposals", progress_text(status));
   std::string acceptance = shown(status.acceptance()) + "  (" + whole(status.accepted()) +
@@ -144,7 +135,8 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
   }
   const auto models = model_lines(status.models());
   sheet.add("versions", models.empty() ? std::vector<std::string>{"none yet"} : models);
-  if (status.training().state() != v1::TrainingReport::STATE_UNSPECIFIED) sheet.add("training", training_lines(status.training()));
+  if (status.training().state() != v1::TrainingReport::STATE_UNSPECIFIED)
+    sheet.add("training", training_lines(status.training()));
   if (status.workers_size() > 0) sheet.add("workers", worker_lines(status));
   sheet.add("digest", status.head());
   sheet.add("notes", std::vector<std::string>(status.notes().begin(), status.notes().end()));

@@ -10,6 +10,7 @@
 #include "chain/store.h"
 #include "client/offline_status.h"
 #include "flow/catalog.h"
+#include "program/program.h"
 #include "program/rpc.h"
 #include "program/run_directory.h"
 #include "spec/error.h"
@@ -24,15 +25,13 @@ class LiveSource final : public Source {
 
   bool live() const override { return true; }
   const RunSpec& run() override {
-    if (!run_)
-      run_ = load_run_text(connection_.describe().run_file(), "the run file of " + connection_.address());
+    if (!run_) run_ = load_run_text(connection_.describe().run_file(), "the run file of " + connection_.address());
     return *run_;
   }
   v1::StatusReply status() override { return connection_.status(); }
   v1::ListReply models() override { return connection_.models(); }
   std::string head() override { return status().head(); }
-  void watch(double interval, std::stop_token stop,
-             const std::function<bool(const v1::StatusReply&)>& visit) override {
+  void watch(double interval, std::stop_token stop, const std::function<bool(const v1::StatusReply&)>& visit) override {
     connection_.watch_status(interval, stop, visit);
   }
   void units(std::uint64_t first_index, bool follow, std::stop_token stop,
@@ -77,15 +76,9 @@ class StoreSource final : public Source {
   RunSpec run_;
 };
 
-std::string this_host() {
-  char host[256] = "";
-  ::gethostname(host, sizeof host - 1);
-  return host;
-}
-
 // False if `owner` ran on this host and is gone: its announcement outlived it.
 bool may_run(const Owner& owner) {
-  return owner.host != this_host() || ::kill(static_cast<pid_t>(owner.pid), 0) == 0 || errno == EPERM;
+  return owner.host != host_name() || ::kill(static_cast<pid_t>(owner.pid), 0) == 0 || errno == EPERM;
 }
 
 std::string described(const Owner& owner) {
@@ -104,7 +97,7 @@ std::unique_ptr<Source> open_source(const std::string& where, const ConnectionOp
   if (!directory.exists()) find_coordinator(where, options);  // throws the sentence
   const auto owner = directory.owner();
   if (owner && may_run(*owner)) {
-    if (owner->host != this_host() && is_loopback(owner->address)) {
+    if (owner->host != host_name() && is_loopback(owner->address)) {
       throw Error(ErrorCode::kUnavailable, "'" + where + "' is served on another host's loopback only (" +
                                                described(*owner) +
                                                "); ask there, or start its coordinator with --listen.");

@@ -40,11 +40,10 @@ class Source {
 };
 
 // `where` is a run directory or an address. A directory whose coordinator answers is asked by RPC, one that
-// nobody owns is read. Throws `kConflict` if somebody holds the store and does not answer.
+// nobody owns is read. Throws `kInUse` if somebody holds the store and does not answer.
 std::unique_ptr<Source> open_source(const std::string& where, const ConnectionOptions& options = {});
 
-// The store of a directory, read-only, however it is meant to be served. Throws `kConflict` if a process
-// holds it.
+// The store of a directory, read-only, however it is meant to be served. Throws `kInUse` if a process holds it.
 std::unique_ptr<Source> open_store_source(const std::filesystem::path& directory);
 
 // Reads the whole log and computes errors by the Gamma method.

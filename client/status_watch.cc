@@ -7,9 +7,7 @@
 namespace flowloom {
 
 StatusWatch::StatusWatch(RunDirectory directory, double interval)
-    : directory_(std::move(directory)),
-      interval_(interval),
-      thread_([this](std::stop_token stop) { follow(stop); }) {}
+    : directory_(std::move(directory)), interval_(interval), thread_([this](std::stop_token stop) { follow(stop); }) {}
 
 std::optional<StatusWatch::Seen> StatusWatch::latest() const {
   const std::lock_guard lock(mutex_);
@@ -19,8 +17,7 @@ std::optional<StatusWatch::Seen> StatusWatch::latest() const {
 void StatusWatch::follow(std::stop_token stop) {
   // The programs' supervisor reports what is wrong; here one only tries again.
   Retry retry(
-      "the coordinator", [](const std::string&) {}, std::chrono::milliseconds(50),
-      std::chrono::milliseconds(500));
+      "the coordinator", [](const std::string&) {}, std::chrono::milliseconds(50), std::chrono::milliseconds(500));
   while (!stop.stop_requested()) {
     std::string why = "it ended";
     try {

@@ -14,8 +14,7 @@ struct CodePoint {
   bool valid = false;
 };
 
-// The code point that `text` begins with; overlong forms, surrogates and stray bytes are invalid, one byte
-// each.
+// The code point that `text` begins with; overlong forms, surrogates and stray bytes are invalid, one byte each.
 CodePoint first_of(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
   const std::uint8_t lead = byte(0);
@@ -34,8 +33,8 @@ CodePoint first_of(std::string_view text) {
 
 bool is_control(std::uint32_t c) {
   // C0, DEL, C1, and the marks that reorder a line.
-  return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) ||
-         (c >= 0x2066 && c <= 0x2069) || c == 0x2028 || c == 0x2029;
+  return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
+         c == 0x2028 || c == 0x2029;
 }
 
 struct Range {
@@ -44,8 +43,7 @@ struct Range {
 
 template <std::size_t N>
 bool within(const std::array<Range, N>& ranges, std::uint32_t c) {
-  return std::any_of(ranges.begin(), ranges.end(),
-                     [c](const Range& r) { return r.first <= c && c <= r.last; });
+  return std::any_of(ranges.begin(), ranges.end(), [c](const Range& r) { return r.first <= c && c <= r.last; });
 }
 
 std::size_t width_of(const CodePoint& point) {

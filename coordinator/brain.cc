@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kTick{100};
 constexpr Time kTrainerSilence{10000};  // after this, a trainer is not waited for
-constexpr Time kFarewell{3000};  // how long a finished coordinator waits for its peers to take leave
+constexpr Time kFarewell{3000};         // how long a finished coordinator waits for its peers to take leave
 
 }  // namespace
 
@@ -85,7 +85,8 @@ flowloom::v1::ReportReply Brain::trainer_reported(const flowloom::v1::TrainingRe
 void Brain::settle() {
   for (Core::Outgoing& out : core_.take_outgoing()) {
     if (const auto found = workers_.find(out.worker); found != workers_.end()) {
-      if (out.message.has_refusal()) spdlog::warn("worker {} refused: {}", out.worker, out.message.refusal().sentence());
+      if (out.message.has_refusal())
+        spdlog::warn("worker {} refused: {}", out.worker, out.message.refusal().sentence());
       const auto stream = found->second;
       stream->send(std::move(out.message), out.last);
     }

@@ -30,7 +30,7 @@ class WorkerStream {
   virtual void tick(Time now) = 0;
 };
 
-// A stream of replies that somebody follows. `poke`: something may be new. `idle`: it has sent all there is.
+// A stream of replies that somebody follows. `poke`: something may be new.
 class Subscriber {
  public:
   virtual ~Subscriber() = default;
@@ -49,7 +49,7 @@ class Brain : private Log {
     boost::asio::post(io_, std::move(work));
   }
 
-  // Waits until no more work will be given out and everybody was told, or `stop` was called. Any thread.
+  // Waits until no more work will be given out and everybody was told, or `drain` was called and is done. Any thread.
   void wait_until_finished() { finished_future_.wait(); }
 
   // Stops granting; finishes what is leased. Any thread.

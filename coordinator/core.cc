@@ -15,7 +15,8 @@ using flowloom::v1::Refusal;
 using flowloom::v1::WorkerMessage;
 
 constexpr int kFailuresToHalt = 3;
-constexpr double kRoundTripLimit = 1e-5;  // rule 7: 1e-10, but 1e-6 at a rounding boundary of float32
+// Rule 7: forward and inverse agree to 1e-10; in mixed precision to 1e-6 where a value sits on a rounding boundary of float32.
+constexpr double round_trip_limit(Precision precision) { return precision == Precision::kMixed ? 1e-5 : 1e-8; }
 
 // A peer's sentence, kept for the status.
 std::string bounded(const std::string& sentence) {
@@ -44,7 +45,8 @@ void Core::replay(const Record& record) {
     throw Error(ErrorCode::kCorrupt, "The log contradicts itself (" + what + "); 'flowloom verify' names the record.");
   };
   if (const auto* unit = std::get_if<UnitRecord>(&record)) {
-    if (unit->data.count() != run_.unit || unit->data.sums.size() != sums_ * run_.unit) corrupt("a unit of another size");
+    if (unit->data.count() != run_.unit || unit->data.sums.size() != sums_ * run_.unit)
+      corrupt("a unit of another size");
     if (chain_.follow(unit->data, unit->accepted)) corrupt("an accept decision");
     ledger_.committed();
   } else if (const auto* row = std::get_if<SwitchRecord>(&record)) {
@@ -88,7 +90,8 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
   }
   const Sha256 identity = run_.identity();
   if (!hello.identity().empty() && hello.identity() != std::string(identity.begin(), identity.end())) {
-    return "This run's identity is " + to_hex(identity) + ", the worker expects another; check the address and the run file.";
+    return "This run's identity is " + to_hex(identity) +
+           ", the worker expects another; check the address and the run file.";
   }
   code = Refusal::CODE_NUMERICS;
   const std::string wanted = run_.numerics.engine + "/" + to_string(run_.numerics.precision) + "/revision " +
@@ -99,7 +102,8 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
     return "This chain's bits are those of " + recovered_.pinned_build + ", the worker has " + engine.build() +
            "; start the worker on a machine of the first kind.";
   }
-  return "This run is pinned to " + wanted + ", which the worker does not have; use the build that the run was started with.";
+  return "This run is pinned to " + wanted +
+         ", which the worker does not have; use the build that the run was started with.";
 }
 
 bool Core::runs_numerics(const flowloom::v1::Numerics& engine) const {
@@ -154,7 +158,8 @@ void Core::received(WorkerId id, const WorkerMessage& message, Time now) {
         refuse(id, Refusal::CODE_WRONG_VERSION, "There is no version " + std::to_string(version) + ".");
         break;
       }
-      if (std::find(worker.ready.begin(), worker.ready.end(), version) == worker.ready.end()) worker.ready.push_back(version);
+      if (std::find(worker.ready.begin(), worker.ready.end(), version) == worker.ready.end())
+        worker.ready.push_back(version);
       if (!rollout_.find(version)->verified) {
         try {
           log_.mark_verified(version);
@@ -234,9 +239,9 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
   const std::uint64_t last_unit = run_.length_in_units();
   const auto version = answer.unit() < last_unit ? rollout_.version_for(answer.unit() * run_.unit) : std::nullopt;
   if (version && *version != answer.version()) {
-    refuse(id, Refusal::CODE_WRONG_VERSION, "The answer to " + name + " is under version " +
-                                                std::to_string(answer.version()) + "; the unit is drawn under version " +
-                                                std::to_string(*version) + ".");
+    refuse(id, Refusal::CODE_WRONG_VERSION,
+           "The answer to " + name + " is under version " + std::to_string(answer.version()) +
+               "; the unit is drawn under version " + std::to_string(*version) + ".");
     return;
   }
   if (!version || ledger_.answered(answer.unit()) == UnitLedger::Verdict::kNotInWindow) {
@@ -244,7 +249,8 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
     return;
   }
   if (answers_.contains(answer.unit())) return;
-  UnitData data{answer.unit() * run_.unit, *version, unpack(answer.log_p()), unpack(answer.log_q()), unpack(answer.sums())};
+  UnitData data{answer.unit() * run_.unit, *version, unpack(answer.log_p()), unpack(answer.log_q()),
+                unpack(answer.sums())};
   for (auto* values : {&data.log_p, &data.log_q, &data.sums}) canonicalize(*values);
   answers_.emplace(answer.unit(), std::move(data));
   ++workers_.at(id).answered;
@@ -255,7 +261,8 @@ void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answ
       answer.version() != reweigh_->version) {
     return;  // a late or second answer
   }
-  const std::string state = "state " + std::to_string(answer.index()) + " under version " + std::to_string(answer.version());
+  const std::string state =
+      "state " + std::to_string(answer.index()) + " under version " + std::to_string(answer.version());
   if (!(answer.mismatch() <= log_weight_tolerance(run_.numerics.precision))) {
     flowloom::v1::Failure failure;
     failure.set_reweigh_index(answer.index());
@@ -263,9 +270,10 @@ void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answ
     failed(id, failure);
     return;
   }
-  if (!std::isfinite(answer.log_q()) || !(answer.round_trip() <= kRoundTripLimit)) {
-    halt("The switch at proposal " + std::to_string(chain_.frontier()) + " cannot be made: the inverse flow misses " + state +
-         " by " + std::to_string(answer.round_trip()) + ". The new version is not invertible there; take it out of "
+  if (!std::isfinite(answer.log_q()) || !(answer.round_trip() <= round_trip_limit(run_.numerics.precision))) {
+    halt("The switch at proposal " + std::to_string(chain_.frontier()) + " cannot be made: the inverse flow misses " +
+         state + " by " + std::to_string(answer.round_trip()) +
+         ". The new version is not invertible there; take it out of "
          "[chain] versions and go on with another run directory.");
     return;
   }
@@ -275,18 +283,19 @@ void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answ
 
 void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
   ++workers_.at(id).failures;
-  workers_.at(id).trouble = bounded(failure.sentence());
+  const std::string reason = bounded(failure.sentence());
+  workers_.at(id).trouble = reason;
   if (failure.grant_case() == flowloom::v1::Failure::kUnit) {
     if (ledger_.failed(id, failure.unit()) >= kFailuresToHalt) {
       halt("Unit " + std::to_string(failure.unit()) + " failed " + std::to_string(kFailuresToHalt) +
-           " times, last because: " + failure.sentence() + " It is never skipped; mend the cause and start again.");
+           " times, last because: " + reason + " It is never skipped; mend the cause and start again.");
     }
   } else if (failure.grant_case() == flowloom::v1::Failure::kReweighIndex && reweigh_ && reweigh_->worker == id &&
              chain_.current() && failure.reweigh_index() == chain_.current()->index) {
     reweigh_->worker = 0;
     if (++reweigh_->failures >= kFailuresToHalt) {
       halt("The reweigh of state " + std::to_string(failure.reweigh_index()) + " failed " +
-           std::to_string(kFailuresToHalt) + " times, last because: " + failure.sentence());
+           std::to_string(kFailuresToHalt) + " times, last because: " + reason);
     }
   }
 }
@@ -311,7 +320,8 @@ void Core::tick(Time now) {
   stalled_.clear();
   turn(now);
   progress_.emplace_back(now, durable_frontier_);
-  while (progress_.size() > 2 && progress_.front().first + std::chrono::seconds(5) < now) progress_.erase(progress_.begin());
+  while (progress_.size() > 2 && progress_.front().first + std::chrono::seconds(5) < now)
+    progress_.erase(progress_.begin());
 }
 
 void Core::drain(Time now) {
@@ -329,7 +339,8 @@ CoordinatorMessage Core::goodbye() const {
 
 bool Core::finished() const {
   if (complete()) return true;
-  return draining_ && pending_.empty() && (ledger_.leased() == 0 || !stalled_.empty());
+  return draining_ &&
+         (!stalled_.empty() || (pending_.empty() && ledger_.leased() == 0));  // what is not on disk is redrawn
 }
 
 void Core::turn(Time now) {
@@ -363,7 +374,11 @@ void Core::place_switches() {
 
 // Moves the chain over every unit that is there, and writes.
 void Core::advance() {
-  if (!stalled_.empty() || !halted_.empty()) return;
+  if (!stalled_.empty()) return;
+  if (!halted_.empty()) {
+    flush();
+    return;
+  }
   while (chain_.frontier() < end_.index()) {
     if (!test_until()) return;
     if (chain_.frontier() >= end_.index() || !cross_switch()) break;
@@ -413,7 +428,8 @@ bool Core::flush() {
 // Rule 6: a stop that looks at the chain, tested only on the fixed grid, there always: also after a failed write and
 // first thing after a restart. Returns false while what is tested could not be written.
 bool Core::test_until() {
-  if (!run_.chain.until || until_tested_ == chain_.frontier() || !on_until_grid(chain_.frontier(), run_.unit)) return true;
+  if (!run_.chain.until || until_tested_ == chain_.frontier() || !on_until_grid(chain_.frontier(), run_.unit))
+    return true;
   if (!flush()) return false;
   until_tested_ = chain_.frontier();
   const Until& until = *run_.chain.until;
@@ -445,7 +461,8 @@ void Core::prepare_workers() {
 }
 
 void Core::grant_reweigh(Time now) {
-  if (!reweigh_ || reweigh_->log_q || reweigh_->worker != 0 || !stalled_.empty() || !halted_.empty() || draining_) return;
+  if (!reweigh_ || reweigh_->log_q || reweigh_->worker != 0 || !stalled_.empty() || !halted_.empty() || draining_)
+    return;
   WorkerId next = 0;
   for (const auto& [id, worker] : workers_) {
     if (!worker.can("reweigh", reweigh_->version)) continue;

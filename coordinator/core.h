@@ -100,8 +100,8 @@ class Core {
     std::uint32_t credits = 0;
     std::vector<std::uint32_t> prepared, ready;
     std::uint64_t answered = 0, expired = 0, failures = 0;
-    std::string trouble;                              // the last failure's sentence
-    std::map<std::uint32_t, std::string> refused;     // versions that it cannot serve, and why
+    std::string trouble;                           // the last failure's sentence
+    std::map<std::uint32_t, std::string> refused;  // versions that it cannot serve, and why
     Time since{};
 
     bool can(const char* capability, std::uint32_t version) const;
@@ -156,9 +156,9 @@ class Core {
   std::map<UnitNumber, UnitData> answers_;  // inside the window, waiting for their turn
   std::vector<Record> pending_;             // decided, not yet durable
   std::optional<Reweigh> reweigh_;
-  ChainEnd end_, durable_end_;  // as decided, and as the log on disk says
-  std::uint64_t until_tested_ = 0;           // the last frontier at which it was
-  std::string halted_, stalled_;             // sentences
+  ChainEnd end_, durable_end_;      // as decided, and as the log on disk says
+  std::uint64_t until_tested_ = 0;  // the last frontier at which it was
+  std::string halted_, stalled_;    // sentences
   bool draining_ = false;
   flowloom::v1::TrainingReport training_;
   std::vector<std::pair<Time, std::uint64_t>> progress_;  // (time, frontier) of the last seconds, for the rate

@@ -34,12 +34,13 @@ void Core::set_state(StatusReply& reply) const {
   if (!halted_.empty()) return set(StatusReply::STATE_HALTED, halted_);
   if (complete()) return set(StatusReply::STATE_COMPLETE);
   if (!stalled_.empty()) {
-    return set(StatusReply::STATE_STALLED, stalled_ + " Granting goes on by itself once that is done; nothing is lost.");
+    return set(StatusReply::STATE_STALLED,
+               stalled_ + " Granting goes on by itself once that is done; nothing is lost.");
   }
   if (draining_) return set(StatusReply::STATE_DRAINING);
   if (version_missing && training_.state() == TrainingReport::STATE_FAILED) {
-    return set(StatusReply::STATE_HALTED, "The chain was " + rollout_.waiting_for(next) + ", but training failed. " +
-                                              training_.sentence());
+    return set(StatusReply::STATE_HALTED,
+               "The chain was " + rollout_.waiting_for(next) + ", but training failed. " + training_.sentence());
   }
   if (const std::string reason = nobody_can_serve(); nothing_to_do && !reason.empty()) {
     return set(StatusReply::STATE_WAITING, reason);

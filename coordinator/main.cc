@@ -1,11 +1,10 @@
 // flowloom-coordinator: owns a run directory and its chain.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-
 #include "coordinator/brain.h"
 #include "coordinator/opening.h"
 #include "coordinator/services.h"
+#include "program/options.h"
 #include "program/program.h"
 
 namespace flowloom {
@@ -16,6 +15,13 @@ struct Options {
   std::vector<std::string> overrides;
   bool insecure = false, stay = false, with_parent = false;
 };
+
+// Where others find a coordinator that listens at `address`: on all interfaces is no address to call.
+std::string announced(const std::string& address) {
+  const auto colon = address.rfind(':');
+  const std::string host = address.substr(0, colon);
+  return (host == "0.0.0.0" || host == "[::]" ? host_name() : host) + address.substr(colon);
+}
 
 int run(const Options& options) {
   if (options.with_parent) die_with_parent();
@@ -30,16 +36,15 @@ int run(const Options& options) {
   });
   refuse_unusable_address(options.listen, options.insecure);
   const RunDirectory directory(options.directory);
-  OpenedRun opened = open_run(directory, options.run_file.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.run_file),
-                              options.overrides);
+  OpenedRun opened = open_run(
+      directory, options.run_file.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.run_file),
+      options.overrides);
   log_to(directory.logs() / "coordinator.log", options.log_level);
   const std::uint64_t epoch = opened.recovered.epoch;
   Brain owner(std::move(opened), directory, options.stay);
   {
     const Services services(owner, options.listen, directory.token());
-    char host[256] = "";
-    ::gethostname(host, sizeof host - 1);
-    directory.write_owner({services.address(), host, ::getpid(), epoch});
+    directory.write_owner({announced(services.address()), host_name(), ::getpid(), epoch});
     spdlog::info("epoch {}: serving on {}", epoch, services.address());
     {
       const std::lock_guard lock(mutex);
@@ -65,12 +70,13 @@ int main(int argc, char** argv) {
   CLI::App app{"Owns a run directory: leases units to workers, keeps the chain, serves its status."};
   app.add_option("--dir", options.directory, "The run directory; made if it does not exist")->required();
   app.add_option("--run", options.run_file, "The run file; without it, the directory's own");
-  app.add_option("--set", options.overrides, "Overrides a key of the run file: SECTION.KEY=VALUE")->allow_extra_args(false);
+  app.add_option("--set", options.overrides, "Overrides a key of the run file: SECTION.KEY=VALUE")
+      ->allow_extra_args(false);
   app.add_option("--listen", options.listen, "Address and port; port 0 takes a free one")->capture_default_str();
   app.add_flag("--insecure", options.insecure, "Allow an address that is not on loopback, without TLS");
   app.add_flag("--stay", options.stay, "Go on answering clients when the chain is complete");
-  app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error")->capture_default_str();
+  flowloom::add_log_level(app, options.log_level);
   app.add_flag("--die-with-parent", options.with_parent, "End when the process that started this one ends");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = flowloom::parse_options(app, argc, argv)) return *code;
   return flowloom::run_program("flowloom-coordinator", [&] { return flowloom::run(options); });
 }

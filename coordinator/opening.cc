@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "chain/until.h"
 #include "coordinator/rollout.h"
 #include "flow/catalog.h"
 #include "flow/checkpoint.h"
@@ -23,20 +24,30 @@ void take_over(Store& store, const RunDirectory& directory, const RunSpec& befor
     if (entry < placed) continue;
     const auto& old_entries = before.chain.versions;
     const auto& new_entries = wanted.chain.versions;
-    const bool same = entry < old_entries.size() && entry < new_entries.size() &&
-                      old_entries[entry].when == new_entries[entry].when;
+    const bool same =
+        entry < old_entries.size() && entry < new_entries.size() && old_entries[entry].when == new_entries[entry].when;
     if (!same) store.unfulfil(entry);
+  }
+  // What is not drawn yet will be drawn with other versions than the run file said so far (rules 4 and 5).
+  const bool open = wanted.chain.asap || before.chain.asap ||
+                    placed < std::max(before.chain.versions.size(), wanted.chain.versions.size());
+  for (const std::string& change : changes) {
+    const bool decides = change.starts_with("chain.versions") || change.starts_with("chain.placement") ||
+                         change.starts_with("train.") || change.starts_with("flow.");
+    if (open && decides && store.frontier() > 0) store.append({decision_event(change, store.frontier())});
   }
   for (std::size_t i = 0; i < std::min(changes.size(), kEventsShown); ++i) store.add_event("policy", changes[i]);
   write_file_atomically(directory.run_file(), wanted.toml);
 }
 
 // Checkpoints named by a path are read now, relative to `base`; later starts have them in the registry.
-void register_files(Store& store, const RunDirectory& directory, const RunSpec& run, const std::filesystem::path& base) {
+void register_files(Store& store, const RunDirectory& directory, const RunSpec& run,
+                    const std::filesystem::path& base) {
   const auto fulfilled = store.scheduled();
   for (std::uint32_t entry = 0; entry < run.chain.versions.size(); ++entry) {
     const std::string& file = run.chain.versions[entry].when.file;
-    const bool known = std::any_of(fulfilled.begin(), fulfilled.end(), [&](const auto& row) { return row.first == entry; });
+    const bool known =
+        std::any_of(fulfilled.begin(), fulfilled.end(), [&](const auto& row) { return row.first == entry; });
     if (file.empty() || known) continue;
     register_model(store, directory, run, read_file(base / file), std::nan(""), "file " + file, {entry});
   }
@@ -56,7 +67,13 @@ ModelRow register_model(Store& store, const RunDirectory& directory, const RunSp
   const std::string name = "the checkpoint (" + origin + ")";
   const Checkpoint checkpoint = Checkpoint::parse(bytes, name);
   refuse_unfit(checkpoint, run, name);
-  ModelRow row{static_cast<std::uint32_t>(models.size() + 1), digest, bytes.size(), checkpoint.training_step, ess, origin, false};
+  ModelRow row{static_cast<std::uint32_t>(models.size() + 1),
+               digest,
+               bytes.size(),
+               checkpoint.training_step,
+               ess,
+               origin,
+               false};
   write_file_atomically(directory.model(row.version), bytes);
   row.version = store.add_model(row, entries);
   return row;
@@ -65,7 +82,8 @@ ModelRow register_model(Store& store, const RunDirectory& directory, const RunSp
 OpenedRun open_run(const RunDirectory& directory, const std::optional<std::filesystem::path>& run_file,
                    const std::vector<std::string>& overrides) {
   if (!run_file && !directory.exists()) {
-    throw Error(ErrorCode::kNotFound, "There is no run in '" + directory.path().string() + "'; name a run file with --run.");
+    throw Error(ErrorCode::kNotFound,
+                "There is no run in '" + directory.path().string() + "'; name a run file with --run.");
   }
   if (!run_file && !overrides.empty()) {
     throw Error(ErrorCode::kInvalidInput, "--set changes a run file; name it with --run.");
@@ -87,14 +105,15 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   Store store = Store::open(directory.store(), Store::Mode::kReadWrite);
   RunSpec run = load_run_text(read_file(directory.run_file()), directory.run_file().string());
   if (store.identity() != run.identity()) {
-    throw Error(ErrorCode::kCorrupt, "'" + directory.run_file().string() + "' is not the run file that this directory's "
-                                     "chain was started with; put the original back.");
+    throw Error(ErrorCode::kCorrupt, "'" + directory.run_file().string() +
+                                         "' is not the run file that this directory's "
+                                         "chain was started with; put the original back.");
   }
   if (wanted) {
     if (wanted->identity() != run.identity()) {
-      throw Error(ErrorCode::kConflict, "'" + directory.path().string() + "' holds another run: " +
-                                            identity_difference(run, *wanted) +
-                                            ". Choose another directory with --dir, or the run file that belongs to it.");
+      throw Error(ErrorCode::kConflict,
+                  "'" + directory.path().string() + "' holds another run: " + identity_difference(run, *wanted) +
+                      ". Choose another directory with --dir, or the run file that belongs to it.");
     }
     Rollout::check_policy(*wanted, run, store.switches(), store.frontier());
     directory.create();
@@ -102,7 +121,8 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
     run = *wanted;
   }
   register_files(store, directory, run, base);
-  Recovered recovered{store.run_id(), store.begin_epoch(), store.pinned_build(), store.models(), store.scheduled(), store.switches()};
+  Recovered recovered{store.run_id(), store.begin_epoch(), store.pinned_build(),
+                      store.models(), store.scheduled(),   store.switches()};
   return {std::move(run), std::move(store), std::move(recovered)};
 }
 

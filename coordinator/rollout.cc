@@ -22,7 +22,8 @@ void Rollout::check_policy(const RunSpec& run, const RunSpec& before, const std:
                                           " Switches that were placed are part of the chain; put them back, or start "
                                           "another run directory with --dir.");
   };
-  if (!switches.empty() && run.chain.asap != switches.front().by_clock) refuse("the placement of this run was changed.");
+  if (!switches.empty() && run.chain.asap != switches.front().by_clock)
+    refuse("the placement of this run was changed.");
   if (run.chain.asap) return;
   const auto& schedule = run.chain.versions;
   for (std::size_t i = 0; i < switches.size(); ++i) {

@@ -1,7 +1,7 @@
 // Which version serves which proposal: version(i) is a function of the switch table, and this decides the next switch.
 //
 // Keeps true:
-//   - nothing here sees a proposal's value (architecture, rules 3 and 4);
+//   - nothing here sees a proposal's value (docs/exactness.md, rules 3 and 4);
 //   - a switch lies on a unit boundary, above every earlier one and above everything granted;
 //   - it names a version that a worker has verified.
 // The caller makes `due` switches durable before it grants at or above them, then tells `placed`.

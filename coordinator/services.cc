@@ -1,9 +1,9 @@
 #include "coordinator/services.h"
 
-#include <boost/asio/ip/tcp.hpp>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <spdlog/spdlog.h>
+#include <boost/asio/ip/tcp.hpp>
 
 #include <google/protobuf/util/json_util.h>
 
@@ -15,8 +15,8 @@
 #include "flowloom/v1/models.grpc.pb.h"
 #include "program/authorization.h"
 #include "spec/error.h"
-#include "spec/packing.h"
 #include "spec/files.h"
+#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
@@ -39,15 +39,16 @@ class Edge {
   // Throws `kConflict` if a request is for another run, `kInvalidInput` for another chain.
   void check(const v1::Target& target) const {
     if (!target.run_id().empty() && target.run_id() != run_id_) {
-      throw Error(ErrorCode::kConflict, "This coordinator owns run " + run_id_ + ", not " + target.run_id() +
-                                            "; check the address.");
+      throw Error(ErrorCode::kConflict,
+                  "This coordinator owns run " + run_id_ + ", not " + target.run_id() + "; check the address.");
     }
     if (target.chain() != 0) throw Error(ErrorCode::kInvalidInput, "A run has one chain, number 0.");
   }
 
   // Authorises, checks the target and runs `work` on the brain's thread.
   template <class Request, class Work>
-  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request, Work work) const {
+  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request,
+                                  Work work) const {
     auto* reactor = context->DefaultReactor();
     if (const auto status = permission(context, method); !status.ok()) {
       reactor->Finish(status);
@@ -84,12 +85,14 @@ class ModelsService final : public v1::Models::CallbackService {
  public:
   explicit ModelsService(const Edge& edge) : edge_(edge) {}
 
-  grpc::ServerReadReactor<v1::PublishRequest>* Publish(CallbackServerContext* context, v1::PublishReply* reply) override {
+  grpc::ServerReadReactor<v1::PublishRequest>* Publish(CallbackServerContext* context,
+                                                       v1::PublishReply* reply) override {
     return PublishReactor::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Models/Publish"), reply,
                                  [this](const v1::Target& target) { edge_.check(target); });
   }
 
-  grpc::ServerWriteReactor<v1::FetchReply>* Fetch(CallbackServerContext* context, const v1::FetchRequest* request) override {
+  grpc::ServerWriteReactor<v1::FetchReply>* Fetch(CallbackServerContext* context,
+                                                  const v1::FetchRequest* request) override {
     using Stream = Subscription<v1::FetchReply>;
     return Stream::start(
         edge_.brain(), edge_.permission(context, "flowloom.v1.Models/Fetch"),
@@ -108,12 +111,14 @@ class ModelsService final : public v1::Models::CallbackService {
         });
   }
 
-  grpc::ServerUnaryReactor* List(CallbackServerContext* context, const v1::ListRequest* request, v1::ListReply* reply) override {
+  grpc::ServerUnaryReactor* List(CallbackServerContext* context, const v1::ListRequest* request,
+                                 v1::ListReply* reply) override {
     return edge_.unary(context, "flowloom.v1.Models/List", request,
                        [this, reply] { *reply = edge_.brain().core().models(); });
   }
 
-  grpc::ServerWriteReactor<v1::ListReply>* Watch(CallbackServerContext* context, const v1::ListRequest* request) override {
+  grpc::ServerWriteReactor<v1::ListReply>* Watch(CallbackServerContext* context,
+                                                 const v1::ListRequest* request) override {
     using Stream = Subscription<v1::ListReply>;
     return Stream::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Models/Watch"),
                          [this, request, seen = std::uint64_t{0}](v1::ListReply& reply) mutable {
@@ -166,22 +171,21 @@ class ChainService final : public v1::Chain::CallbackService {
   grpc::ServerWriteReactor<v1::StatusReply>* WatchStatus(CallbackServerContext* context,
                                                          const v1::WatchStatusRequest* request) override {
     using Stream = Subscription<v1::StatusReply>;
-    return Stream::start(
-        edge_.brain(), edge_.permission(context, "flowloom.v1.Chain/WatchStatus"),
-        [this, request, next = Time{0}, last = false](v1::StatusReply& reply) mutable {
-          edge_.check(request->run());
-          const double seconds = request->interval_seconds();
-          if (!(seconds >= 0.1 && seconds <= 60)) {
-            throw Error(ErrorCode::kInvalidInput, "interval_seconds must be from 0.1 to 60.");
-          }
-          Brain& brain = edge_.brain();
-          if (last) return Stream::Step::kEnd;
-          last = brain.core().finished();
-          if (!last && brain.now() < next) return Stream::Step::kWait;
-          next = brain.now() + Time(static_cast<std::int64_t>(1000 * seconds));
-          reply = brain.core().status(brain.now());
-          return Stream::Step::kReply;
-        });
+    return Stream::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Chain/WatchStatus"),
+                         [this, request, next = Time{0}, last = false](v1::StatusReply& reply) mutable {
+                           edge_.check(request->run());
+                           const double seconds = request->interval_seconds();
+                           if (!(seconds >= 0.1 && seconds <= 60)) {
+                             throw Error(ErrorCode::kInvalidInput, "interval_seconds must be from 0.1 to 60.");
+                           }
+                           Brain& brain = edge_.brain();
+                           if (last) return Stream::Step::kEnd;
+                           last = brain.core().finished();
+                           if (!last && brain.now() < next) return Stream::Step::kWait;
+                           next = brain.now() + Time(static_cast<std::int64_t>(1000 * seconds));
+                           reply = brain.core().status(brain.now());
+                           return Stream::Step::kReply;
+                         });
   }
 
   grpc::ServerWriteReactor<v1::StatesReply>* StreamStates(CallbackServerContext* context,
@@ -199,14 +203,16 @@ class ChainService final : public v1::Chain::CallbackService {
                            if (units.empty()) return Stream::Step::kEnd;
                            fill(reply, units.front());
                            if (std::exchange(first, false)) {
-                             for (const SumInfo& sum : theory_sums(make_theory(brain.run().theory))) reply.add_columns(sum.name);
+                             for (const SumInfo& sum : theory_sums(make_theory(brain.run().theory)))
+                               reply.add_columns(sum.name);
                            }
                            next = reply.first_index() + reply.count();
                            return Stream::Step::kReply;
                          });
   }
 
-  grpc::ServerUnaryReactor* Drain(CallbackServerContext* context, const v1::DrainRequest* request, v1::DrainReply*) override {
+  grpc::ServerUnaryReactor* Drain(CallbackServerContext* context, const v1::DrainRequest* request,
+                                  v1::DrainReply*) override {
     return edge_.unary(context, "flowloom.v1.Chain/Drain", request, [this] { edge_.brain().drain(); });
   }
 
@@ -225,20 +231,24 @@ class ChainService final : public v1::Chain::CallbackService {
 };
 
 Error cannot_bind(const std::string& address) {
-  return Error(ErrorCode::kConflict, "The address " + address + " cannot be bound: the port is in use, or the address is "
-                                     "not this host's; choose another with --listen (port 0 takes a free one).");
+  return Error(ErrorCode::kConflict, "The address " + address +
+                                         " cannot be bound: the port is in use, or the address is "
+                                         "not this host's; choose another with --listen (port 0 takes a free one).");
 }
 
 }  // namespace
 
 void refuse_unusable_address(const std::string& address, bool insecure) {
   if (!is_loopback(address) && !insecure) {
-    throw Error(ErrorCode::kInvalidInput, "--listen " + address + " is not on loopback, and this build has no TLS: numbers "
-                                          "and token would travel readable by others. Give --insecure to accept that.");
+    throw Error(ErrorCode::kInvalidInput,
+                "--listen " + address +
+                    " is not on loopback, and this build has no TLS: numbers "
+                    "and token would travel readable by others. Give --insecure to accept that.");
   }
   const auto colon = address.rfind(':');
   const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
-  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos || std::stoi(port) > 65535) {
+  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
+      std::stoi(port) > 65535) {
     throw Error(ErrorCode::kInvalidInput, "--listen " + address + " must be ADDRESS:PORT, for example 127.0.0.1:4000.");
   }
   using boost::asio::ip::tcp;
@@ -273,8 +283,10 @@ Services::Services(Brain& brain, const std::string& address, const std::string& 
   int port = 0;
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
+                             static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
   builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));

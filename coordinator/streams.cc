@@ -123,7 +123,8 @@ void PublishReactor::take_part() {
     if (header_) throw Error(ErrorCode::kInvalidInput, "Publish has one header.");
     header_ = in_.header();
     if (header_->size() > limits::kModelBytes) {
-      throw Error(ErrorCode::kInvalidInput, "A checkpoint has at most " + std::to_string(limits::kModelBytes) + " bytes.");
+      throw Error(ErrorCode::kInvalidInput,
+                  "A checkpoint has at most " + std::to_string(limits::kModelBytes) + " bytes.");
     }
     return;
   }
@@ -140,14 +141,22 @@ void PublishReactor::complete() {
     check_target_(header_->run());
     const Sha256 digest = sha256(bytes_);
     if (bytes_.size() != header_->size() || header_->sha256() != std::string(digest.begin(), digest.end())) {
-      throw Error(ErrorCode::kCorrupt, "The checkpoint did not arrive whole (" + std::to_string(bytes_.size()) + " of " +
-                                           std::to_string(header_->size()) + " bytes, or another SHA-256); send it again.");
+      throw Error(ErrorCode::kCorrupt, "The checkpoint did not arrive whole (" + std::to_string(bytes_.size()) +
+                                           " of " + std::to_string(header_->size()) +
+                                           " bytes, or another SHA-256); send it again.");
     }
     const std::vector<std::uint32_t> entries(header_->scheduled().begin(), header_->scheduled().end());
-    for (const std::uint32_t entry : entries) {
-      if (entry >= brain_.run().chain.versions.size()) {
-        throw Error(ErrorCode::kInvalidInput, "The run file has no entry " + std::to_string(entry) + " in [chain] versions.");
-      }
+    const auto& schedule = brain_.run().chain.versions;
+    if (header_->conditions_size() != header_->scheduled_size()) {
+      throw Error(ErrorCode::kInvalidInput, "Publish names one condition for each entry.");
+    }
+    for (int i = 0; i < header_->scheduled_size(); ++i) {
+      const std::uint32_t entry = entries[static_cast<std::size_t>(i)];
+      if (entry < schedule.size() && schedule[entry].when.sentence() == header_->conditions(i)) continue;
+      throw Error(ErrorCode::kConflict, "The checkpoint is for entry " + std::to_string(entry) +
+                                            " of [chain] versions, '" + header_->conditions(i) +
+                                            "', which the run file does not have any more; start "
+                                            "the trainer again.");
     }
     const ModelRow row = register_model(brain_.store(), brain_.directory(), brain_.run(), bytes_, header_->ess(),
                                         header_->origin(), entries);

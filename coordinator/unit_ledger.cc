@@ -38,7 +38,8 @@ std::optional<UnitNumber> UnitLedger::grant(WorkerId worker, UnitNumber end, std
     const bool shunned = unit.failed_by.contains(worker) && std::any_of(connected.begin(), connected.end(), untried);
     if (!shunned) return take(number);
   }
-  if (next_fresh_ < end && next_fresh_ < frontier_ + window_ && may_serve(worker, next_fresh_)) return take(next_fresh_++);
+  if (next_fresh_ < end && next_fresh_ < frontier_ + window_ && may_serve(worker, next_fresh_))
+    return take(next_fresh_++);
   return {};
 }
 

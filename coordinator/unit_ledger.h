@@ -6,7 +6,7 @@
 //   - a worker that failed on a unit gets it again only if every worker that may serve it tried;
 //   - a lease that expired is kept for as long again: its worker may still answer, and is not given the unit once more
 //     meanwhile; then it is given up, so that a lost answer stops nothing, however few workers there are;
-//   - nothing here looks at the numbers in an answer (architecture, rule 3), nor remembers grants beyond this process:
+//   - nothing here looks at the numbers in an answer (docs/exactness.md, rule 3), nor remembers grants beyond this process:
 //     an answer is judged by its unit number.
 //
 // Pure: no clock, file, socket or thread; time comes in with each call. One owner, no locks.
@@ -60,8 +60,8 @@ class UnitLedger {
 
   UnitNumber frontier() const { return frontier_; }
   UnitNumber next_fresh() const { return next_fresh_; }  // the first unit never granted in this process
-  std::size_t leased(WorkerId worker) const;  // expired ones too, until they are given up
-  std::size_t leased() const;                 // that still run
+  std::size_t leased(WorkerId worker) const;             // expired ones too, until they are given up
+  std::size_t leased() const;                            // that still run
 
  private:
   struct Lease {
@@ -85,7 +85,7 @@ class UnitLedger {
   UnitNumber frontier_, next_fresh_;
   std::size_t window_;
   Time lease_;
-  std::map<UnitNumber, Unit> units_;         // inside the window: granted, answered or failed
+  std::map<UnitNumber, Unit> units_;        // inside the window: granted, answered or failed
   std::map<WorkerId, std::size_t> leased_;  // how many each worker has
 };
 

@@ -15,9 +15,9 @@ void check(const RunSpec& run) {
   const AnyTheory theory = make_theory(run.theory);
   const Geometry& geometry = theory_geometry(theory);
   if (!geometry.all_even()) {
-    throw Error(ErrorCode::kInvalidInput,
-                run.theory.where("lattice") + " = " + run.theory.values().at("lattice").dump() +
-                    ": checkerboard couplings need even extents; use even numbers.");
+    throw Error(ErrorCode::kInvalidInput, run.theory.where("lattice") + " = " +
+                                              run.theory.values().at("lattice").dump() +
+                                              ": checkerboard couplings need even extents; use even numbers.");
   }
   const std::int64_t kernel = run.flow.integer("kernel");
   if (kernel % 2 == 0) {
@@ -27,8 +27,8 @@ void check(const RunSpec& run) {
   for (const std::int64_t extent : geometry.extents()) {
     if (kernel <= extent) continue;
     throw Error(ErrorCode::kInvalidInput, run.flow.where("kernel") + " = " + std::to_string(kernel) +
-                                              " is wider than the lattice; use at most " +
-                                              std::to_string(extent) + ".");
+                                              " is wider than the lattice; use at most " + std::to_string(extent) +
+                                              ".");
   }
   double weights = 0;  // in floating point: a mistyped architecture may have more than an integer holds
   const AffineCouplingFlow flow(run.flow, geometry.dimensions());
@@ -36,10 +36,9 @@ void check(const RunSpec& run) {
     weights += static_cast<double>(parameter.size());
   }
   if (weights > kMostWeights) {
-    throw Error(ErrorCode::kInvalidInput,
-                run.flow.where("hidden") + " = " + run.flow.values().at("hidden").dump() +
-                    ": this flow would have more than 2^28 weights; use fewer channels or "
-                    "layers, or a smaller kernel.");
+    throw Error(ErrorCode::kInvalidInput, run.flow.where("hidden") + " = " + run.flow.values().at("hidden").dump() +
+                                              ": this flow would have more than 2^28 weights; use fewer channels or "
+                                              "layers, or a smaller kernel.");
   }
 }
 
@@ -119,8 +118,8 @@ std::size_t AffineCouplingFlow::parameter_count() const {
 
 void AffineCouplingFlow::refuse_other_count(std::size_t weights) const {
   if (weights == parameter_count()) return;
-  throw Error(ErrorCode::kInternal, "A flow of " + std::to_string(parameter_count()) + " weights was given " +
-                                        std::to_string(weights) + ".");
+  throw Error(ErrorCode::kInternal,
+              "A flow of " + std::to_string(parameter_count()) + " weights was given " + std::to_string(weights) + ".");
 }
 
 std::vector<double> AffineCouplingFlow::initial_weights(NoiseKey key) const {

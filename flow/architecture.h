@@ -1,5 +1,4 @@
-// The architecture of an affine coupling flow on a lattice, without any engine (physics.md 1.3,
-// arXiv:2101.08176).
+// The architecture of an affine coupling flow on a lattice, without any engine (arXiv:2101.08176).
 //
 //   field = layer_{n-1}( ... layer_0(z) ... ),  z from the prior
 //
@@ -9,8 +8,7 @@
 //   1 -> hidden[0] -> ... -> hidden[n-1] -> 2 channels, circular convolutions of width `kernel` with bias,
 //   leaky rectifiers between, a tanh on both outputs;   y = x e^s + t on active sites.
 //
-// Weights are one flat array: for each layer, for each convolution, weight [out][in][kernel^d] then bias
-// [out].
+// Weights are one flat array: for each layer, for each convolution, weight [out][in][kernel^d] then bias [out].
 #pragma once
 
 #include <cstdint>
@@ -32,8 +30,7 @@ struct Parameter {
 
 class AffineCouplingFlow {
  public:
-  // `section` is the [flow] of a run file after checking against `kind().keys`; `dimensions` that of the
-  // lattice.
+  // `section` is the [flow] of a run file after checking against `kind().keys`; `dimensions` that of the lattice.
   AffineCouplingFlow(const Section& section, std::size_t dimensions);
   static const Kind& kind();
 

@@ -29,8 +29,7 @@ const Catalog& catalog() {
       .flows = {AffineCouplingFlow::kind()},
       .engines = {{.name = "torch", .sentence = "LibTorch: samples and trains.", .keys = {}, .check = {}},
                   {.name = "scalar",
-                   .sentence =
-                       "Plain loops over doubles: samples anywhere, without LibTorch; slow, cannot train.",
+                   .sentence = "Plain loops over doubles: samples anywhere, without LibTorch; slow, cannot train.",
                    .keys = {},
                    .check = {}}},
   };
@@ -43,9 +42,7 @@ RunSpec load_run_file(const std::filesystem::path& file, const std::vector<std::
   return load(document);
 }
 
-RunSpec load_run_text(const std::string& text, const std::string& name) {
-  return load(Document::parse(text, name));
-}
+RunSpec load_run_text(const std::string& text, const std::string& name) { return load(Document::parse(text, name)); }
 
 AffineCouplingFlow architecture_of(const RunSpec& run) {
   const AnyTheory theory = theory_of(run);

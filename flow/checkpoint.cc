@@ -37,8 +37,8 @@ RunSpec checked_sections(const std::string& toml, const std::string& name) {
   RunSpec run;
   run.theory = kind_section(document, "theory", catalog().theories);
   run.flow = kind_section(document, "flow", catalog().flows);
-  for (const Kind* kind : {&find_kind(catalog().theories, run.theory.text("kind")),
-                           &find_kind(catalog().flows, run.flow.text("kind"))}) {
+  for (const Kind* kind :
+       {&find_kind(catalog().theories, run.theory.text("kind")), &find_kind(catalog().flows, run.flow.text("kind"))}) {
     if (kind->check) kind->check(run);
   }
   return run;
@@ -46,20 +46,17 @@ RunSpec checked_sections(const std::string& toml, const std::string& name) {
 
 class Parser {
  public:
-  Parser(const std::string& bytes, const std::string& name)
-      : name_(name), content_(read_safetensors(bytes, name)) {}
+  Parser(const std::string& bytes, const std::string& name) : name_(name), content_(read_safetensors(bytes, name)) {}
 
   Checkpoint parse() {
     const std::string format = metadata(kFormatKey);
     if (format != kFormat) {
       throw Error(ErrorCode::kInvalidInput, name_ + " has checkpoint format " + json(format).dump() +
-                                                "; this build reads format " + kFormat +
-                                                ". Use a newer build.");
+                                                "; this build reads format " + kFormat + ". Use a newer build.");
     }
     Checkpoint checkpoint;
     try {
-      const RunSpec run =
-          checked_sections(metadata(kTheoryKey) + "\n" + metadata(kFlowKey), name_ + " (metadata)");
+      const RunSpec run = checked_sections(metadata(kTheoryKey) + "\n" + metadata(kFlowKey), name_ + " (metadata)");
       checkpoint.theory = run.theory;
       checkpoint.flow = run.flow;
     } catch (const Error& error) {
@@ -69,8 +66,7 @@ class Parser {
     if (precision != to_string(Precision::kMixed) && precision != to_string(Precision::kFloat64)) {
       refuse(std::string("its ") + kPrecisionKey + " is neither mixed nor float64");
     }
-    checkpoint.precision =
-        precision == to_string(Precision::kMixed) ? Precision::kMixed : Precision::kFloat64;
+    checkpoint.precision = precision == to_string(Precision::kMixed) ? Precision::kMixed : Precision::kFloat64;
     checkpoint.training_step = training_step();
     checkpoint.references = {numbers(kLogPKey), numbers(kLogQKey)};
     if (checkpoint.references.log_p.size() != checkpoint.references.log_q.size()) {
@@ -127,8 +123,7 @@ class Parser {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       const Tensor& tensor = tensors[i];
       const std::string& name = parameters[i].name;
-      if (tensor.name != name)
-        refuse("tensor " + std::to_string(i) + " is not '" + name + "' as in its architecture");
+      if (tensor.name != name) refuse("tensor " + std::to_string(i) + " is not '" + name + "' as in its architecture");
       if (tensor.shape != parameters[i].shape) {
         refuse("tensor '" + name + "' has shape " + json(tensor.shape).dump() + ", in its architecture " +
                json(parameters[i].shape).dump());
@@ -136,8 +131,7 @@ class Parser {
       if (tensor.single != (precision == Precision::kMixed)) {
         refuse("tensor '" + name + "' has not the type of its precision");
       }
-      if (!std::all_of(tensor.values.begin(), tensor.values.end(),
-                       [](double value) { return std::isfinite(value); })) {
+      if (!std::all_of(tensor.values.begin(), tensor.values.end(), [](double value) { return std::isfinite(value); })) {
         refuse("tensor '" + name + "' has weights that are not finite");
       }
       weights.insert(weights.end(), tensor.values.begin(), tensor.values.end());
@@ -161,9 +155,7 @@ std::size_t dimensions_of(const Section& theory) { return theory_geometry(make_t
 
 NoiseKey reference_key() { return NoiseKey::from("flowloom reference draws"); }
 
-AffineCouplingFlow Checkpoint::architecture() const {
-  return AffineCouplingFlow(flow, dimensions_of(theory));
-}
+AffineCouplingFlow Checkpoint::architecture() const { return AffineCouplingFlow(flow, dimensions_of(theory)); }
 
 std::string Checkpoint::bytes() const {
   SafeTensors content;
@@ -185,40 +177,34 @@ std::string Checkpoint::bytes() const {
   return write_safetensors(content);
 }
 
-Checkpoint Checkpoint::parse(const std::string& bytes, const std::string& name) {
-  return Parser(bytes, name).parse();
-}
+Checkpoint Checkpoint::parse(const std::string& bytes, const std::string& name) { return Parser(bytes, name).parse(); }
 
 void add_references(Checkpoint& checkpoint, const Engine& engine) {
   References references = evaluate(checkpoint, engine);
   for (const auto* values : {&references.log_p, &references.log_q}) {
-    if (std::all_of(values->begin(), values->end(), [](double value) { return std::isfinite(value); }))
-      continue;
-    throw Error(ErrorCode::kHalted,
-                "The flow after " + std::to_string(checkpoint.training_step) +
-                    " training steps does not give finite log_p and log_q; its training has "
-                    "diverged. Lower [train] learning_rate or clip.");
+    if (std::all_of(values->begin(), values->end(), [](double value) { return std::isfinite(value); })) continue;
+    throw Error(ErrorCode::kHalted, "The flow after " + std::to_string(checkpoint.training_step) +
+                                        " training steps does not give finite log_p and log_q; its training has "
+                                        "diverged. Lower [train] learning_rate or clip.");
   }
   checkpoint.references = std::move(references);
 }
 
 void verify_references(const Checkpoint& checkpoint, const Engine& engine, const std::string& name) {
   if (checkpoint.references.log_p.size() != kReferenceDraws) {
-    throw Error(ErrorCode::kConflict,
-                name + " carries no reference draws to verify this machine's numbers by.");
+    throw Error(ErrorCode::kConflict, name + " carries no reference draws to verify this machine's numbers by.");
   }
   const References found = evaluate(checkpoint, engine);
   const double tolerance = log_weight_tolerance(checkpoint.precision);
-  const auto compare = [&](const char* what, const std::vector<double>& here,
-                           const std::vector<double>& there) {
+  const auto compare = [&](const char* what, const std::vector<double>& here, const std::vector<double>& there) {
     for (std::size_t i = 0; i < kReferenceDraws; ++i) {
       const double gap = std::abs(here[i] - there[i]);
       if (gap <= tolerance) continue;
-      throw Error(ErrorCode::kConflict, name + ": this machine's " + what + " of reference draw " +
-                                            std::to_string(i) + " is " + json(here[i]).dump() +
-                                            ", the checkpoint's " + json(there[i]).dump() +
-                                            ": they differ by " + json(gap).dump() + ", allowed is " +
-                                            json(tolerance).dump() + " (engine " + engine.build() + ").");
+      throw Error(ErrorCode::kConflict, name + ": this machine's " + what + " of reference draw " + std::to_string(i) +
+                                            " is " + json(here[i]).dump() + ", the checkpoint's " +
+                                            json(there[i]).dump() + ": they differ by " + json(gap).dump() +
+                                            ", allowed is " + json(tolerance).dump() + " (engine " + engine.build() +
+                                            ").");
     }
   };
   compare("log_p", found.log_p, checkpoint.references.log_p);
@@ -228,8 +214,8 @@ void verify_references(const Checkpoint& checkpoint, const Engine& engine, const
 void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::string& name) {
   const auto refuse = [&](const std::string& what, const std::string& here, const std::string& there) {
     if (here == there) return;
-    throw Error(ErrorCode::kInvalidInput, name + " does not fit the run: its " + what + " is " + there +
-                                              ", the run's is " + here + ".");
+    throw Error(ErrorCode::kInvalidInput,
+                name + " does not fit the run: its " + what + " is " + there + ", the run's is " + here + ".");
   };
   refuse("theory", run.theory.text("kind"), checkpoint.theory.text("kind"));
   refuse("lattice's dimension", std::to_string(dimensions_of(run.theory)),
@@ -240,8 +226,7 @@ void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::s
   find_kind(catalog().flows, served.flow.text("kind")).check(served);
 }
 
-std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const AnyTheory& theory,
-                                  const Engine& engine) {
+std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const AnyTheory& theory, const Engine& engine) {
   const AffineCouplingFlow architecture(checkpoint.flow, theory_geometry(theory).dimensions());
   return engine.model(theory, architecture, checkpoint.weights, checkpoint.precision);
 }

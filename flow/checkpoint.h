@@ -20,7 +20,7 @@
 
 namespace flowloom {
 
-// Draws at (kReferenceKey, purpose reference, 0 .. n-1), evaluated in one call.
+// Draws at (reference_key(), purpose reference, 0 .. n-1), evaluated in one call.
 struct References {
   std::vector<double> log_p, log_q;
 };
@@ -32,8 +32,7 @@ struct Checkpoint {
   Section flow;
   Precision precision = Precision::kMixed;
   std::int64_t training_step = 0;
-  std::vector<double>
-      weights;  // the flat array of `architecture()`; float32 values where the precision is mixed
+  std::vector<double> weights;  // the flat array of `architecture()`; float32 values where the precision is mixed
   References references;
 
   AffineCouplingFlow architecture() const;
@@ -55,7 +54,6 @@ void verify_references(const Checkpoint& checkpoint, const Engine& engine, const
 void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::string& name);
 
 // The checkpoint's flow on the run's theory (a lattice of another size, another coupling is allowed).
-std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const AnyTheory& theory,
-                                  const Engine& engine);
+std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const AnyTheory& theory, const Engine& engine);
 
 }  // namespace flowloom

@@ -48,8 +48,8 @@ struct Gradient {
   std::vector<double> log_w;  // [sample]  log_p - log_q
 };
 
-// The reverse Kullback-Leibler divergence up to a constant, E_z[log_q + S] (physics.md 1.5), reparameterised
-// gradients.
+// The reverse Kullback-Leibler divergence up to a constant, E_z[log_q + S] (arXiv:1904.12072), with
+// reparameterised gradients.
 class Objective {
  public:
   virtual ~Objective() = default;
@@ -73,8 +73,7 @@ class Engine {
                                        std::span<const double> weights, Precision precision) const = 0;
 
   // Throws `kInvalidInput` for an engine without gradients.
-  virtual std::unique_ptr<Objective> objective(const AnyTheory& theory,
-                                               const AffineCouplingFlow& architecture,
+  virtual std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                                Precision precision) const = 0;
 };
 

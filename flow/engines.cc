@@ -28,10 +28,9 @@ fs::path find_module(const std::string& file) {
     if (fs::exists(directory / file, ignored)) return directory / file;
     looked.push_back(directory.string());
   }
-  throw Error(ErrorCode::kNotFound,
-              "The LibTorch engine " + file + " is not in " + join_or(looked) +
-                  ". Build with -DFLOWLOOM_TORCH=ON, name its directory in FLOWLOOM_ENGINE_DIR, "
-                  "or use engine = \"scalar\" (which cannot train).");
+  throw Error(ErrorCode::kNotFound, "The LibTorch engine " + file + " is not in " + join_or(looked) +
+                                        ". Build with -DFLOWLOOM_TORCH=ON, name its directory in FLOWLOOM_ENGINE_DIR, "
+                                        "or use engine = \"scalar\" (which cannot train).");
 }
 
 template <class Function>
@@ -43,17 +42,16 @@ std::shared_ptr<const Engine> open_module(const fs::path& file) {
   void* module = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!module) {
     const char* reason = dlerror();
-    throw Error(ErrorCode::kNotFound, "The engine " + file.string() +
-                                          " cannot be opened: " + (reason ? reason : "unknown reason") + ".");
+    throw Error(ErrorCode::kNotFound,
+                "The engine " + file.string() + " cannot be opened: " + (reason ? reason : "unknown reason") + ".");
   }
   const auto interface = symbol<EngineInterfaceFunction>(module, "flowloom_engine_interface");
   const auto create = symbol<EngineCreateFunction>(module, "flowloom_engine_create");
   const std::string found = interface ? interface() : "no interface";
   if (!create || found != kEngineInterface) {
     dlclose(module);
-    throw Error(ErrorCode::kConflict, "The engine " + file.string() + " belongs to another build (it says " +
-                                          found + ", this program needs " + kEngineInterface +
-                                          "); build both together.");
+    throw Error(ErrorCode::kConflict, "The engine " + file.string() + " belongs to another build (it says " + found +
+                                          ", this program needs " + kEngineInterface + "); build both together.");
   }
   return std::shared_ptr<const Engine>(create());
 }
@@ -71,8 +69,7 @@ std::shared_ptr<const Engine> open_engine(const std::string& name) {
   } else if (name == "torch") {
     engine = open_module(find_module(kTorchModule));
   } else {
-    throw Error(ErrorCode::kInvalidInput,
-                "There is no engine \"" + name + "\"; use \"torch\" or \"scalar\".");
+    throw Error(ErrorCode::kInvalidInput, "There is no engine \"" + name + "\"; use \"torch\" or \"scalar\".");
   }
   opened[name] = engine;
   return engine;

@@ -64,8 +64,8 @@ class Reader {
     std::size_t at = 0;
     for (Place& place : places) {
       if (place.begin != at) {
-        refuse("the data of tensor " + quoted(place.tensor.name) + " begins at byte " +
-               std::to_string(place.begin) + " where byte " + std::to_string(at) + " is next");
+        refuse("the data of tensor " + quoted(place.tensor.name) + " begins at byte " + std::to_string(place.begin) +
+               " where byte " + std::to_string(at) + " is next");
       }
       at = place.end;
       const char* data = bytes_.data() + data_begin_ + place.begin;
@@ -74,8 +74,7 @@ class Reader {
       content.tensors.push_back(std::move(place.tensor));
     }
     if (at != data_size_) {
-      refuse("its data has " + std::to_string(data_size_) + " bytes, its header accounts for " +
-             std::to_string(at));
+      refuse("its data has " + std::to_string(data_size_) + " bytes, its header accounts for " + std::to_string(at));
     }
     return content;
   }
@@ -150,16 +149,14 @@ class Reader {
     for (const std::size_t extent : shape) place.tensor.shape.push_back(static_cast<std::int64_t>(extent));
     const std::vector<std::size_t> offsets = whole_numbers(entry["data_offsets"], tensor + "'s data_offsets");
     if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_size_) {
-      refuse("the data of " + tensor + " is not inside the file's " + std::to_string(data_size_) +
-             " bytes of data");
+      refuse("the data of " + tensor + " is not inside the file's " + std::to_string(data_size_) + " bytes of data");
     }
     place.begin = offsets[0];
     place.end = offsets[1];
     const std::size_t width = place.tensor.single ? sizeof(float) : sizeof(double);
     const auto count = element_count(place.tensor.shape, data_size_);
     if (!count || *count * width != place.end - place.begin) {
-      refuse(tensor + " has " + std::to_string(place.end - place.begin) +
-             " bytes, which do not fit its shape");
+      refuse(tensor + " has " + std::to_string(place.end - place.begin) + " bytes, which do not fit its shape");
     }
     place.count = *count;
     return place;
@@ -195,9 +192,8 @@ std::string write_safetensors(const SafeTensors& content) {
     } else {
       append<double>(data, tensor.values);
     }
-    header[tensor.name] = {{"dtype", tensor.single ? "F32" : "F64"},
-                           {"shape", tensor.shape},
-                           {"data_offsets", {begin, data.size()}}};
+    header[tensor.name] = {
+        {"dtype", tensor.single ? "F32" : "F64"}, {"shape", tensor.shape}, {"data_offsets", {begin, data.size()}}};
   }
   std::string text = header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');
@@ -206,8 +202,6 @@ std::string write_safetensors(const SafeTensors& content) {
   return bytes + text + data;
 }
 
-SafeTensors read_safetensors(const std::string& bytes, const std::string& name) {
-  return Reader(bytes, name).read();
-}
+SafeTensors read_safetensors(const std::string& bytes, const std::string& name) { return Reader(bytes, name).read(); }
 
 }  // namespace flowloom

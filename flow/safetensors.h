@@ -21,8 +21,7 @@ struct SafeTensors {
   std::vector<Tensor> tensors;  // in the order of their data
 };
 
-// Tensors are written in order, the header padded with spaces to a multiple of 8: equal content gives equal
-// bytes.
+// Tensors are written in order, the header padded with spaces to a multiple of 8: equal content gives equal bytes.
 std::string write_safetensors(const SafeTensors& content);
 
 // Reads F32 and F64 tensors. Throws `kCorrupt` with `name` and what is wrong for anything that is not a

@@ -10,13 +10,11 @@ namespace flowloom {
 
 Geometry::Geometry(std::vector<std::int64_t> extents) : extents_(std::move(extents)) {
   if (extents_.empty() || extents_.size() > 6) {
-    throw Error(ErrorCode::kInvalidInput,
-                "A lattice has 1 to 6 extents, not " + std::to_string(extents_.size()) + ".");
+    throw Error(ErrorCode::kInvalidInput, "A lattice has 1 to 6 extents, not " + std::to_string(extents_.size()) + ".");
   }
   for (const std::int64_t extent : extents_) {
     if (extent < 1 || sites_ > (std::size_t{1} << 31) / static_cast<std::size_t>(extent)) {
-      throw Error(ErrorCode::kInvalidInput,
-                  "A lattice's extents must be at least 1 and give at most 2^31 sites.");
+      throw Error(ErrorCode::kInvalidInput, "A lattice's extents must be at least 1 and give at most 2^31 sites.");
     }
     sites_ *= static_cast<std::size_t>(extent);
   }

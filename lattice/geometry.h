@@ -1,7 +1,6 @@
 // A periodic hypercubic lattice in any dimension: sites, neighbours, parity.
 //
-// Sites are numbered in row-major order, the last direction fastest: on [L0, L1] site (x0, x1) has number x0
-// * L1 + x1.
+// Sites are numbered in row-major order, the last direction fastest: on [L0, L1] site (x0, x1) has number x0 * L1 + x1.
 #pragma once
 
 #include <cstddef>

@@ -22,8 +22,8 @@ void check(const RunSpec& run) {
                                                 (form_a ? "m2 and lambda" : "beta and lambda") + ".");
     }
     if (!run.theory.has(key) && wanted) {
-      throw Error(ErrorCode::kInvalidInput, run.theory.where(key) + " is missing: form " +
-                                                (form_a ? "A" : "B") + " of the action needs it.");
+      throw Error(ErrorCode::kInvalidInput,
+                  run.theory.where(key) + " is missing: form " + (form_a ? "A" : "B") + " of the action needs it.");
     }
   }
 }
@@ -34,36 +34,33 @@ const Kind& Phi4::kind() {
   static const Kind kKind{
       .name = "phi4",
       .sentence = "Real scalar phi^4 theory in 1 to 6 dimensions.",
-      .keys = {{.name = "lattice",
-                .type = KeyType::kIntegers,
-                .sentence = "Extents in sites, periodic.",
-                .required = true,
-                .min = 2,
-                .max = 4096,
-                .min_size = 1,
-                .max_size = 6},
-               {.name = "form",
-                .type = KeyType::kText,
-                .sentence = "A: S = sum -2 phi phi' + (2d + m2) phi^2 + lambda phi^4. "
-                            "B: S = sum -beta phi phi' + phi^2 + lambda (phi^2 - 1)^2.",
-                .default_value = "A",
-                .choices = {"A", "B"}},
-               {.name = "m2",
-                .type = KeyType::kReal,
-                .sentence = "Form A: the bare mass squared, in lattice units.",
-                .min = -1e6,
-                .max = 1e6},
-               {.name = "beta",
-                .type = KeyType::kReal,
-                .sentence = "Form B: the hopping parameter.",
-                .min = 0,
-                .max = 1e6},
-               {.name = "lambda",
-                .type = KeyType::kReal,
-                .sentence = "The quartic coupling.",
-                .required = true,
-                .min = 0,
-                .max = 1e6}},
+      .keys =
+          {{.name = "lattice",
+            .type = KeyType::kIntegers,
+            .sentence = "Extents in sites, periodic.",
+            .required = true,
+            .min = 2,
+            .max = 4096,
+            .min_size = 1,
+            .max_size = 6},
+           {.name = "form",
+            .type = KeyType::kText,
+            .sentence = "A: S = sum -2 phi phi' + (2d + m2) phi^2 + lambda phi^4. "
+                        "B: S = sum -beta phi phi' + phi^2 + lambda (phi^2 - 1)^2.",
+            .default_value = "A",
+            .choices = {"A", "B"}},
+           {.name = "m2",
+            .type = KeyType::kReal,
+            .sentence = "Form A: the bare mass squared, in lattice units.",
+            .min = -1e6,
+            .max = 1e6},
+           {.name = "beta", .type = KeyType::kReal, .sentence = "Form B: the hopping parameter.", .min = 0, .max = 1e6},
+           {.name = "lambda",
+            .type = KeyType::kReal,
+            .sentence = "The quartic coupling.",
+            .required = true,
+            .min = 0,
+            .max = 1e6}},
       .check = check,
   };
   return kKind;
@@ -102,8 +99,7 @@ std::vector<Observable> Phi4::observables() const {
       {"m2", "⟨M²⟩", "M^2", [=](double, Sums s) { return s[3] * s[3] / (volume * volume); }},
       {"phi2", "⟨φ²⟩", "(1/V) sum phi^2", [=](double, Sums s) { return s[1] / volume; }},
       {"phi4", "⟨φ⁴⟩", "(1/V) sum phi^4", [=](double, Sums s) { return s[2] / volume; }},
-      {"hopping", "⟨φφ'⟩", "(1/V) sum_{x,mu} phi(x) phi(x+mu)",
-       [=](double, Sums s) { return s[0] / volume; }},
+      {"hopping", "⟨φφ'⟩", "(1/V) sum_{x,mu} phi(x) phi(x+mu)", [=](double, Sums s) { return s[0] / volume; }},
       {"action", "⟨S⟩", "the action, constant included", [](double log_p, Sums) { return -log_p; }},
   };
 }

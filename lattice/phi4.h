@@ -1,5 +1,4 @@
-// Real scalar phi^4 theory on a periodic lattice of any dimension d (physics.md 1.1), in two forms of one
-// action.
+// Real scalar phi^4 theory on a periodic lattice of any dimension d, in two forms of one action.
 //
 //   form A   S = sum_x [ -2 sum_mu phi(x) phi(x+mu) + (2d + m2) phi(x)^2 + lambda phi(x)^4 ]
 //            (no factor 1/2 anywhere; the form of arXiv:1904.12072)

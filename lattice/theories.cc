@@ -18,8 +18,7 @@ AnyTheory make(const Section& theory, const std::string& name) {
   using Theory = std::variant_alternative_t<I, AnyTheory>;
   if (Theory::kind().name == name) return Theory(theory);
   if constexpr (I + 1 < std::variant_size_v<AnyTheory>) return make<I + 1>(theory, name);
-  throw Error(ErrorCode::kInvalidInput,
-              theory.where("kind") + ": this build has no theory \"" + name + "\".");
+  throw Error(ErrorCode::kInvalidInput, theory.where("kind") + ": this build has no theory \"" + name + "\".");
 }
 
 }  // namespace
@@ -29,8 +28,7 @@ AnyTheory make_theory(const Section& theory) { return make(theory, theory.text("
 std::vector<Kind> theory_kinds() { return kinds(std::make_index_sequence<std::variant_size_v<AnyTheory>>()); }
 
 std::vector<SumInfo> theory_sums(const AnyTheory& theory) {
-  return std::visit([](const auto& t) { return std::vector<SumInfo>(t.sums().begin(), t.sums().end()); },
-                    theory);
+  return std::visit([](const auto& t) { return std::vector<SumInfo>(t.sums().begin(), t.sums().end()); }, theory);
 }
 
 std::vector<Observable> theory_observables(const AnyTheory& theory) {

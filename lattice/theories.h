@@ -20,8 +20,7 @@ std::vector<SumInfo> theory_sums(const AnyTheory& theory);
 std::vector<Observable> theory_observables(const AnyTheory& theory);
 const Geometry& theory_geometry(const AnyTheory& theory);
 
-// The observable of this name; an empty one stands for the first. Throws `kInvalidInput` with the names there
-// are.
+// The observable of this name; an empty one stands for the first. Throws `kInvalidInput` with the names there are.
 Observable find_observable(const AnyTheory& theory, const std::string& name);
 
 }  // namespace flowloom

@@ -1,6 +1,7 @@
 // Who may call what: one table, in force on every method of every service of ours.
 //
-// On loopback the token of the run directory stands for all roles: whoever can read it owns the run.
+// The token of the run directory stands for all roles: whoever can read it owns the run. So today the table decides which
+// methods there are, and its roles say which of the tokens to come (one per role) will open them.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

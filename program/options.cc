@@ -7,25 +7,26 @@
 
 namespace flowloom {
 
+void add_log_level(CLI::App& app, std::string& level) {
+  app.add_option("--log-level", level, "trace, debug, info, warn, error or off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+      ->type_name("LEVEL")
+      ->capture_default_str();
+}
+
 void add_common_options(CLI::App& app, CommonOptions& options) {
-  app.add_option("--dir", options.peer.directory, "Run directory; says where its coordinator is")
-      ->type_name("RUN");
+  app.add_option("--dir", options.peer.directory, "Run directory; says where its coordinator is")->type_name("RUN");
   app.add_option("--coordinator", options.peer.address,
                  "Address of the coordinator, where its directory is not in reach")
       ->type_name("HOST:PORT");
-  app.add_option("--token-file", options.peer.token_file, "A copy of the run directory's token")
-      ->type_name("FILE");
+  app.add_option("--token-file", options.peer.token_file, "A copy of the run directory's token")->type_name("FILE");
   app.add_flag("--insecure", options.peer.insecure, "Accept an address that is not on loopback without TLS");
   app.add_option("--wait", options.wait_seconds, "How long to wait for the coordinator to appear")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
-  app.add_option("--log-file", options.log_file, "Append the log to this file instead of stderr")
-      ->type_name("FILE");
-  app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error or off")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
-      ->type_name("LEVEL")
-      ->capture_default_str();
+  app.add_option("--log-file", options.log_file, "Append the log to this file instead of stderr")->type_name("FILE");
+  add_log_level(app, options.log_level);
   app.add_flag("--die-with-parent", options.die_with_parent,
                "End in order when the process that started this one ends");
 }

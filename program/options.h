@@ -18,6 +18,9 @@ struct CommonOptions {
   bool die_with_parent = false;
 };
 
+// --log-level, as every program has it.
+void add_log_level(CLI::App& app, std::string& level);
+
 void add_common_options(CLI::App& app, CommonOptions& options);
 
 // Parses the command line. An exit code if the program is to end at once: 0 after --help, 2 after a mistake,

@@ -9,9 +9,8 @@ namespace flowloom {
 PeerFinder::PeerFinder(PeerOptions options) : options_(std::move(options)) {
   const bool by_directory = !options_.directory.empty();
   if (options_.address.empty() == by_directory && options_.token_file.empty() == by_directory) return;
-  throw Error(
-      ErrorCode::kInvalidInput,
-      "Say where the coordinator is: either --dir RUN, or --coordinator HOST:PORT with --token-file FILE.");
+  throw Error(ErrorCode::kInvalidInput,
+              "Say where the coordinator is: either --dir RUN, or --coordinator HOST:PORT with --token-file FILE.");
 }
 
 std::string PeerFinder::name() const {
@@ -25,8 +24,7 @@ Peer PeerFinder::find() {
     if (options_.directory.empty()) {
       peer.address = options_.address;
       peer.token = read_file(options_.token_file);
-      while (!peer.token.empty() && (peer.token.back() == '\n' || peer.token.back() == ' '))
-        peer.token.pop_back();
+      while (!peer.token.empty() && (peer.token.back() == '\n' || peer.token.back() == ' ')) peer.token.pop_back();
     } else {
       const RunDirectory directory(options_.directory);
       const auto owner = directory.owner();
@@ -40,8 +38,7 @@ Peer PeerFinder::find() {
     if (error.code() != ErrorCode::kNotFound) throw;
     throw Error(ErrorCode::kUnavailable, error.what());
   }
-  peer.channel =
-      peer.address == last_.address ? last_.channel : open_channel(peer.address, options_.insecure);
+  peer.channel = peer.address == last_.address ? last_.channel : open_channel(peer.address, options_.insecure);
   return last_ = peer;
 }
 

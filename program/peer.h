@@ -1,5 +1,4 @@
-// Where a program's coordinator is: in a run directory, which says so itself, or at an address that is given
-// by name.
+// Where a program's coordinator is: in a run directory, which says so itself, or at an address that is given by name.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

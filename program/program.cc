@@ -53,11 +53,13 @@ void log_to(const std::filesystem::path& file, const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-std::string process_name() {
+std::string host_name() {
   char host[256] = "unknown";
   ::gethostname(host, sizeof host - 1);
-  return std::string(host) + ":" + std::to_string(::getpid());
+  return host;
 }
+
+std::string process_name() { return host_name() + ":" + std::to_string(::getpid()); }
 
 void die_with_parent() { ::prctl(PR_SET_PDEATHSIG, SIGTERM); }
 

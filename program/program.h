@@ -1,4 +1,4 @@
-// The frame of every program: one-line errors with exit codes, signals as a stop token, a log file in the run directory.
+// The frame of every program: one-line errors with exit codes, signals as calls, a log file.
 #pragma once
 
 #include <spdlog/spdlog.h>
@@ -12,8 +12,7 @@
 
 namespace flowloom {
 
-// Runs `body`; an Error becomes "<name>: <sentence>" on stderr and its exit code, anything else exit code 1. Wipes
-// nothing from the log.
+// Runs `body`; an Error becomes "<name>: <sentence>" on stderr and its exit code, anything else exit code 1.
 int run_program(const std::string& name, const std::function<int()>& body);
 
 // Turns SIGINT and SIGTERM into calls. Construct it in main before any thread starts: all threads then leave these
@@ -31,11 +30,13 @@ class Signals {
 // The default logger writes to `file` (appended, flushed on every line at info and above).
 void log_to(const std::filesystem::path& file, const std::string& level);
 
+// This machine's name.
+std::string host_name();
+
 // "host:pid", for people to tell processes apart.
 std::string process_name();
 
-// How long this process has to wait for its parent's end: arranges a SIGTERM then, so that no child of `flowloom up`
-// outlives it, however it ends.
+// Arranges a SIGTERM for this process when its parent ends, so that no child of `flowloom up` outlives it, however it ends.
 void die_with_parent();
 
 }  // namespace flowloom

@@ -33,7 +33,8 @@ grpc::Status to_status(const Error& error) {
 
 Error to_error(const grpc::Status& status, const std::string& what) {
   const std::string message = status.error_message();
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE || status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+      status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
     return Error(ErrorCode::kUnavailable, what + " does not answer (" + message + "); check that it runs.");
   }
   for (const Pair& pair : kPairs) {
@@ -50,13 +51,15 @@ bool is_loopback(const std::string& address) {
 
 std::shared_ptr<grpc::Channel> open_channel(const std::string& address, bool insecure) {
   if (!is_loopback(address) && !insecure) {
-    throw Error(ErrorCode::kInvalidInput, "'" + address + "' is not on loopback, and this build has no TLS: numbers and "
-                                          "token would travel readable by others. Give --insecure to accept that.");
+    throw Error(ErrorCode::kInvalidInput, "'" + address +
+                                              "' is not on loopback, and this build has no TLS: numbers and "
+                                              "token would travel readable by others. Give --insecure to accept that.");
   }
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                   static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);

@@ -16,15 +16,14 @@ namespace limits {
 inline constexpr std::chrono::seconds kUnaryDeadline{10};      // status, list, describe, report
 inline constexpr std::chrono::seconds kTransferDeadline{300};  // publish, fetch
 inline constexpr std::chrono::seconds kConnectDeadline{5};
-inline constexpr std::size_t kMessageBytes = 16 << 20;   // a unit of 65536 proposals with 30 columns still fits
-inline constexpr std::size_t kChunkBytes = 1 << 20;      // of a checkpoint
-inline constexpr std::size_t kModelBytes = 1ull << 32;   // a checkpoint
-inline constexpr std::size_t kUnitsPerGrant = 1;
-inline constexpr std::uint32_t kCredits = 1024;          // units a worker may take at once
+inline constexpr std::size_t kMessageBytes = 16 << 20;  // a unit of 65536 proposals with 30 columns still fits
+inline constexpr std::size_t kChunkBytes = 1 << 20;     // of a checkpoint
+inline constexpr std::size_t kModelBytes = 1ull << 32;  // a checkpoint
+inline constexpr std::uint32_t kCredits = 1024;         // units a worker may take at once
 inline constexpr std::size_t kWorkers = 4096;
-inline constexpr std::size_t kQueuedMessages = 4096;     // to one worker
+inline constexpr std::size_t kQueuedMessages = 4096;  // to one worker
 inline constexpr std::size_t kNameBytes = 256;
-inline constexpr std::chrono::seconds kKeepAlive{10};    // a peer silent for twice this is gone
+inline constexpr std::chrono::seconds kKeepAlive{10};  // a peer silent for twice this is gone
 }  // namespace limits
 
 inline constexpr char kProtocol[] = "flowloom.v1";

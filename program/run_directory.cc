@@ -21,7 +21,8 @@ std::filesystem::path RunDirectory::model(std::uint32_t version) const {
 
 void RunDirectory::create() const {
   try {
-    for (const auto& folder : {path_, path_ / "models", training(), logs()}) std::filesystem::create_directories(folder);
+    for (const auto& folder : {path_, path_ / "models", training(), logs()})
+      std::filesystem::create_directories(folder);
   } catch (const std::filesystem::filesystem_error& error) {
     throw Error(ErrorCode::kUnavailable, "The run directory '" + path_.string() + "' cannot be made (" +
                                              error.code().message() + "); choose another with --dir.");
@@ -40,7 +41,8 @@ std::string RunDirectory::token() const {
 }
 
 void RunDirectory::write_owner(const Owner& owner) const {
-  const nlohmann::json json{{"address", owner.address}, {"host", owner.host}, {"pid", owner.pid}, {"epoch", owner.epoch}};
+  const nlohmann::json json{
+      {"address", owner.address}, {"host", owner.host}, {"pid", owner.pid}, {"epoch", owner.epoch}};
   write_file_atomically(owner_file(), json.dump(2) + "\n");
 }
 

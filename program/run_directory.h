@@ -48,7 +48,7 @@ class RunDirectory {
   std::filesystem::path path_;
 };
 
-// 32 hexadecimal digits from the system's random numbers: a run id.
+// As many bytes from the system's random numbers, in hexadecimal: run ids, tokens.
 std::string random_hex(std::size_t bytes);
 
 }  // namespace flowloom

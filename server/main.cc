@@ -33,8 +33,7 @@ int run(Options options) {
     }
     options.training.state = RunDirectory(options.common.peer.directory).training();
   }
-  options.training.wait =
-      std::chrono::milliseconds(static_cast<std::int64_t>(1000 * options.common.wait_seconds));
+  options.training.wait = std::chrono::milliseconds(static_cast<std::int64_t>(1000 * options.common.wait_seconds));
   train(std::move(finder), options.training, stop.get_token());
   return 0;
 }
@@ -45,11 +44,9 @@ int run(Options options) {
 int main(int argc, char** argv) {
   flowloom::Options options;
   options.training.threads = std::max(1u, std::thread::hardware_concurrency());
-  CLI::App app{
-      "Trains a flow on a coordinator's run, publishes checkpoints, and goes on where it was stopped."};
+  CLI::App app{"Trains a flow on a coordinator's run, publishes checkpoints, and goes on where it was stopped."};
   flowloom::add_common_options(app, options.common);
-  app.add_option("--state", options.training.state,
-                 "Where weights and optimiser are kept; default: RUN/train")
+  app.add_option("--state", options.training.state, "Where weights and optimiser are kept; default: RUN/train")
       ->type_name("DIR");
   app.add_option("--threads", options.training.threads, "Threads; the weights do not depend on it")
       ->check(CLI::Range(1, 1024))

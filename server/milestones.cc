@@ -31,8 +31,7 @@ Entries entries_of(const ChainSpec& chain, const Publication& publication) {
   return entries;
 }
 
-Entries open_entries(const ChainSpec& chain, const Entries& fulfilled,
-                     const std::vector<Publication>& published) {
+Entries open_entries(const ChainSpec& chain, const Entries& fulfilled, const std::vector<Publication>& published) {
   Entries open;
   for (std::uint32_t i = 0; i < chain.versions.size(); ++i) {
     if (chain.versions[i].when.file.empty() && !fulfilled.contains(i)) open.insert(i);
@@ -47,8 +46,7 @@ std::vector<std::string> reasons_to_publish(const RunSpec& run, const TrainerSta
                                             const Entries& open, const std::vector<Publication>& published) {
   std::vector<std::string> reasons;
   if (run.chain.asap) {
-    if (state.evaluated_step != state.step || (!published.empty() && published.back().step == state.step))
-      return {};
+    if (state.evaluated_step != state.step || (!published.empty() && published.back().step == state.step)) return {};
     const bool gain = published.empty() || state.ess >= run.train.publish_gain * published.back().ess;
     if (gain && state.ess > 0) reasons.push_back(kGain);
     if (finished) reasons.push_back(kTrained);

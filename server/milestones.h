@@ -1,5 +1,5 @@
 // Which states of the training become versions: decided by the trainer's own step and ESS, never by the chain
-// (architecture, rule 5).
+// (docs/exactness.md, rule 5).
 //
 //   "scheduled"  when a state meets the condition of an entry of [chain] versions without a checkpoint yet
 //   "asap"       at the first evaluation; whenever the ESS has grown by [train] publish_gain since the last
@@ -33,10 +33,8 @@ using Entries = std::set<std::uint32_t>;
 // The entries that a publication fulfils.
 Entries entries_of(const ChainSpec& chain, const Publication& publication);
 
-// Entries that ask for training and that neither the coordinator (`fulfilled`) nor `published` has a
-// checkpoint for.
-Entries open_entries(const ChainSpec& chain, const Entries& fulfilled,
-                     const std::vector<Publication>& published);
+// Entries that ask for training and that neither the coordinator (`fulfilled`) nor `published` has a checkpoint for.
+Entries open_entries(const ChainSpec& chain, const Entries& fulfilled, const std::vector<Publication>& published);
 
 // The reasons for which this state is to be published; none if it is not.
 std::vector<std::string> reasons_to_publish(const RunSpec& run, const TrainerState& state, bool finished,

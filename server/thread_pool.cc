@@ -13,8 +13,7 @@ ThreadPool::ThreadPool(std::size_t threads) {
   }
 }
 
-bool ThreadPool::for_each(std::size_t count, const std::function<void(std::size_t)>& work,
-                          std::stop_token stop) {
+bool ThreadPool::for_each(std::size_t count, const std::function<void(std::size_t)>& work, std::stop_token stop) {
   std::unique_lock lock(mutex_);
   work_ = &work;
   next_ = 0;

@@ -52,15 +52,13 @@ class OrderedSum {
 };
 
 double ess_of(const std::vector<double>& log_w) {
-  const bool none =
-      std::all_of(log_w.begin(), log_w.end(), [](double value) { return !std::isfinite(value); });
+  const bool none = std::all_of(log_w.begin(), log_w.end(), [](double value) { return !std::isfinite(value); });
   return none ? 0 : stats::ess(log_w);
 }
 
 }  // namespace
 
-Trainer::Trainer(const RunSpec& run, const Engine& engine, std::size_t threads,
-                 std::optional<TrainerState> state)
+Trainer::Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, std::optional<TrainerState> state)
     : run_(run),
       engine_(engine),
       theory_(theory_of(run)),
@@ -87,8 +85,7 @@ Trainer::Did Trainer::advance(std::stop_token stop) {
 
 bool Trainer::evaluation_due() const {
   if (state_.evaluated_step == state_.step) return false;
-  return state_.step >= run_.train.max_steps ||
-         (state_.step > 0 && state_.step % run_.train.evaluate_every == 0);
+  return state_.step >= run_.train.max_steps || (state_.step > 0 && state_.step % run_.train.evaluate_every == 0);
 }
 
 bool Trainer::finished() const {
@@ -102,8 +99,7 @@ bool Trainer::step(std::stop_token stop) {
   const bool all = pool_.for_each(
       train.batch / train.gradient_unit,
       [&](std::size_t unit) {
-        const std::uint64_t first =
-            training_index(static_cast<std::uint64_t>(state_.step), unit * train.gradient_unit);
+        const std::uint64_t first = training_index(static_cast<std::uint64_t>(state_.step), unit * train.gradient_unit);
         sum.add(unit, objective_->reverse_kl(state_.weights, run_.noise_key(), first, train.gradient_unit));
       },
       stop);
@@ -133,16 +129,17 @@ std::optional<double> Trainer::measure_ess(std::stop_token stop) {
   const auto model = engine_.model(theory_, architecture_, state_.weights, run_.numerics.precision);
   const std::size_t samples = run_.train.evaluate_samples;
   std::vector<double> log_w(samples);
-  const bool all = pool_.for_each(
-      (samples + kEvaluationBlock - 1) / kEvaluationBlock,
-      [&](std::size_t block) {
-        const std::size_t begin = block * kEvaluationBlock;
-        const std::uint64_t first = training_index(static_cast<std::uint64_t>(state_.step), begin);
-        const std::size_t count = std::min(kEvaluationBlock, samples - begin);
-        const Draws draws = model->draw(run_.noise_key(), Purpose::kEval, first, count);
-        for (std::size_t i = 0; i < count; ++i) log_w[begin + i] = stats::log_weight(draws.log_p[i], draws.log_q[i]);
-      },
-      stop);
+  const bool all = pool_.for_each((samples + kEvaluationBlock - 1) / kEvaluationBlock,
+                                  [&](std::size_t block) {
+                                    const std::size_t begin = block * kEvaluationBlock;
+                                    const std::uint64_t first =
+                                        training_index(static_cast<std::uint64_t>(state_.step), begin);
+                                    const std::size_t count = std::min(kEvaluationBlock, samples - begin);
+                                    const Draws draws = model->draw(run_.noise_key(), Purpose::kEval, first, count);
+                                    for (std::size_t i = 0; i < count; ++i)
+                                      log_w[begin + i] = stats::log_weight(draws.log_p[i], draws.log_q[i]);
+                                  },
+                                  stop);
   if (!all) return {};
   return ess_of(log_w);
 }

@@ -44,8 +44,7 @@ class Trainer {
 
   // Starts from the architecture's initial weights, or goes on from `state`. `engine` must be able to train
   // (throws `kInvalidInput`) and outlive this.
-  Trainer(const RunSpec& run, const Engine& engine, std::size_t threads,
-          std::optional<TrainerState> state = {});
+  Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, std::optional<TrainerState> state = {});
 
   enum class Did { kStep, kEvaluation, kNothing };
 
@@ -57,7 +56,7 @@ class Trainer {
   bool finished() const;
 
   // The ESS of the state as it is, from the noise that belongs to this step; nothing if `stop` was requested.
-  // An invalid draw (architecture, rule 2) counts as weight zero; 0 if all weights are zero.
+  // An invalid draw (docs/exactness.md, rule 2) counts as weight zero; 0 if all weights are zero.
   std::optional<double> measure_ess(std::stop_token stop = {});
 
   // The state as a version, with the references of this engine. Throws `kHalted` if training has diverged.

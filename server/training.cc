@@ -19,9 +19,7 @@ using flowloom::v1::TrainingReport;
 
 constexpr std::chrono::seconds kLastReport{3};  // how long the end waits for it to be delivered
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::string join(const std::vector<std::string>& texts) {
   std::string all;
@@ -31,8 +29,7 @@ std::string join(const std::vector<std::string>& texts) {
 
 class Training {
  public:
-  Training(RunSpec run, const flowloom::v1::DescribeReply& description, const TrainingOptions& options,
-           Uplink& uplink)
+  Training(RunSpec run, const flowloom::v1::DescribeReply& description, const TrainingOptions& options, Uplink& uplink)
       : run_(std::move(run)),
         options_(options),
         uplink_(uplink),
@@ -63,8 +60,7 @@ class Training {
     }
     report(TrainingReport::STATE_TRAINED);
     if (!uplink_.drain(stop)) uplink_.check();
-    spdlog::info("done: {} steps, {} skipped, ESS {:.3f}", saved_.state.step, saved_.state.skipped,
-                 saved_.state.ess);
+    spdlog::info("done: {} steps, {} skipped, ESS {:.3f}", saved_.state.step, saved_.state.skipped, saved_.state.ess);
   }
 
   void report(TrainingReport::State state_now, const std::string& sentence = "") {
@@ -100,14 +96,13 @@ class Training {
     return target;
   }
 
-  // What an earlier start published here and the coordinator does not have: it may have been ended on the
-  // way.
+  // What an earlier start published here and the coordinator does not have: it may have been ended on the way.
   void publish_again() {
     for (const Publication& publication : saved_.publications) {
       const Entries entries = entries_of(run_.chain, publication);
-      const bool there = run_.chain.asap ? known_.contains(publication.sha256)
-                                         : std::includes(fulfilled_.begin(), fulfilled_.end(),
-                                                         entries.begin(), entries.end());
+      const bool there = run_.chain.asap
+                             ? known_.contains(publication.sha256)
+                             : std::includes(fulfilled_.begin(), fulfilled_.end(), entries.begin(), entries.end());
       if (!there) send(publication, store_.read_checkpoint(publication));
     }
   }
@@ -116,8 +111,8 @@ class Training {
     refuse_passed_steps(run_.chain, open_now(), saved_.state);
     engine_ = options_.engine(run_);
     if (!saved_.build.empty() && saved_.build != engine_->build()) {
-      spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's",
-                   saved_.build, engine_->build());
+      spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's", saved_.build,
+                   engine_->build());
     }
     saved_.build = engine_->build();
     auto state = saved_.state.weights.empty() ? std::nullopt : std::optional(saved_.state);
@@ -158,8 +153,7 @@ class Training {
 
   void publish_if_due(std::stop_token stop) {
     const TrainerState& state = trainer_->state();
-    const auto reasons =
-        reasons_to_publish(run_, state, trainer_->finished(), open_now(), saved_.publications);
+    const auto reasons = reasons_to_publish(run_, state, trainer_->finished(), open_now(), saved_.publications);
     if (reasons.empty()) return;
     const auto ess = state.evaluated_step == state.step ? state.ess : trainer_->measure_ess(stop);
     if (!ess) return;
@@ -175,7 +169,10 @@ class Training {
     flowloom::v1::PublishHeader header;
     header.set_training_step(publication.step);
     header.set_ess(publication.ess);
-    for (const std::uint32_t entry : entries_of(run_.chain, publication)) header.add_scheduled(entry);
+    for (const std::uint32_t entry : entries_of(run_.chain, publication)) {
+      header.add_scheduled(entry);
+      header.add_conditions(run_.chain.versions[entry].when.sentence());
+    }
     header.set_origin(join(publication.reasons));
     uplink_.publish(std::move(header), std::move(bytes));
   }
@@ -217,8 +214,8 @@ void train(PeerFinder finder, const TrainingOptions& options, std::stop_token st
   Uplink uplink(finder, description->run_id());
   std::optional<Training> training;
   try {
-    training.emplace(load_run_text(description->run_file(), "the coordinator's run file"), *description,
-                     options, uplink);
+    training.emplace(load_run_text(description->run_file(), "the coordinator's run file"), *description, options,
+                     uplink);
     training->go(stop);
   } catch (const Error& error) {
     if (training) {

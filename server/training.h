@@ -1,5 +1,4 @@
-// The trainer as a program: asks the coordinator for its run, trains, publishes, reports, and goes on after a
-// restart.
+// The trainer as a program: asks the coordinator for its run, trains, publishes, reports, and goes on after a restart.
 #pragma once
 
 #include <chrono>

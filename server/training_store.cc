@@ -41,9 +41,7 @@ Publication publication_of(const json& entry) {
           entry.at("sha256")};
 }
 
-std::string quoted(const std::filesystem::path& path) {
-  return std::string("'").append(path.string()).append("'");
-}
+std::string quoted(const std::filesystem::path& path) { return std::string("'").append(path.string()).append("'"); }
 
 // Of the JSON text and the tensors' numbers, so that a flipped bit anywhere is noticed.
 std::string digest_of(const std::string& text, const std::vector<Tensor>& tensors) {
@@ -74,9 +72,7 @@ std::string differences(const json& saved, const json& wanted) {
   }
   std::string text;
   for (const std::string& pointer : pointers) {
-    const auto show = [&](const json& tree) {
-      return tree.contains(pointer) ? tree.at(pointer).dump() : "absent";
-    };
+    const auto show = [&](const json& tree) { return tree.contains(pointer) ? tree.at(pointer).dump() : "absent"; };
     if (show(before) == show(after)) continue;
     std::string key = pointer.substr(1);
     std::replace(key.begin(), key.end(), '/', '.');
@@ -114,8 +110,8 @@ TrainingStore::TrainingStore(std::filesystem::path directory) : directory_(std::
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock_);
     throw Error(ErrorCode::kInUse, "Another trainer works in '" + directory_.string() +
-                                          "'; stop it, or choose another "
-                                          "directory with --state.");
+                                       "'; stop it, or choose another "
+                                       "directory with --state.");
   }
 }
 
@@ -141,8 +137,7 @@ void TrainingStore::save(const RunSpec& run, const SavedTraining& saved) const {
                   {"ess_average", number(state.ess_average)},
                   {"seconds", saved.seconds},
                   {"publications", json::array()}};
-  for (const Publication& publication : saved.publications)
-    content["publications"].push_back(to_json(publication));
+  for (const Publication& publication : saved.publications) content["publications"].push_back(to_json(publication));
   SafeTensors file;
   const std::vector<double>* arrays[] = {&state.weights, &state.adam.first, &state.adam.second};
   for (std::size_t i = 0; i < std::size(kTensors); ++i) {
@@ -180,8 +175,7 @@ std::optional<SavedTraining> TrainingStore::load(const RunSpec& run) const {
     }
     if (file.tensors.size() != std::size(kTensors)) refuse("it lacks a tensor");
     for (std::size_t i = 0; i < std::size(kTensors); ++i) {
-      if (file.tensors[i].name != kTensors[i] ||
-          file.tensors[i].values.size() != file.tensors[0].values.size()) {
+      if (file.tensors[i].name != kTensors[i] || file.tensors[i].values.size() != file.tensors[0].values.size()) {
         refuse(std::string("it has no proper ") + kTensors[i]);
       }
     }
@@ -212,10 +206,9 @@ void TrainingStore::write_checkpoint(const Publication& publication, const std::
 std::string TrainingStore::read_checkpoint(const Publication& publication) const {
   const std::string bytes = read_file(checkpoint_file(publication));
   if (to_hex(sha256(bytes)) != publication.sha256) {
-    throw Error(ErrorCode::kCorrupt,
-                quoted(checkpoint_file(publication)) +
-                    " is not the checkpoint that was written. "
-                    "Put back a copy, or remove the directory to train again from the start.");
+    throw Error(ErrorCode::kCorrupt, quoted(checkpoint_file(publication)) +
+                                         " is not the checkpoint that was written. "
+                                         "Put back a copy, or remove the directory to train again from the start.");
   }
   return bytes;
 }

@@ -28,7 +28,7 @@ struct SavedTraining {
 
 class TrainingStore {
  public:
-  // Makes the directory if it is missing. Throws `kConflict` while another trainer works in it.
+  // Makes the directory if it is missing. Throws `kInUse` while another trainer works in it.
   explicit TrainingStore(std::filesystem::path directory);
   ~TrainingStore();
   TrainingStore(const TrainingStore&) = delete;

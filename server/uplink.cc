@@ -45,8 +45,8 @@ std::optional<flowloom::v1::DescribeReply> describe(PeerFinder& finder, std::chr
       if (!may_pass(error)) throw;
       if (Clock::now() >= deadline && !stop.stop_requested()) {
         throw Error(ErrorCode::kUnavailable, "No answer from " + finder.name() + " within " +
-                                                 std::to_string(wait.count() / 1000) + " seconds (" +
-                                                 error.what() + "); start it, or wait longer with --wait.");
+                                                 std::to_string(wait.count() / 1000) + " seconds (" + error.what() +
+                                                 "); start it, or wait longer with --wait.");
       }
       retry.failed(error.what(), stop);
     }
@@ -54,8 +54,7 @@ std::optional<flowloom::v1::DescribeReply> describe(PeerFinder& finder, std::chr
   return {};
 }
 
-Uplink::Uplink(PeerFinder finder, std::string run_id)
-    : finder_(std::move(finder)), run_id_(std::move(run_id)) {
+Uplink::Uplink(PeerFinder finder, std::string run_id) : finder_(std::move(finder)), run_id_(std::move(run_id)) {
   thread_ = std::jthread([this](std::stop_token stop) { deliver(stop); });
 }
 

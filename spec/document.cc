@@ -60,8 +60,8 @@ std::string range_of(const Key& key) {
     return whole ? std::to_string(static_cast<long long>(value)) : shortest(value);
   };
   if (std::isfinite(key.min) && std::isfinite(key.max)) {
-    return (key.above_min ? "above " : "from ") + number(key.min) +
-           (key.above_min ? " and at most " : " to ") + number(key.max);
+    return (key.above_min ? "above " : "from ") + number(key.min) + (key.above_min ? " and at most " : " to ") +
+           number(key.max);
   }
   if (std::isfinite(key.min)) return (key.above_min ? "above " : "at least ") + number(key.min);
   return "at most " + number(key.max);
@@ -137,9 +137,8 @@ class Reader {
         const toml::array* list = node.as_array();
         if (!list) refuse(where, wanted);
         if (list->size() < key.min_size || list->size() > key.max_size) {
-          refuse(where, " has " + std::to_string(list->size()) + " elements; it takes " +
-                            std::to_string(key.min_size) + " to " + std::to_string(key.max_size) + ". " +
-                            key.sentence);
+          refuse(where, " has " + std::to_string(list->size()) + " elements; it takes " + std::to_string(key.min_size) +
+                            " to " + std::to_string(key.max_size) + ". " + key.sentence);
         }
         json numbers = json::array();
         for (const toml::node& element : *list) {
@@ -203,8 +202,7 @@ class Reader {
 
   static json check_range(double number, json value, const Key& key, const std::string& where) {
     if (number < key.min || number > key.max || (key.above_min && number == key.min)) {
-      refuse(where,
-             " = " + value.dump() + " is out of range: it must be " + range_of(key) + ". " + key.sentence);
+      refuse(where, " = " + value.dump() + " is out of range: it must be " + range_of(key) + ". " + key.sentence);
     }
     return value;
   }
@@ -214,8 +212,7 @@ class Reader {
       return text;
     const auto guess = did_you_mean(text, key.choices);
     refuse(where, " = \"" + text + "\" is not known" +
-                      (guess ? "; did you mean \"" + *guess + "\"?"
-                             : "; it is one of: " + join_or(key.choices) + "."));
+                      (guess ? "; did you mean \"" + *guess + "\"?" : "; it is one of: " + join_or(key.choices) + "."));
   }
 
   const std::string& file_;
@@ -289,8 +286,7 @@ Section Document::section(const std::string& name, const std::vector<Key>& keys)
   const std::string label = "[" + name + "]";
   static const toml::table kEmpty;
   const toml::node* node = impl_->root.get(name);
-  if (node && !node->is_table())
-    refuse(reader.place(*node, name, name), ": expected a section " + label + ".");
+  if (node && !node->is_table()) refuse(reader.place(*node, name, name), ": expected a section " + label + ".");
   const toml::table& table = node ? *node->as_table() : kEmpty;
   Reader::Result result = reader.table(table, keys, label, name);
   return Section(impl_->name + ": " + label, std::move(result.values), std::move(result.places));
@@ -300,8 +296,8 @@ std::string Document::text_of(const std::string& section, const Key& key) const 
   const Reader reader(impl_->name, impl_->overridden);
   const toml::node* node = impl_->root.get(section);
   if (!node || !node->is_table()) {
-    refuse(impl_->name, ": the section [" + section + "] is missing; it needs at least '" + key.name +
-                            "': " + key.sentence);
+    refuse(impl_->name,
+           ": the section [" + section + "] is missing; it needs at least '" + key.name + "': " + key.sentence);
   }
   if (const toml::node* value = node->as_table()->get(key.name)) {
     const std::string path = section + "." + key.name;
@@ -309,8 +305,7 @@ std::string Document::text_of(const std::string& section, const Key& key) const 
     json places;
     return reader.value(*value, key, where, path, places).get<std::string>();
   }
-  refuse(reader.place(*node, section, "[" + section + "]"),
-         ": the key '" + key.name + "' is missing: " + key.sentence);
+  refuse(reader.place(*node, section, "[" + section + "]"), ": the key '" + key.name + "' is missing: " + key.sentence);
 }
 
 void Document::refuse_other_sections(const std::vector<std::string>& known) const {
@@ -320,8 +315,7 @@ void Document::refuse_other_sections(const std::vector<std::string>& known) cons
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     const auto guess = did_you_mean(name, known);
     refuse(reader.place(node, name, "[" + name + "]"),
-           ": unknown section" +
-               (guess ? "; did you mean [" + *guess + "]?" : "; there are " + join_or(known) + "."));
+           ": unknown section" + (guess ? "; did you mean [" + *guess + "]?" : "; there are " + join_or(known) + "."));
   }
 }
 

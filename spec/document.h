@@ -12,8 +12,7 @@ namespace flowloom {
 
 class Document {
  public:
-  // `name` stands for the file in sentences. Throws `kInvalidInput` with line and column for a text that is
-  // no TOML.
+  // `name` stands for the file in sentences. Throws `kInvalidInput` with line and column for a text that is no TOML.
   static Document parse(const std::string& text, const std::string& name);
 
   // Throws `kNotFound` if the file cannot be read.

@@ -1,8 +1,7 @@
 // The one exception type of Flowloom: a code for machines and a sentence for people.
 //
 // The sentence names the place (file, line, key, address, unit) and the remedy. Programs print it as one line
-// on stderr and exit with `exit_code`; the service edge turns the code into a gRPC status
-// (program/rpc_status.h).
+// on stderr and exit with `exit_code`; the service edge turns the code into a gRPC status (program/rpc.h).
 #pragma once
 
 #include <stdexcept>
@@ -11,11 +10,11 @@
 namespace flowloom {
 
 enum class ErrorCode {
-  kInvalidInput,  // the user's file, argument or message is wrong: nothing was touched
-  kNotFound,      // a file, version or index that does not exist
-  kConflict,      // clashes with what is there: another identity, a port that is taken
-  kInUse,         // owned by another process; free once that ends
-  kCorrupt,       // stored bytes are not what was written
+  kInvalidInput,      // the user's file, argument or message is wrong: nothing was touched
+  kNotFound,          // a file, version or index that does not exist
+  kConflict,          // clashes with what is there: another identity, a port that is taken
+  kInUse,             // owned by another process; free once that ends
+  kCorrupt,           // stored bytes are not what was written
   kUnauthenticated,   // no token, or a wrong one
   kPermissionDenied,  // a known peer whose role may not do this
   kUnavailable,       // try again later: no connection, no room on the disk
@@ -32,8 +31,7 @@ class Error : public std::runtime_error {
   ErrorCode code_;
 };
 
-// What a program returns to the shell: 2 where the user's input is wrong and nothing was touched, 1
-// otherwise.
+// What a program returns to the shell: 2 where the user's input is wrong and nothing was touched, 1 otherwise.
 inline int exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidInput:

@@ -35,8 +35,8 @@ void write_file_atomically(const std::filesystem::path& file, std::string_view b
   const auto fail = [&](const char* what) {
     const std::string reason = std::strerror(errno);
     ::unlink(temporary.c_str());
-    throw Error(ErrorCode::kUnavailable, "Could not " + std::string(what) + " '" + file.string() + "': " +
-                                             reason + "; make room or mend the permissions and try again.");
+    throw Error(ErrorCode::kUnavailable, "Could not " + std::string(what) + " '" + file.string() + "': " + reason +
+                                             "; make room or mend the permissions and try again.");
   };
   {
     const Descriptor out(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode);
@@ -61,8 +61,7 @@ std::string read_file(const std::filesystem::path& file) {
     if (stream.peek() == std::ifstream::traits_type::eof()) return "";
     if (bytes << stream.rdbuf()) return std::move(bytes).str();
   }
-  throw Error(ErrorCode::kNotFound,
-              "'" + file.string() + "' cannot be read; check its path and permissions.");
+  throw Error(ErrorCode::kNotFound, "'" + file.string() + "' cannot be read; check its path and permissions.");
 }
 
 }  // namespace flowloom

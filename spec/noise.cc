@@ -38,9 +38,8 @@ NoiseKey NoiseKey::from(std::string_view identity) {
 }
 
 std::array<double, 2> uniforms(NoiseKey key, Purpose purpose, std::uint64_t index, std::uint32_t draw) {
-  const r123::Philox4x32::ctr_type counter{{static_cast<std::uint32_t>(index),
-                                            static_cast<std::uint32_t>(index >> 32), draw,
-                                            static_cast<std::uint32_t>(purpose)}};
+  const r123::Philox4x32::ctr_type counter{{static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
+                                            draw, static_cast<std::uint32_t>(purpose)}};
   const r123::Philox4x32::key_type philox_key{{key.words[0], key.words[1]}};
   const auto block = r123::Philox4x32()(counter, philox_key);
   return {uniform(block[0], block[1]), uniform(block[2], block[3])};

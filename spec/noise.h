@@ -4,11 +4,11 @@
 // in which batch or in which order. The addresses are fixed for good (docs/log-format.md); change nothing
 // without a new numerics revision.
 //
-//   key       first 8 bytes of SHA-256(canonical theory ‖ seed), or of a noise name that runs share on
-//   purpose counter   (u64 index, u32 draw, u32 purpose) block     four words -> two uniforms (top 53 bits +
-//   1) 2^-53 in (0, 1] -> two normals by Box-Muller
-//             (radius from the first, angle from the second); draw d holds components 2d and 2d+1, in site
-//             order
+//   key       first 8 bytes of SHA-256(a JSON text of the theory's section and the seed), or of a noise name that runs
+//             share on purpose
+//   counter   (u64 index, u32 draw, u32 purpose)
+//   block     four words -> two uniforms (top 53 bits + 1) 2^-53 in (0, 1] -> two normals by Box-Muller (radius from the
+//             first, angle from the second); draw d holds components 2d and 2d+1, in site order
 #pragma once
 
 #include <array>
@@ -52,8 +52,6 @@ void fill_uniform(NoiseKey key, Purpose purpose, std::uint64_t index, std::span<
 double accept_log_u(NoiseKey key, std::uint64_t index);
 
 // The index of sample k of training (or evaluation) step s.
-constexpr std::uint64_t training_index(std::uint64_t step, std::uint64_t sample) {
-  return (step << 32) + sample;
-}
+constexpr std::uint64_t training_index(std::uint64_t step, std::uint64_t sample) { return (step << 32) + sample; }
 
 }  // namespace flowloom

@@ -9,7 +9,9 @@ namespace flowloom {
 
 static_assert(std::endian::native == std::endian::little, "packing copies memory as it lies");
 
-double canonical(double value) { return std::isnan(value) ? std::bit_cast<double>(std::uint64_t{0x7ff8000000000000}) : value; }
+double canonical(double value) {
+  return std::isnan(value) ? std::bit_cast<double>(std::uint64_t{0x7ff8000000000000}) : value;
+}
 
 void canonicalize(std::span<double> values) {
   for (double& value : values) value = canonical(value);

@@ -24,10 +24,8 @@ Condition condition_of(const Section& when, const std::string& where) {
   const int given =
       condition.ess.has_value() + condition.step.has_value() + !condition.file.empty() + condition.trained;
   if (given != 1) {
-    throw Error(
-        ErrorCode::kInvalidInput,
-        where +
-            ": 'when' takes exactly one of: \"trained\", { ess = x }, { step = n }, { file = \"path\" }.");
+    throw Error(ErrorCode::kInvalidInput,
+                where + ": 'when' takes exactly one of: \"trained\", { ess = x }, { step = n }, { file = \"path\" }.");
   }
   return condition;
 }
@@ -67,10 +65,9 @@ ChainSpec chain_of(const Section& section, std::size_t unit) {
   }
   if (chain.asap) {
     if (section.has("versions")) {
-      throw Error(ErrorCode::kInvalidInput,
-                  section.where("versions") +
-                      ": placement = \"asap\" serves versions as they arrive; remove "
-                      "'versions' or set placement = \"scheduled\".");
+      throw Error(ErrorCode::kInvalidInput, section.where("versions") +
+                                                ": placement = \"asap\" serves versions as they arrive; remove "
+                                                "'versions' or set placement = \"scheduled\".");
     }
     return chain;
   }
@@ -82,12 +79,11 @@ ChainSpec chain_of(const Section& section, std::size_t unit) {
     const auto index = static_cast<std::uint64_t>(entry.integer("from"));
     const std::uint64_t from = (index + unit - 1) / unit * unit;
     if (chain.versions.empty() ? from != 0 : from <= chain.versions.back().from) {
-      throw Error(
-          ErrorCode::kInvalidInput,
-          entry.where("from") + " = " + std::to_string(index) +
-              (chain.versions.empty() ? " must be 0: the first version serves from the first proposal."
-                                      : " must lie at least one unit (" + std::to_string(unit) +
-                                            " proposals) above the version before it."));
+      throw Error(ErrorCode::kInvalidInput,
+                  entry.where("from") + " = " + std::to_string(index) +
+                      (chain.versions.empty() ? " must be 0: the first version serves from the first proposal."
+                                              : " must lie at least one unit (" + std::to_string(unit) +
+                                                    " proposals) above the version before it."));
     }
     chain.versions.push_back({from, condition_of(entry.table("when"), entry.where("when"))});
   }
@@ -166,10 +162,7 @@ const std::vector<Key>& run_keys() {
        .default_value = 1024,
        .min = 1,
        .max = 65536},
-      {.name = "engine",
-       .type = KeyType::kText,
-       .sentence = "What evaluates the flow.",
-       .default_value = "torch"},
+      {.name = "engine", .type = KeyType::kText, .sentence = "What evaluates the flow.", .default_value = "torch"},
       {.name = "precision",
        .type = KeyType::kText,
        .sentence = "mixed: networks in float32, everything else in float64. float64: everything.",
@@ -209,8 +202,7 @@ const std::vector<Key>& train_keys() {
        .max = 1e9},
       {.name = "decay",
        .type = KeyType::kText,
-       .sentence =
-           "none: the learning rate stays. cosine: it falls to zero along half a cosine until stop.steps.",
+       .sentence = "none: the learning rate stays. cosine: it falls to zero along half a cosine until stop.steps.",
        .default_value = "none",
        .choices = {"none", "cosine"}},
       {.name = "clip",
@@ -290,36 +282,33 @@ const std::vector<Key>& chain_keys() {
       {.name = "versions",
        .type = KeyType::kTables,
        .sentence = "Which checkpoint serves from which proposal on; default: the trained one from the first.",
-       .keys =
-           {{.name = "from",
-             .type = KeyType::kInteger,
-             .sentence = "The first proposal of this version; moved up to a unit boundary.",
-             .required = true,
-             .min = 0,
-             .max = 1e15},
-            {.name = "when",
-             .type = KeyType::kTable,
-             .sentence =
-                 "What makes the checkpoint: \"trained\", { ess = x }, { step = n } or { file = \"path\" }.",
-             .required = true,
-             .choices = {"trained"},
-             .keys = when}},
+       .keys = {{.name = "from",
+                 .type = KeyType::kInteger,
+                 .sentence = "The first proposal of this version; moved up to a unit boundary.",
+                 .required = true,
+                 .min = 0,
+                 .max = 1e15},
+                {.name = "when",
+                 .type = KeyType::kTable,
+                 .sentence =
+                     "What makes the checkpoint: \"trained\", { ess = x }, { step = n } or { file = \"path\" }.",
+                 .required = true,
+                 .choices = {"trained"},
+                 .keys = when}},
        .min_size = 1,
        .max_size = 4096},
       {.name = "until",
        .type = KeyType::kTable,
        .sentence = "Stop earlier, when an observable is known well enough. Tested at proposals 10000, 20000, "
                    "40000, …; the log says that the data chose the length.",
-       .keys = {{.name = "observable",
-                 .type = KeyType::kText,
-                 .sentence = "Which observable's mean.",
-                 .required = true},
-                {.name = "relative_error",
-                 .type = KeyType::kReal,
-                 .sentence = "Its error divided by its mean.",
-                 .required = true,
-                 .min = 0,
-                 .above_min = true}}},
+       .keys =
+           {{.name = "observable", .type = KeyType::kText, .sentence = "Which observable's mean.", .required = true},
+            {.name = "relative_error",
+             .type = KeyType::kReal,
+             .sentence = "Its error divided by its mean.",
+             .required = true,
+             .min = 0,
+             .above_min = true}}},
       {.name = "observable",
        .type = KeyType::kText,
        .sentence = "The observable whose error the live display shows; default: the theory's first.",
@@ -362,9 +351,10 @@ RunSpec load_run(const Document& document, const Catalog& catalog) {
   const Section section = document.section("run", keys);
   run.name = section.text("name");
   if (run.name.empty() || run.name.size() > 128 || run.name.front() == '.' || run.name.find('/') != std::string::npos) {
-    throw Error(ErrorCode::kInvalidInput, section.where("name") + " = \"" + run.name +
-                                              "\" names the run directory: use 1 to 128 bytes without '/' and without a "
-                                              "leading dot.");
+    throw Error(ErrorCode::kInvalidInput,
+                section.where("name") + " = \"" + run.name +
+                    "\" names the run directory: use 1 to 128 bytes without '/' and without a "
+                    "leading dot.");
   }
   run.unit = section.size("unit");
   run.numerics.engine = section.text("engine");
@@ -375,17 +365,15 @@ RunSpec load_run(const Document& document, const Catalog& catalog) {
   const Section chain = document.section("chain", chain_keys());
   run.train = train_of(train);
   run.chain = chain_of(chain, run.unit);
-  run.policy = {{"run", {{"name", run.name}}},
-                {"flow", run.flow.values()},
-                {"train", train.values()},
-                {"chain", chain.values()}};
+  run.policy = {
+      {"run", {{"name", run.name}}}, {"flow", run.flow.values()}, {"train", train.values()}, {"chain", chain.values()}};
   run.noise = section.text("noise").empty()
                   ? json{{"theory", run.theory.values()}, {"seed", section.integer("seed")}}.dump()
                   : json{{"name", section.text("noise")}}.dump();
   run.toml = document.text();
   for (const Kind* kind :
-       {&find_kind(catalog.theories, run.theory.text("kind")),
-        &find_kind(catalog.flows, run.flow.text("kind")), &find_kind(catalog.engines, run.numerics.engine)}) {
+       {&find_kind(catalog.theories, run.theory.text("kind")), &find_kind(catalog.flows, run.flow.text("kind")),
+        &find_kind(catalog.engines, run.numerics.engine)}) {
     if (kind->check) kind->check(run);
   }
   return run;

@@ -88,10 +88,9 @@ struct RunSpec {
   std::string name;
   std::size_t unit = 0;  // proposals per unit
   Numerics numerics;
-  std::string
-      noise;       // what the noise key is hashed from, with the canonical theory unless it is a shared name
-  Section theory;  // has "kind"
-  Section flow;    // has "kind"
+  std::string noise;  // the text that the noise key is hashed from: theory and seed, or a shared name
+  Section theory;     // has "kind"
+  Section flow;       // has "kind"
   TrainSpec train;
   ChainSpec chain;
   nlohmann::json policy;  // every key outside the identity, defaults filled in
@@ -101,8 +100,7 @@ struct RunSpec {
 
   NoiseKey noise_key() const;
 
-  // Theory, noise, unit size, numerics: sorted keys, defaults filled in. Two runs with equal text are one
-  // run.
+  // Theory, noise, unit size, numerics: sorted keys, defaults filled in. Two runs with equal text are one run.
   std::string identity_text() const;
   Sha256 identity() const { return sha256(identity_text()); }
 };
@@ -116,8 +114,7 @@ Section kind_section(const Document& document, const std::string& name, const st
 // The kind of this name; it must exist.
 const Kind& find_kind(const std::vector<Kind>& kinds, const std::string& name);
 
-// "theory.lambda is 8.0 in the directory and 7.0 in the run file", for each key in which two identities
-// differ.
+// "theory.lambda is 8.0 in the directory and 7.0 in the run file", for each key in which two identities differ.
 std::string identity_difference(const RunSpec& directory, const RunSpec& file);
 
 // "chain.length: 1000 -> 2000", for each key of policy in which two run files differ.

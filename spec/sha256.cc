@@ -25,8 +25,7 @@ Sha256 sha256(std::span<const std::uint8_t> bytes) {
   unsigned int size = 0;
   if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
       size != digest.size()) {
-    throw Error(ErrorCode::kInternal,
-                "OpenSSL could not compute a SHA-256; check its installation (FIPS policy).");
+    throw Error(ErrorCode::kInternal, "OpenSSL could not compute a SHA-256; check its installation (FIPS policy).");
   }
   return digest;
 }
@@ -56,9 +55,8 @@ Sha256 sha256_from_hex(std::string_view hex, std::string_view what) {
     digest[i] = static_cast<std::uint8_t>(16 * high + low);
   }
   if (!good) {
-    throw Error(
-        ErrorCode::kInvalidInput,
-        std::string(what) + " must be a SHA-256 of 64 hexadecimal digits, not '" + std::string(hex) + "'.");
+    throw Error(ErrorCode::kInvalidInput,
+                std::string(what) + " must be a SHA-256 of 64 hexadecimal digits, not '" + std::string(hex) + "'.");
   }
   return digest;
 }

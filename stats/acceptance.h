@@ -22,8 +22,7 @@ std::size_t longest_rejection_run(std::span<const std::uint8_t> accepted);
 
 // tau_acc = 1/2 + sum_{k>=1} p_rej(k), in chain steps (Albergo, Kanwar, Shanahan, arXiv:1904.12072): the
 // integrated autocorrelation time of an observable that is independent of the weights. Observables correlated
-// with the weights can be slower. No window cuts it, so it is the better figure where wide weights make the
-// tail slow.
+// with the weights can be slower. No window cuts it, so it is the better figure where wide weights make the tail slow.
 double tau_acc(std::span<const std::uint8_t> accepted);
 
 // Rate, longest and current run of a stream in O(1) memory. Runs depend on order, so there is no merge. One

@@ -29,8 +29,7 @@ std::vector<double> component_means(Components components) {
 double evaluate(const DerivedQuantity& f, std::span<const double> means) {
   if (!f) throw std::invalid_argument("The derived quantity has no function.");
   const double value = f(means);
-  if (!std::isfinite(value))
-    throw std::invalid_argument("The derived quantity is not finite near the measured means.");
+  if (!std::isfinite(value)) throw std::invalid_argument("The derived quantity is not finite near the measured means.");
   return value;
 }
 

@@ -1,6 +1,5 @@
 // Derived quantities: functions F(A_1, ..., A_n) of the means of several primary observables, such as a
-// ratio, a connected susceptibility or an effective mass. The Gamma method and the jackknife take the same
-// input.
+// ratio, a connected susceptibility or an effective mass. The Gamma method and the jackknife take the same input.
 #pragma once
 
 #include <functional>
@@ -13,8 +12,7 @@ namespace flowloom::stats {
 // components have the same length: row i belongs to one configuration.
 using Components = std::span<const std::span<const double>>;
 
-// F. Receives one mean per component, in the same order. Must be smooth on the scale of the errors of those
-// means.
+// F. Receives one mean per component, in the same order. Must be smooth on the scale of the errors of those means.
 using DerivedQuantity = std::function<double(std::span<const double> means)>;
 
 // Throws `invalid_argument` unless there is at least one component, all have the same length, at least two,

@@ -113,8 +113,6 @@ void WeightAccumulator::merge(const WeightAccumulator& other) {
 
 double WeightAccumulator::ess() const { return ess_of({static_cast<double>(count_), max_, sum_, sum_sq_}); }
 
-Estimate WeightAccumulator::log_z() const {
-  return log_z_of({static_cast<double>(count_), max_, sum_, sum_sq_});
-}
+Estimate WeightAccumulator::log_z() const { return log_z_of({static_cast<double>(count_), max_, sum_, sum_sq_}); }
 
 }  // namespace flowloom::stats

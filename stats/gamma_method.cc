@@ -67,8 +67,7 @@ double chi_squared_q(double chi_sq, std::size_t dof) {
 }
 
 // Everything but `value` and `replica_q`, from centred (projected) data. Returns C, zero without variance.
-double analyse(std::span<const double> centred, std::span<const std::size_t> replicas, double s,
-               GammaEstimate& out) {
+double analyse(std::span<const double> centred, std::span<const std::size_t> replicas, double s, GammaEstimate& out) {
   const double n = static_cast<double>(centred.size());
   const std::size_t max_window = *std::min_element(replicas.begin(), replicas.end()) / 2;
   const double gamma_0 = autocovariance(centred, replicas, 0);

@@ -25,8 +25,7 @@ JackknifeEstimate jackknife(Components components, const DerivedQuantity& f, Bin
   const std::vector<double> means = component_means(components);
   JackknifeEstimate out{.value = evaluate(f, means), .bins = bin_count};
 
-  // Pseudo-values relative to F: the differences are what survives, so they are formed before anything large
-  // is added.
+  // Pseudo-values relative to F: the differences are what survives, so they are formed before anything large is added.
   std::vector<double> shifts(bin_count);
   std::vector<double> ratios(bin_count);
   std::vector<double> reduced(means.size());

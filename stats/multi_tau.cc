@@ -9,8 +9,7 @@
 namespace flowloom::stats {
 
 MultiTau::MultiTau(double s) : s_(s), levels_(1) {
-  if (!(s > 0.0) || !std::isfinite(s))
-    throw std::invalid_argument("The window parameter s must be positive.");
+  if (!(s > 0.0) || !std::isfinite(s)) throw std::invalid_argument("The window parameter s must be positive.");
 }
 
 void MultiTau::Level::push(double x) {

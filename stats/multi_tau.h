@@ -18,8 +18,7 @@
 // the measured mean and the same errors of errors as the Gamma method. Only lags up to half of the chain
 // count, and only blocks that are complete (the unfinished one is at most a kChannels-th of the chain).
 //
-// Repeated values, as Metropolis makes them, are ordinary data here: enter each chain step, not each new
-// state.
+// Repeated values, as Metropolis makes them, are ordinary data here: enter each chain step, not each new state.
 #pragma once
 
 #include <array>
@@ -49,16 +48,14 @@ class MultiTau {
   // Lags per level. Memory is about 1 KiB per level, and log2(N) levels.
   static constexpr std::size_t kChannels = 32;
 
-  // `s` is the ratio tau_exp / tau_int that the window rule assumes; `invalid_argument` unless it is
-  // positive.
+  // `s` is the ratio tau_exp / tau_int that the window rule assumes; `invalid_argument` unless it is positive.
   explicit MultiTau(double s = 1.5);
 
   // The next chain step. O(1) amortised: some tens of nanoseconds. NaN and infinities throw
   // `invalid_argument` and change nothing.
   void add(double x);
 
-  // A state that the chain held for `multiplicity` steps; the same as that many calls of add(x), at the same
-  // cost.
+  // A state that the chain held for `multiplicity` steps; the same as that many calls of add(x), at the same cost.
   void add(double x, std::uint64_t multiplicity);
 
   // Chain steps so far.

@@ -12,15 +12,14 @@ namespace flowloom::stats {
 inline constexpr double kMinTauInts = 50.0;
 
 // Whether the sum of the autocorrelation function should stop at lag `window` (> 0), `tau_int` being the sum
-// so far, with `count` measurements. True where the statistical error of one more lag outweighs what it
-// leaves out:
+// so far, with `count` measurements. True where the statistical error of one more lag outweighs what it leaves out:
 //   g(W) = exp(-W / tau) - tau / sqrt(W N) < 0,   tau = s / ln[(2 tau_int + 1) / (2 tau_int - 1)]
 // The guess behind it is tau_exp = s tau_int; s = 1.5 is usual, 1 to 2 sensible. On a chain that is short for
 // its autocorrelation the second term is large and the window closes too early: a closed window is no proof
 // of a long enough chain, hence kMinTauInts.
 inline bool window_closes(double tau_int, double window, double count, double s) {
-  const double tau = tau_int > 0.5 ? s / std::log((2.0 * tau_int + 1.0) / (2.0 * tau_int - 1.0))
-                                   : std::numeric_limits<double>::min();
+  const double tau =
+      tau_int > 0.5 ? s / std::log((2.0 * tau_int + 1.0) / (2.0 * tau_int - 1.0)) : std::numeric_limits<double>::min();
   return std::exp(-window / tau) - tau / std::sqrt(window * count) < 0.0;
 }
 

@@ -17,8 +17,7 @@ struct Engines {
   std::shared_ptr<const Engine> find(const std::string& name) const;
 };
 
-// Opens every engine that a run file can name. A missing one is no error: the coordinator decides whether it
-// matters.
+// Opens every engine that a run file can name. A missing one is no error: the coordinator decides whether it matters.
 Engines open_engines();
 
 }  // namespace flowloom

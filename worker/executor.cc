@@ -63,8 +63,7 @@ WorkerMessage Executor::reweigh(const flowloom::v1::ReweighGrant& grant) const {
   return message;
 }
 
-flowloom::v1::SampleAnswer Executor::sample_answer(const flowloom::v1::SampleGrant& grant,
-                                                   std::uint64_t unit) const {
+flowloom::v1::SampleAnswer Executor::sample_answer(const flowloom::v1::SampleGrant& grant, std::uint64_t unit) const {
   refuse_other_unit(grant.unit_size());
   Draws draws = model_of_(grant.version())->draw(noise_key_, Purpose::kBase, unit * unit_, unit_);
   for (auto* values : {&draws.log_p, &draws.log_q, &draws.sums}) canonicalize(*values);
@@ -85,8 +84,7 @@ flowloom::v1::ReweighAnswer Executor::reweigh_answer(const flowloom::v1::Reweigh
   const Draws draws = model_of_(grant.state_version())->draw(noise_key_, Purpose::kBase, first, unit_);
   const Densities densities = model_of_(grant.version())->densities(draws.fields);
   if (densities.log_q.size() != unit_ || draws.fields.size() != unit_ * sites_) {
-    throw Error(ErrorCode::kInternal,
-                "The engine gave another number of configurations than it was asked for.");
+    throw Error(ErrorCode::kInternal, "The engine gave another number of configurations than it was asked for.");
   }
   flowloom::v1::ReweighAnswer answer;
   answer.set_index(grant.index());

@@ -22,10 +22,8 @@ int run(Options options) {
   });
   if (options.common.die_with_parent) die_with_parent();
   const LogScope log(options.common);
-  if (!options.identity.empty())
-    options.worker.session.identity = sha256_from_hex(options.identity, "--expect");
-  options.worker.wait =
-      std::chrono::milliseconds(static_cast<std::int64_t>(1000 * options.common.wait_seconds));
+  if (!options.identity.empty()) options.worker.session.identity = sha256_from_hex(options.identity, "--expect");
+  options.worker.wait = std::chrono::milliseconds(static_cast<std::int64_t>(1000 * options.common.wait_seconds));
   work(PeerFinder(options.common.peer), open_engines(), options.worker, stop.get_token());
   return 0;
 }
@@ -41,8 +39,7 @@ int main(int argc, char** argv) {
   session.name = flowloom::process_name();
   CLI::App app{"Computes units for a coordinator. Keeps nothing: any number may come and go."};
   flowloom::add_common_options(app, options.common);
-  app.add_option("--expect", options.identity, "Refuse to work for a run with another identity")
-      ->type_name("SHA256");
+  app.add_option("--expect", options.identity, "Refuse to work for a run with another identity")->type_name("SHA256");
   app.add_option("--credits", session.credits, "Units taken at once")
       ->check(CLI::Range(1u, kCredits))
       ->capture_default_str();

@@ -47,13 +47,11 @@ std::string ModelFetcher::fetch(const ModelVersion& model, std::stop_token stop)
   }
   const grpc::Status status = stream->Finish();
   if (stop.stop_requested()) throw Error(ErrorCode::kUnavailable, "The transfer was given up.");
-  if (!status.ok() && bytes.size() <= model.size())
-    throw to_error(status, "The coordinator at " + peer_.address);
+  if (!status.ok() && bytes.size() <= model.size()) throw to_error(status, "The coordinator at " + peer_.address);
   const Sha256 digest = sha256(bytes);
   if (bytes.size() != model.size() || model.sha256() != std::string(digest.begin(), digest.end())) {
-    throw Error(ErrorCode::kCorrupt, name + " did not arrive whole: " + std::to_string(bytes.size()) +
-                                         " of " + std::to_string(model.size()) +
-                                         " bytes, or another SHA-256.");
+    throw Error(ErrorCode::kCorrupt, name + " did not arrive whole: " + std::to_string(bytes.size()) + " of " +
+                                         std::to_string(model.size()) + " bytes, or another SHA-256.");
   }
   return bytes;
 }

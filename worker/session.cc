@@ -88,9 +88,7 @@ SessionEnd Session::run(std::stop_token stop) {
   if (stop.stop_requested()) return {SessionEnd::Kind::kStopped, "", {}};
   if (silent_) return {SessionEnd::Kind::kLost, "no Welcome came", {}};
   if (!may_pass(status.error_code())) throw to_error(status, "The coordinator at " + peer_.address);
-  return {SessionEnd::Kind::kLost,
-          status.ok() ? "the coordinator closed the stream" : status.error_message(),
-          {}};
+  return {SessionEnd::Kind::kLost, status.ok() ? "the coordinator closed the stream" : status.error_message(), {}};
 }
 
 flowloom::v1::Hello Session::hello() const {
@@ -137,8 +135,8 @@ void Session::read() {
 
 void Session::watch(std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  const bool answered = changed_.wait_for(lock, stop, options_.welcome_deadline,
-                                          [&] { return first_message_ || stream_ended_; });
+  const bool answered =
+      changed_.wait_for(lock, stop, options_.welcome_deadline, [&] { return first_message_ || stream_ended_; });
   if (!answered) {
     silent_ = !stop.stop_requested();
     context_.TryCancel();
@@ -169,8 +167,7 @@ grpc::Status Session::leave() {
   }
   {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, options_.leave_deadline, [&] { return stream_ended_; }))
-      context_.TryCancel();
+    if (!changed_.wait_for(lock, options_.leave_deadline, [&] { return stream_ended_; })) context_.TryCancel();
     changed_.wait(lock, [&] { return stream_ended_; });
   }
   return stream_->Finish();
@@ -217,8 +214,7 @@ void Session::welcome(const flowloom::v1::Welcome& welcome) {
   const Sha256 identity = run.identity();
   const auto named = digest_of(welcome.identity());
   if (named != identity) {
-    throw Error(ErrorCode::kConflict, "The coordinator names its run " +
-                                          (named ? to_hex(*named) : "by no SHA-256") +
+    throw Error(ErrorCode::kConflict, "The coordinator names its run " + (named ? to_hex(*named) : "by no SHA-256") +
                                           ", and its run file reads as " + to_hex(identity) +
                                           " here; use the same version of Flowloom on both sides.");
   }
@@ -229,15 +225,14 @@ void Session::welcome(const flowloom::v1::Welcome& welcome) {
   }
   engine_ = engines_.find(run.numerics.engine);
   if (!engine_) {
-    throw Error(ErrorCode::kConflict,
-                "The run needs the engine \"" + run.numerics.engine + "\". " + engines_.missing);
+    throw Error(ErrorCode::kConflict, "The run needs the engine \"" + run.numerics.engine + "\". " + engines_.missing);
   }
   shelf_.serve(identity);
   fetcher_.emplace(peer_, welcome.run_id());
   executor_.emplace(run, welcome.epoch(), [this](std::uint32_t version) { return model_of(version); });
   run_ = std::move(run);
-  spdlog::info("joined run {} as worker {}, epoch {}, engine {}", welcome.run_id(), welcome.worker(),
-               welcome.epoch(), engine_->build());
+  spdlog::info("joined run {} as worker {}, epoch {}, engine {}", welcome.run_id(), welcome.worker(), welcome.epoch(),
+               engine_->build());
   joined_();
 }
 
@@ -246,8 +241,7 @@ std::optional<SessionEnd> Session::refused(const Refusal& refusal) const {
     spdlog::warn("refused: {}", refusal.sentence());
     return {};
   }
-  if (refusal.code() == Refusal::CODE_UNSPECIFIED)
-    return SessionEnd{SessionEnd::Kind::kLost, refusal.sentence(), {}};
+  if (refusal.code() == Refusal::CODE_UNSPECIFIED) return SessionEnd{SessionEnd::Kind::kLost, refusal.sentence(), {}};
   const bool engine_missing = refusal.code() == Refusal::CODE_NUMERICS && !engines_.missing.empty();
   throw Error(ErrorCode::kConflict, refusal.sentence() + (engine_missing ? " " + engines_.missing : ""));
 }

@@ -48,9 +48,8 @@ void work(PeerFinder finder, const Engines& engines, const WorkerOptions& option
       case SessionEnd::Kind::kLost:
         if (!joined && Clock::now() >= deadline) {
           throw Error(ErrorCode::kUnavailable, "No answer from " + finder.name() + " within " +
-                                                   std::to_string(options.wait.count() / 1000) +
-                                                   " seconds (" + end.sentence +
-                                                   "); start it, or wait longer with --wait.");
+                                                   std::to_string(options.wait.count() / 1000) + " seconds (" +
+                                                   end.sentence + "); start it, or wait longer with --wait.");
         }
         retry.failed(end.sentence, stop);
         break;

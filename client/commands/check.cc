@@ -45,9 +45,8 @@ void add_check(CLI::App& app, Action& action) {
       ->allow_extra_args(false);
   command->add_flag("--json", options->json, "As one JSON object");
   command->add_flag("--keys", options->keys, "Print the reference of all keys, in Markdown");
-  command->callback([&action, options] {
-    action = [options](const Console& console) { return check(*options, console); };
-  });
+  command->callback(
+      [&action, options] { action = [options](const Console& console) { return check(*options, console); }; });
 }
 
 }  // namespace flowloom

@@ -37,17 +37,13 @@ void add_place(CLI::App& command, Place& place) {
   command.add_option("directory", place.where, "A run directory, or the address of its coordinator")
       ->required()
       ->type_name("DIR|HOST:PORT");
-  command
-      .add_option("--token-file", place.options.token_file,
-                  "The token for an address; a directory has its own")
+  command.add_option("--token-file", place.options.token_file, "The token for an address; a directory has its own")
       ->type_name("FILE");
-  command.add_flag("--insecure", place.options.insecure,
-                   "Accept an address that is not on loopback, without TLS");
+  command.add_flag("--insecure", place.options.insecure, "Accept an address that is not on loopback, without TLS");
 }
 
 int run_command_line(std::vector<std::string> arguments, const Console& console) {
-  CLI::App app{"Samples lattice field theories with normalizing flows, exactly, on one machine or many.",
-               "flowloom"};
+  CLI::App app{"Samples lattice field theories with normalizing flows, exactly, on one machine or many.", "flowloom"};
   app.set_version_flag("--version", "flowloom " FLOWLOOM_VERSION);
   app.require_subcommand(0, 1);
   Action action;

@@ -11,8 +11,7 @@
 
 namespace flowloom {
 
-// Where a command prints. Results go to `out`; progress that is no result goes to `err` where results are
-// JSON.
+// Where a command prints. Results go to `out`; progress that is no result goes to `err` where results are JSON.
 struct Console {
   std::ostream& out;
   std::ostream& err;
@@ -40,8 +39,7 @@ struct Place {
 };
 void add_place(CLI::App& command, Place& place);
 
-// Parses `arguments` (without the program's name) and does what they say. A mistake in them throws
-// `kInvalidInput`.
+// Parses `arguments` (without the program's name) and does what they say. A mistake in them throws `kInvalidInput`.
 int run_command_line(std::vector<std::string> arguments, const Console& console);
 
 }  // namespace flowloom

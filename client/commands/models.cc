@@ -32,9 +32,8 @@ void add_models(CLI::App& app, Action& action) {
   auto options = std::make_shared<ModelsOptions>();
   add_place(*command, options->place);
   command->add_flag("--json", options->json, "As one JSON object");
-  command->callback([&action, options] {
-    action = [options](const Console& console) { return models(*options, console); };
-  });
+  command->callback(
+      [&action, options] { action = [options](const Console& console) { return models(*options, console); }; });
 }
 
 }  // namespace flowloom

@@ -1,4 +1,5 @@
 // flowloom samples: the chain as CSV or JSON lines.
+#include <algorithm>
 #include <limits>
 #include <ostream>
 
@@ -19,11 +20,13 @@ struct SamplesOptions {
 
 // Where to begin to read so that the state at proposal `from` is known: at or before the last one accepted before it.
 std::uint64_t start_of_state(Source& source, std::uint64_t from) {
+  from = std::min(from, source.status().proposals());
   for (std::uint64_t back = source.run().unit;; back *= 4) {
     const std::uint64_t start = from > back ? from - back : 0;
     bool accepted = false;
     source.units(start, false, {}, [&](const UnitRecord& unit) {
-      for (std::size_t k = 0; k < unit.data.count() && unit.data.first_index + k < from; ++k) accepted |= unit.accepted[k] != 0;
+      for (std::size_t k = 0; k < unit.data.count() && unit.data.first_index + k < from; ++k)
+        accepted |= unit.accepted[k] != 0;
       return !accepted && unit.data.first_index + unit.data.count() < from;
     });
     if (accepted || start == 0) return start;
@@ -56,7 +59,8 @@ int samples(const SamplesOptions& options, const Console& console) {
 }  // namespace
 
 void add_samples(CLI::App& app, Action& action) {
-  auto* command = app.add_subcommand("samples", "Write the chain, one line a step: weights, sums, observables of its state");
+  auto* command =
+      app.add_subcommand("samples", "Write the chain, one line a step: weights, sums, observables of its state");
   auto options = std::make_shared<SamplesOptions>();
   add_place(*command, options->place);
   command->add_option("--from", options->from, "The first step")->capture_default_str();
@@ -64,12 +68,12 @@ void add_samples(CLI::App& app, Action& action) {
   command->add_option("--format", options->format, "csv or jsonl")
       ->check(CLI::IsMember({"csv", "jsonl"}))
       ->capture_default_str();
-  command->add_flag("--proposals", options->proposals, "The numbers of each proposal, accepted or not, instead of the state's");
+  command->add_flag("--proposals", options->proposals,
+                    "The numbers of each proposal, accepted or not, instead of the state's");
   command->add_flag("--follow", options->follow, "Go on as proposals are committed, until the chain ends");
   command->add_flag("--no-header", options->no_header, "CSV without its first line");
-  command->callback([&action, options] {
-    action = [options](const Console& console) { return samples(*options, console); };
-  });
+  command->callback(
+      [&action, options] { action = [options](const Console& console) { return samples(*options, console); }; });
 }
 
 }  // namespace flowloom

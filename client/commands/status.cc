@@ -35,8 +35,7 @@ int watch(const StatusOptions& options, const Console& console) {
     if (options.json) console.out << json_text(status_json(status), false) << std::endl;
     progress.show(status, Progress::Clock::now());
     last = status.state();
-    return console.out.good() && last != v1::StatusReply::STATE_COMPLETE &&
-           last != v1::StatusReply::STATE_HALTED;
+    return console.out.good() && last != v1::StatusReply::STATE_COMPLETE && last != v1::StatusReply::STATE_HALTED;
   });
   progress.finish(Progress::Leave::kKeep);
   if (stop.stop_requested()) return 130;
@@ -69,9 +68,8 @@ void add_status(CLI::App& app, Action& action) {
   command->add_flag("--watch", options->watch, "Follow it until it ends or Ctrl-C");
   command->add_flag("--json", options->json, "As one JSON object (with --watch: one a line)");
   command->add_flag("--gamma", options->gamma, "Read the whole log and compute errors by the Gamma method");
-  command->callback([&action, options] {
-    action = [options](const Console& console) { return status(*options, console); };
-  });
+  command->callback(
+      [&action, options] { action = [options](const Console& console) { return status(*options, console); }; });
 }
 
 }  // namespace flowloom

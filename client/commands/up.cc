@@ -5,12 +5,10 @@
 namespace flowloom {
 
 void add_up(CLI::App& app, Action& action) {
-  auto* command =
-      app.add_subcommand("up", "Run everything on this machine: train, sample, and show the result");
+  auto* command = app.add_subcommand("up", "Run everything on this machine: train, sample, and show the result");
   auto options = std::make_shared<UpOptions>();
   command->add_option("run", options->run_file, "The run file")->required()->type_name("RUN.toml");
-  command->add_option("--dir", options->directory, "The run directory (default: runs/<run.name>)")
-      ->type_name("DIR");
+  command->add_option("--dir", options->directory, "The run directory (default: runs/<run.name>)")->type_name("DIR");
   command->add_option("--workers", options->workers, "Worker processes")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
@@ -22,8 +20,7 @@ void add_up(CLI::App& app, Action& action) {
   command->add_option("--log-level", options->log_level, "Of all programs' logs")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str();
-  command->add_flag("--json", options->json,
-                    "The result as one JSON object; progress goes to standard error");
+  command->add_flag("--json", options->json, "The result as one JSON object; progress goes to standard error");
   command->add_flag("--quiet", options->quiet, "No progress");
   command->callback(
       [&action, options] { action = [options](const Console& console) { return up(*options, console); }; });

@@ -37,12 +37,11 @@ int verify(const VerifyOptions& options, const Console& console) {
                               {"head", to_hex(report.head)}})
                 << "\n";
   } else if (report.good) {
-    console.out << "good: every record follows from the one before, every accept decision from the logged "
-                   "numbers and "
+    console.out << "good: every record follows from the one before, every accept decision from the logged numbers and "
                    "the noise\n"
                 << "records    " << report.records << ", each with its link\n"
-                << "proposals  " << report.proposals << ": " << report.accepted << " accepted, "
-                << report.invalid << " invalid\n"
+                << "proposals  " << report.proposals << ": " << report.accepted << " accepted, " << report.invalid
+                << " invalid\n"
                 << "digest     " << to_hex(report.head) << "\n";
   } else {
     console.out << "FAULT: " << report.sentence << "\n"
@@ -60,9 +59,8 @@ void add_verify(CLI::App& app, Action& action) {
       ->required()
       ->type_name("DIR");
   command->add_flag("--json", options->json, "As one JSON object");
-  command->callback([&action, options] {
-    action = [options](const Console& console) { return verify(*options, console); };
-  });
+  command->callback(
+      [&action, options] { action = [options](const Console& console) { return verify(*options, console); }; });
 }
 
 }  // namespace flowloom

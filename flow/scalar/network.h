@@ -41,14 +41,13 @@ struct Convolution {
   std::vector<Real> weight;  // [out][in][tap]
   std::vector<Real> bias;    // [out]
 
-  // A few lanes in one register of 16 bytes, which every machine has; the compiler's own vectors: + and * are
-  // per lane.
+  // A few lanes in one register of 16 bytes, which every machine has; the compiler's own vectors: + and * are per lane.
   using Part [[gnu::vector_size(16), gnu::aligned(alignof(Real)), gnu::may_alias]] = Real;
   static constexpr std::size_t kParts = kLanes * sizeof(Real) / sizeof(Part);
 
   // `input` [in][site of the lattice][lane]; `output` [out][site of `sites`][lane]: only these are computed.
-  void apply(const Stencil& stencil, std::size_t volume, std::span<const std::uint32_t> sites,
-             const Real* input, Real* output) const {
+  void apply(const Stencil& stencil, std::size_t volume, std::span<const std::uint32_t> sites, const Real* input,
+             Real* output) const {
     const std::size_t taps = stencil.taps;
     for (std::size_t o = 0; o < out; ++o) {
       for (std::size_t i = 0; i < sites.size(); ++i) {

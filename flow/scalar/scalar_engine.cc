@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "flow/machine.h"
 #include "flow/scalar/network.h"
 #include "spec/error.h"
 
@@ -17,9 +18,7 @@ template <class Theory, class Real>
 class ScalarModel final : public Model {
  public:
   ScalarModel(const Theory& theory, const AffineCouplingFlow& architecture, std::span<const double> weights)
-      : theory_(theory),
-        volume_(theory.geometry().sites()),
-        stencil_(theory.geometry(), architecture.kernel()) {
+      : theory_(theory), volume_(theory.geometry().sites()), stencil_(theory.geometry(), architecture.kernel()) {
     const Geometry& geometry = theory.geometry();
     for (std::size_t x = 0; x < volume_; ++x) {
       const auto site = static_cast<std::uint32_t>(x);
@@ -110,8 +109,7 @@ class ScalarModel final : public Model {
     auto& input = block.scratch.in;
     input.assign(volume_ * kLanes, Real{0});
     for (const std::size_t x : sites_[1 - parity]) {
-      for (std::size_t i = x * kLanes; i < (x + 1) * kLanes; ++i)
-        input[i] = static_cast<Real>(block.field[i]);
+      for (std::size_t i = x * kLanes; i < (x + 1) * kLanes; ++i) input[i] = static_cast<Real>(block.field[i]);
     }
     const Real* s = networks_[layer](stencil_, all_, active, block.scratch);
     const Real* t = s + active.size() * kLanes;
@@ -161,8 +159,7 @@ class ScalarModel final : public Model {
     for (std::size_t x = 0; x < volume_; ++x) {
       for (std::size_t lane = 0; lane < kLanes; ++lane) {
         double forward_sum = 0;
-        for (const auto& table : forward_)
-          forward_sum += field[static_cast<std::size_t>(table[x]) * kLanes + lane];
+        for (const auto& table : forward_) forward_sum += field[static_cast<std::size_t>(table[x]) * kLanes + lane];
         const auto local = Theory::densities(field[x * kLanes + lane], forward_sum);
         for (std::size_t k = 0; k < Theory::kSums; ++k) sums[k][lane] += local[k];
       }
@@ -182,7 +179,7 @@ class ScalarModel final : public Model {
 class ScalarEngine final : public Engine {
  public:
   std::string name() const override { return "scalar"; }
-  std::string build() const override { return "scalar 1"; }
+  std::string build() const override { return "scalar 1, " + machine_build(); }
 
   std::unique_ptr<Model> model(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {
@@ -197,8 +194,7 @@ class ScalarEngine final : public Engine {
         any_theory);
   }
 
-  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&,
-                                       Precision) const override {
+  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
     throw Error(ErrorCode::kInvalidInput, "The scalar engine cannot train; use engine = \"torch\".");
   }
 };

@@ -1,5 +1,4 @@
-// The circular convolution network of a coupling layer as LibTorch operations (flow/architecture.h), in any
-// dimension.
+// The circular convolution network of a coupling layer as LibTorch operations (flow/architecture.h), in any dimension.
 //
 // Layout [site][channel][sample]: a convolution gathers the sites of its box by table and multiplies once per
 // site, all sites in one batched product. Several times faster than conv2d for few channels, and 4 dimensions
@@ -28,8 +27,7 @@ struct Tables {
       numbers[static_cast<std::size_t>(geometry.parity(static_cast<std::size_t>(x)))].push_back(x);
     }
     std::vector<std::vector<std::int64_t>> neighbours;
-    for (const auto& displacement : geometry.box(kernel))
-      neighbours.push_back(geometry.neighbours(displacement));
+    for (const auto& displacement : geometry.box(kernel)) neighbours.push_back(geometry.neighbours(displacement));
     taps = static_cast<std::int64_t>(neighbours.size());
     const auto gather = [&](const std::vector<std::int64_t>& targets) {
       std::vector<std::int64_t> table;
@@ -48,8 +46,7 @@ struct Tables {
     }
     box_of_all = gather(all);
     merge = index_tensor(merged);
-    for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu)
-      forward.push_back(index_tensor(geometry.forward(mu)));
+    for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu) forward.push_back(index_tensor(geometry.forward(mu)));
   }
 
   std::int64_t sites, taps;
@@ -60,8 +57,7 @@ struct Tables {
   std::vector<at::Tensor> forward;          // [mu][site] -> x + mu
 };
 
-// Weights of one convolution, as tensors that gradients are taken of: weight [out][in][kernel...], bias
-// [out].
+// Weights of one convolution, as tensors that gradients are taken of: weight [out][in][kernel...], bias [out].
 struct Convolution {
   at::Tensor weight, bias;
 
@@ -77,8 +73,8 @@ struct Convolution {
 using Network = std::vector<Convolution::Prepared>;
 
 // `input` [site][in][sample] -> [site of `box`][out][sample].
-inline at::Tensor convolve(const Convolution::Prepared& convolution, const at::Tensor& input,
-                           const at::Tensor& box, std::int64_t taps) {
+inline at::Tensor convolve(const Convolution::Prepared& convolution, const at::Tensor& input, const at::Tensor& box,
+                           std::int64_t taps) {
   const std::int64_t sites = box.size(0) / taps;
   const at::Tensor gathered = input.index_select(0, box).view({sites, taps * input.size(1), input.size(2)});
   return at::baddbmm(convolution.bias, convolution.matrix.unsqueeze(0).expand({sites, -1, -1}), gathered);

@@ -1,13 +1,13 @@
 // The LibTorch engine: the reference of every layer, and what trains.
 //
 // Threads: LibTorch is held to one thread; callers run units side by side. Nothing here is changed after
-// construction. Bits: calls are cut into blocks of kBlock samples, so that `count` fixes every tensor's
-// shape.
+// construction. Bits: calls are cut into blocks of block_size() samples, so that `count` fixes every tensor's shape.
 #include <malloc.h>
 
 #include <algorithm>
 #include <bit>
 
+#include "flow/machine.h"
 #include "flow/module.h"
 #include "flow/torch/libtorch.h"
 #include "flow/torch/network.h"
@@ -24,9 +24,7 @@ std::size_t block_size(const Tables& tables, const AffineCouplingFlow& architect
   return std::bit_floor(static_cast<std::size_t>(std::clamp<std::int64_t>((1 << 21) / gathered, 8, 256)));
 }
 
-at::ScalarType network_type(Precision precision) {
-  return precision == Precision::kMixed ? at::kFloat : at::kDouble;
-}
+at::ScalarType network_type(Precision precision) { return precision == Precision::kMixed ? at::kFloat : at::kDouble; }
 
 std::vector<double> to_vector(const at::Tensor& tensor) {
   const at::Tensor plain = tensor.to(at::kDouble).contiguous();
@@ -50,8 +48,7 @@ std::vector<Convolution> leaves(const AffineCouplingFlow& architecture, std::spa
   return convolutions;
 }
 
-std::vector<Network> networks_of(const AffineCouplingFlow& architecture,
-                                 const std::vector<Convolution>& convolutions) {
+std::vector<Network> networks_of(const AffineCouplingFlow& architecture, const std::vector<Convolution>& convolutions) {
   const std::size_t length = architecture.channels().size() - 1;
   std::vector<Network> networks(architecture.layers());
   for (std::size_t i = 0; i < convolutions.size(); ++i) {
@@ -67,17 +64,14 @@ template <class Theory>
 class Flow {
  public:
   Flow(const Theory& theory, const AffineCouplingFlow& architecture)
-      : theory_(theory),
-        tables_(theory.geometry(), architecture.kernel()),
-        block_(block_size(tables_, architecture)) {}
+      : theory_(theory), tables_(theory.geometry(), architecture.kernel()), block_(block_size(tables_, architecture)) {}
 
   std::size_t block() const { return block_; }
   std::size_t volume() const { return static_cast<std::size_t>(tables_.sites); }
 
   // [sample][site] to halves and back.
   Halves halves(std::span<const double> fields) const {
-    at::Tensor all =
-        at::empty({static_cast<std::int64_t>(fields.size()) / tables_.sites, tables_.sites}, at::kDouble);
+    at::Tensor all = at::empty({static_cast<std::int64_t>(fields.size()) / tables_.sites, tables_.sites}, at::kDouble);
     std::copy(fields.begin(), fields.end(), all.mutable_data_ptr<double>());
     all = all.t().contiguous();
     return {all.index_select(0, tables_.of_parity[0]), all.index_select(0, tables_.of_parity[1])};
@@ -154,8 +148,8 @@ class TorchModel final : public Model {
     const c10::InferenceMode inference;
     at::init_num_threads();
     const std::size_t volume = flow_.volume();
-    Draws draws{std::vector<double>(count), std::vector<double>(count),
-                std::vector<double>(Theory::kSums * count), std::vector<double>(count * volume)};
+    Draws draws{std::vector<double>(count), std::vector<double>(count), std::vector<double>(Theory::kSums * count),
+                std::vector<double>(count * volume)};
     const auto put = [](const at::Tensor& tensor, std::vector<double>& out, std::size_t at) {
       const std::vector<double> values = to_vector(tensor);
       std::copy(values.begin(), values.end(), out.begin() + static_cast<std::ptrdiff_t>(at));
@@ -253,7 +247,7 @@ class TorchEngine final : public Engine {
   }
 
   std::string name() const override { return "torch"; }
-  std::string build() const override { return "libtorch " TORCH_VERSION " " + at::get_cpu_capability(); }
+  std::string build() const override { return "libtorch " TORCH_VERSION " " + at::get_cpu_capability() + ", " + machine_build(); }
 
   std::unique_ptr<Model> model(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {
@@ -279,6 +273,4 @@ class TorchEngine final : public Engine {
 
 const char* flowloom_engine_interface() { return flowloom::kEngineInterface; }
 
-flowloom::Engine* flowloom_engine_create() {
-  return std::make_unique<flowloom::torch_engine::TorchEngine>().release();
-}
+flowloom::Engine* flowloom_engine_create() { return std::make_unique<flowloom::torch_engine::TorchEngine>().release(); }

@@ -1,5 +1,4 @@
-// Made-up series whose statistics are known in closed form: the rulers that the statistical tests measure
-// with.
+// Made-up series whose statistics are known in closed form: the rulers that the statistical tests measure with.
 //
 // The bits come from mt19937_64, which the standard fixes, and the normal numbers from Box and Muller's
 // formula rather than std::normal_distribution, which it does not: a seed means the same series with every

@@ -15,7 +15,8 @@ namespace {
 void commit_units(benchmark::State& state) {
   const RunSpec run = load_run_text(
       "[run]\nname = \"bench\"\n[theory]\nkind = \"phi4\"\nlattice = [8, 8]\nm2 = -4.0\nlambda = 8.0\n"
-      "[flow]\nkind = \"affine-coupling\"\n[chain]\nlength = 1\n", "bench");
+      "[flow]\nkind = \"affine-coupling\"\n[chain]\nlength = 1\n",
+      "bench");
   const auto units = static_cast<std::size_t>(state.range(0));
   const auto directory = std::filesystem::current_path() / "commit_bench.tmp";
   std::filesystem::remove_all(directory);
@@ -29,7 +30,8 @@ void commit_units(benchmark::State& state) {
     for (auto _ : state) {
       std::vector<Record> records;
       for (std::size_t i = 0; i < units; ++i) {
-        UnitData data{chain.frontier(), 1, normals, std::vector<double>(run.unit, 0.0), std::vector<double>(4 * run.unit, 1.0)};
+        UnitData data{chain.frontier(), 1, normals, std::vector<double>(run.unit, 0.0),
+                      std::vector<double>(4 * run.unit, 1.0)};
         auto accepted = chain.advance(data);
         records.push_back(UnitRecord{std::move(data), std::move(accepted)});
       }

@@ -26,11 +26,13 @@ void unit_round_trip(benchmark::State& state) {
   std::filesystem::remove_all(base);
   std::filesystem::create_directories(base);
   const std::string text =
-      "[run]\nname = \"bench\"\nengine = \"scalar\"\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -4.0\nlambda = 8.0\n"
+      "[run]\nname = \"bench\"\nengine = \"scalar\"\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -4.0\nlambda = "
+      "8.0\n"
       "[flow]\nkind = \"affine-coupling\"\nlayers = 2\n[chain]\nlength = 1000000000000\n"
       "versions = [{ from = 0, when = { file = \"model.safetensors\" } }]\n";
   const RunSpec run = load_run_text(text, "bench");
-  Checkpoint checkpoint{run.theory, run.flow, run.numerics.precision, 0, architecture_of(run).initial_weights(run.noise_key()), {}};
+  Checkpoint checkpoint{
+      run.theory, run.flow, run.numerics.precision, 0, architecture_of(run).initial_weights(run.noise_key()), {}};
   const auto engine = open_engine("scalar");
   add_references(checkpoint, *engine);
   write_file_atomically(base / "model.safetensors", checkpoint.bytes());

@@ -26,7 +26,8 @@ void draw_unit(benchmark::State& state, const std::string& engine_name) {
   const RunSpec run = run_of(state.range(0));
   const auto count = static_cast<std::size_t>(state.range(1));
   const AffineCouplingFlow architecture = architecture_of(run);
-  const auto model = engine->model(theory_of(run), architecture, architecture.initial_weights(run.noise_key()), Precision::kMixed);
+  const auto model =
+      engine->model(theory_of(run), architecture, architecture.initial_weights(run.noise_key()), Precision::kMixed);
   std::uint64_t first = 0;
   for (auto _ : state) {
     benchmark::DoNotOptimize(model->draw(run.noise_key(), Purpose::kBase, first, count));

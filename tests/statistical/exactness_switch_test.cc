@@ -1,5 +1,5 @@
 // Rule 4, by measurement and by arithmetic: a switch of the model in mid-chain leaves the target invariant because the
-// current state is reweighed, and does not without (physics.md 2.3).
+// current state is reweighed, and does not without.
 //
 // Both through the real Chain: its keys chosen, its proposals made here.
 #include <gtest/gtest.h>

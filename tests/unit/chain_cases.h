@@ -23,8 +23,9 @@ inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 // A run that needs no flow: chains are made of numbers.
 inline RunSpec chain_run(std::size_t unit = 8, std::int64_t seed = 1, const std::string& name = "test") {
   const Catalog catalog{theory_kinds(), {{"none", "No flow.", {}}}, {{"scalar", "An engine.", {}}}};
-  const std::string text = "[run]\nname = \"" + name + "\"\nengine = \"scalar\"\nprecision = \"float64\"\nseed = " +
-                           std::to_string(seed) + "\nunit = " + std::to_string(unit) +
+  const std::string text = "[run]\nname = \"" + name +
+                           "\"\nengine = \"scalar\"\nprecision = \"float64\"\nseed = " + std::to_string(seed) +
+                           "\nunit = " + std::to_string(unit) +
                            "\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
                            "[flow]\nkind = \"none\"\n[chain]\nlength = 1000\n";
   return load_run(Document::parse(text, "test.toml"), catalog);
@@ -46,7 +47,8 @@ inline UnitData random_unit(const RunSpec& run, std::uint64_t number, std::uint3
 }
 
 // `units` units, with switches to versions 1, 2, 3, … at these units. The chain's own rule decides.
-inline std::vector<Record> make_log(const RunSpec& run, std::uint64_t units, const std::vector<std::uint64_t>& switches) {
+inline std::vector<Record> make_log(const RunSpec& run, std::uint64_t units,
+                                    const std::vector<std::uint64_t>& switches) {
   Chain chain(run.noise_key());
   std::vector<Record> records;
   std::uint32_t version = 0;

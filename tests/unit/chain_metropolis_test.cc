@@ -135,16 +135,17 @@ TEST_P(ExactnessRule2, NeverReplacesAState) {
   EXPECT_EQ(chain.current()->index, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Everything, ExactnessRule2,
-    testing::Values(Pair{kNan, 0, false}, Pair{kNan, kNan, false}, Pair{kNan, kInfinity, false}, Pair{kNan, -kInfinity, false},
-                    Pair{0, kNan, false}, Pair{kInfinity, kNan, false}, Pair{-kInfinity, kNan, false},
-                    Pair{kInfinity, 0, false}, Pair{kInfinity, kInfinity, false}, Pair{kInfinity, -kInfinity, false},
-                    Pair{0, kInfinity, false}, Pair{0, -kInfinity, false}, Pair{-kInfinity, kInfinity, false},
-                    Pair{-kInfinity, -kInfinity, false},
-                    Pair{1e308, -1e308, false},  // the difference is +inf
-                    Pair{-kInfinity, 0, true},   // a plain rejection
-                    Pair{-kInfinity, 1e308, true}));
+INSTANTIATE_TEST_SUITE_P(Everything, ExactnessRule2,
+                         testing::Values(Pair{kNan, 0, false}, Pair{kNan, kNan, false}, Pair{kNan, kInfinity, false},
+                                         Pair{kNan, -kInfinity, false}, Pair{0, kNan, false},
+                                         Pair{kInfinity, kNan, false}, Pair{-kInfinity, kNan, false},
+                                         Pair{kInfinity, 0, false}, Pair{kInfinity, kInfinity, false},
+                                         Pair{kInfinity, -kInfinity, false}, Pair{0, kInfinity, false},
+                                         Pair{0, -kInfinity, false}, Pair{-kInfinity, kInfinity, false},
+                                         Pair{-kInfinity, -kInfinity, false},
+                                         Pair{1e308, -1e308, false},  // the difference is +inf
+                                         Pair{-kInfinity, 0, true},   // a plain rejection
+                                         Pair{-kInfinity, 1e308, true}));
 
 TEST(ExactnessRule2, FiniteNumbersAreValid) {
   EXPECT_TRUE(stats::is_valid_proposal(-1e308, 1e308));

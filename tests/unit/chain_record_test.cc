@@ -12,9 +12,7 @@
 namespace flowloom {
 namespace {
 
-UnitRecord small_unit() {
-  return {{0, 1, {-1.5, -2.0, -kInfinity}, {-1.0, -0.25, -3.0}, {0.5, 1.5, 2.5}}, {1, 1, 0}};
-}
+UnitRecord small_unit() { return {{0, 1, {-1.5, -2.0, -kInfinity}, {-1.0, -0.25, -3.0}, {0.5, 1.5, 2.5}}, {1, 1, 0}}; }
 
 std::string hex(const std::string& bytes) {
   return to_hex(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
@@ -39,16 +37,33 @@ TEST(LogRecord, LinksAsTheLogFormatSays) {
 
 TEST(LogRecord, HasTheCanonicalBytesOfTheLogFormat) {
   EXPECT_EQ(hex(canonical_bytes(small_unit())),
-            "55"                                                // 'U'
-            "0000000000000000" "03000000" "03000000"            // first index, proposals, columns
-            "000000000000f8bf" "00000000000000c0" "000000000000f0ff"  // log_p
-            "000000000000f0bf" "000000000000d0bf" "00000000000008c0"  // log_q
-            "000000000000e03f" "000000000000f83f" "0000000000000440"  // the one sum
-            "03");                                              // accepted, accepted, rejected
-  EXPECT_EQ(hex(canonical_bytes(ReweighRecord{258, 7, 1.0})), "52" "0201000000000000" "000000000000f03f");
-  EXPECT_EQ(hex(canonical_bytes(EventRecord{1, "ab"})), "45" "0100000000000000" "02000000" "6162");
+            "55"  // 'U'
+            "0000000000000000"
+            "03000000"
+            "03000000"  // first index, proposals, columns
+            "000000000000f8bf"
+            "00000000000000c0"
+            "000000000000f0ff"  // log_p
+            "000000000000f0bf"
+            "000000000000d0bf"
+            "00000000000008c0"  // log_q
+            "000000000000e03f"
+            "000000000000f83f"
+            "0000000000000440"  // the one sum
+            "03");              // accepted, accepted, rejected
+  EXPECT_EQ(hex(canonical_bytes(ReweighRecord{258, 7, 1.0})),
+            "52"
+            "0201000000000000"
+            "000000000000f03f");
+  EXPECT_EQ(hex(canonical_bytes(EventRecord{1, "ab"})),
+            "45"
+            "0100000000000000"
+            "02000000"
+            "6162");
   EXPECT_EQ(hex(canonical_bytes(SwitchRecord{1, 7, Sha256{}, true})),
-            "53" "0100000000000000" + std::string(64, '0') + "01");
+            "53"
+            "0100000000000000" +
+                std::string(64, '0') + "01");
 }
 
 // Versions are numbered by the coordinator in order of arrival; the checkpoint's hash is what counts.
@@ -102,7 +117,9 @@ TEST(Canonical, AReweighToAnyNanHasTheSameBytes) {
 }
 
 TEST(Packing, IsLittleEndianFloat64) {
-  EXPECT_EQ(hex(pack(std::vector<double>{1.0, -2.0})), "000000000000f03f" "00000000000000c0");
+  EXPECT_EQ(hex(pack(std::vector<double>{1.0, -2.0})),
+            "000000000000f03f"
+            "00000000000000c0");
 }
 
 RC_GTEST_PROP(Packing, OfNumbersKeepsEveryBit, (const std::vector<std::uint64_t>& bits)) {

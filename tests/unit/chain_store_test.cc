@@ -104,7 +104,8 @@ TEST_F(StoreTest, LeavesNothingButItselfBehindWhenItIsMade) {
   { create(); }
   EXPECT_THROW(create(), Error);
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) names.push_back(entry.path().filename());
+  for (const auto& entry : std::filesystem::directory_iterator(directory_.path()))
+    names.push_back(entry.path().filename());
   EXPECT_THAT(names, testing::ElementsAre("chain.sqlite"));
 }
 
@@ -217,8 +218,10 @@ TEST_F(StoreTest, TellsOthersWhatItIs) {
   EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x466c6f6d);
   EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 1);
   EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "wal");
-  EXPECT_EQ(database.execAndGet("SELECT group_concat(name) FROM columns").getString(), "hopping,phi2_sum,phi4_sum,phi_sum");
-  EXPECT_EQ(database.execAndGet("SELECT value FROM meta WHERE key = 'identity_text'").getString(), run_.identity_text());
+  EXPECT_EQ(database.execAndGet("SELECT group_concat(name) FROM columns").getString(),
+            "hopping,phi2_sum,phi4_sum,phi_sum");
+  EXPECT_EQ(database.execAndGet("SELECT value FROM meta WHERE key = 'identity_text'").getString(),
+            run_.identity_text());
 }
 
 // ------------------------------------------------------------------------------------------------------ records
@@ -391,15 +394,20 @@ TEST_F(StoreTest, FailsWithASentenceInEveryCallIfThereIsNoRoom) {
   Store store = create();
   store.append(log_);
   const FullDisk full(4096);
-  const std::vector<std::function<void()>> calls = {
-      [&] { store.append({EventRecord{240, "text"}}); },
-      [&] { store.add_switch({0, 1, {}, false}); },
-      [&] { store.pin_build("build"); },
-      [&] { store.begin_epoch(); },
-      [&] { store.add_model({0, sha256("a"), 1, 1, 0.5, "test", false}, {0}); },
-      [&] { store.fulfil({1}, 1); },
-      [&] { store.add_event("kind", "text"); },
-      [&] { store.add_metrics(1, "{}"); }};
+  const std::vector<std::function<void()>> calls = {[&] {
+                                                      store.append({EventRecord{240, "text"}});
+                                                    },
+                                                    [&] {
+                                                      store.add_switch({0, 1, {}, false});
+                                                    },
+                                                    [&] { store.pin_build("build"); },
+                                                    [&] { store.begin_epoch(); },
+                                                    [&] {
+                                                      store.add_model({0, sha256("a"), 1, 1, 0.5, "test", false}, {0});
+                                                    },
+                                                    [&] { store.fulfil({1}, 1); },
+                                                    [&] { store.add_event("kind", "text"); },
+                                                    [&] { store.add_metrics(1, "{}"); }};
   for (const auto& call : calls) EXPECT_EQ(error_of(call).code(), ErrorCode::kUnavailable);
 }
 

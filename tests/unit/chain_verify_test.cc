@@ -93,7 +93,8 @@ TEST_F(ExactnessRule8, TellsItsProgress) {
   std::filesystem::remove(file_);
   Store::create(file_, run_, "run").append(log_);
   std::vector<std::uint64_t> told;
-  verify_log(Store::open(file_, Store::Mode::kReadOnly), run_, [&](std::uint64_t proposals) { told.push_back(proposals); });
+  verify_log(Store::open(file_, Store::Mode::kReadOnly), run_,
+             [&](std::uint64_t proposals) { told.push_back(proposals); });
   ASSERT_FALSE(told.empty());
   EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
 }
@@ -112,8 +113,8 @@ TEST_F(ExactnessRule8, AShortenedLogIsWholeAndHasAnotherHead) {
 TEST_F(ExactnessRule8, FindsAChangedNumberInAnyColumn) {
   for (const int place : {1, 64, 65, 128, 129, 384}) {  // first and last byte of log_p, log_q and the sums
     const std::string at = std::to_string(place);
-    const std::string flip = "UPDATE records SET data = substr(data, 1, " + at + " - 1) || x'a5' || substr(data, " + at +
-                             " + 1) WHERE sequence = 12";
+    const std::string flip = "UPDATE records SET data = substr(data, 1, " + at + " - 1) || x'a5' || substr(data, " +
+                             at + " + 1) WHERE sequence = 12";
     expect_fault_at(after(flip), 12, "was changed");
     std::filesystem::remove(file_);
     Store::create(file_, run_, "run").append(log_);
@@ -149,8 +150,9 @@ TEST_F(ExactnessRule8, FindsADroppedFirstRecord) {
 }
 
 TEST_F(ExactnessRule8, FindsADroppedRecordWhoseGapWasClosed) {
-  expect_fault_at(after("DELETE FROM records WHERE sequence = 12; UPDATE records SET sequence = sequence - 1 WHERE sequence > 12"),
-                  12, "");
+  expect_fault_at(
+      after("DELETE FROM records WHERE sequence = 12; UPDATE records SET sequence = sequence - 1 WHERE sequence > 12"),
+      12, "");
 }
 
 TEST_F(ExactnessRule8, FindsSwappedRecords) {
@@ -160,10 +162,11 @@ TEST_F(ExactnessRule8, FindsSwappedRecords) {
 }
 
 TEST_F(ExactnessRule8, FindsAnInsertedRecord) {
-  expect_fault_at(after("UPDATE records SET sequence = -sequence - 1 WHERE sequence > 12; UPDATE records SET sequence = "
-                        "-sequence WHERE sequence < 0; INSERT INTO records SELECT 13, kind, first_index, version, count, "
-                        "flags, data, link FROM records WHERE sequence = 12"),
-                  13, "");
+  expect_fault_at(
+      after("UPDATE records SET sequence = -sequence - 1 WHERE sequence > 12; UPDATE records SET sequence = "
+            "-sequence WHERE sequence < 0; INSERT INTO records SELECT 13, kind, first_index, version, count, "
+            "flags, data, link FROM records WHERE sequence = 12"),
+      13, "");
 }
 
 TEST_F(ExactnessRule8, FindsARecordThatCannotBeDecoded) {
@@ -206,7 +209,8 @@ TEST_F(ExactnessRule8, LetsAnUndecidedDecisionStand) {
   // The last proposal's log-weight is moved to where the test is undecided; both decisions are good.
   Chain chain(run_.noise_key());
   for (const Record& record : log_) {
-    if (const auto* u = std::get_if<UnitRecord>(&record); u && u->data.first_index < 152) chain.follow(u->data, u->accepted);
+    if (const auto* u = std::get_if<UnitRecord>(&record); u && u->data.first_index < 152)
+      chain.follow(u->data, u->accepted);
     if (const auto* r = std::get_if<ReweighRecord>(&record)) chain.reweigh(r->log_q);
   }
   UnitData data = unit(25).data;

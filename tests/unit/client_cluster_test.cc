@@ -86,13 +86,11 @@ TEST_F(Cluster, StartsAWorkerAgainThatDied) {
   programs.start_workers();
   std::vector<std::string> notices;
   const auto starts = [&] {
-    for (std::string& notice : programs.tick(LocalCluster::Clock::now(), true))
-      notices.push_back(std::move(notice));
+    for (std::string& notice : programs.tick(LocalCluster::Clock::now(), true)) notices.push_back(std::move(notice));
     return read_file(folder_ / "starts").size() / std::string("started\n").size();
   };
   EXPECT_TRUE(soon([&] { return std::filesystem::exists(folder_ / "starts") && starts() >= 2; }));
-  EXPECT_THAT(notices.front(),
-              HasSubstr("worker-1 was killed by signal 9 (Killed); starting it again (1 of 5)"));
+  EXPECT_THAT(notices.front(), HasSubstr("worker-1 was killed by signal 9 (Killed); starting it again (1 of 5)"));
 }
 
 TEST_F(Cluster, GivesUpOnAProgramThatKeepsDying) {
@@ -104,8 +102,7 @@ TEST_F(Cluster, GivesUpOnAProgramThatKeepsDying) {
   auto now = LocalCluster::Clock::now();
   std::string sentence;
   EXPECT_TRUE(soon([&] {
-    now +=
-        500ms;  // fifty times the real pace, so that pauses are short; six deaths still fall within a minute
+    now += 500ms;  // fifty times the real pace, so that pauses are short; six deaths still fall within a minute
     try {
       programs.tick(now, true);
     } catch (const Error& error) {

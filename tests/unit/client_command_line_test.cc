@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-
 #include "client_cases.h"
 #include "flow/catalog.h"
 #include "spec/error.h"
@@ -45,8 +44,7 @@ TEST(CommandLine, WithoutACommandShowsItsHelp) {
 }
 
 TEST(CommandLine, HasAVersion) {
-  EXPECT_THAT(flowloom_command({"--version"}).out,
-              testing::MatchesRegex("flowloom [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  EXPECT_THAT(flowloom_command({"--version"}).out, testing::MatchesRegex("flowloom [0-9]+\\.[0-9]+\\.[0-9]+\n"));
 }
 
 TEST(CommandLine, ExplainsItsRefusals) {
@@ -64,9 +62,8 @@ TEST(CommandLine, ExplainsItsRefusals) {
 TEST_F(Check, CheckMarksDefaultsAndExplainsTheLength) {
   const auto file = (folder_ / "run.toml").string();
   const std::string text = flowloom_command({"check", file, "--set", "flow.layers=4"}).out;
-  EXPECT_THAT(text, AllOf(HasSubstr("layers = 4"), HasSubstr("# (default) "),
-                          HasSubstr("12 proposals (10 rounded up"), HasSubstr("from proposal 0: trained"),
-                          HasSubstr("# (not set) "), HasSubstr("parameters")));
+  EXPECT_THAT(text, AllOf(HasSubstr("layers = 4"), HasSubstr("# (default) "), HasSubstr("12 proposals (10 rounded up"),
+                          HasSubstr("from proposal 0: trained"), HasSubstr("# (not set) "), HasSubstr("parameters")));
   const auto resolved = nlohmann::json::parse(flowloom_command({"check", file, "--json"}).out);
   EXPECT_EQ(resolved.at("sections").at("run").at("unit").at("default"), false);
   EXPECT_EQ(resolved.at("sections").at("train").at("batch").at("default"), true);
@@ -78,8 +75,7 @@ TEST_F(Check, CheckPrintsARunFileThatMeansTheSame) {
   const auto file = (folder_ / "run.toml").string();
   const std::string text = flowloom_command({"check", file}).out;
   EXPECT_EQ(load_run_text(text, "printed").identity(), load_run_text(kRunFile, "original").identity());
-  EXPECT_THAT(policy_changes(load_run_text(kRunFile, "original"), load_run_text(text, "printed")),
-              testing::IsEmpty());
+  EXPECT_THAT(policy_changes(load_run_text(kRunFile, "original"), load_run_text(text, "printed")), testing::IsEmpty());
 }
 
 }  // namespace

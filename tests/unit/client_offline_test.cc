@@ -8,10 +8,10 @@
 
 #include "chain/chain.h"
 #include "chain/store.h"
-#include "client_cases.h"
 #include "client/offline_status.h"
 #include "client/samples.h"
 #include "client/source.h"
+#include "client_cases.h"
 #include "flow/catalog.h"
 #include "program/run_directory.h"
 #include "spec/error.h"
@@ -90,8 +90,7 @@ TEST_F(Offline, StatusOfACompleteChainHasTheGammaMethodsFigures) {
   EXPECT_EQ(json.at("analysis").at("method"), "Gamma method");
   EXPECT_THAT(json.at("analysis").at("observables"), SizeIs(8));
   EXPECT_THAT(json.at("notes").dump(), HasSubstr("Invalid proposals"));
-  EXPECT_THAT(flowloom_command({"status", where()}).out,
-              AllOf(HasSubstr("complete"), HasSubstr("Gamma method")));
+  EXPECT_THAT(flowloom_command({"status", where()}).out, AllOf(HasSubstr("complete"), HasSubstr("Gamma method")));
 }
 
 TEST_F(Offline, StatusAgreesWithTheAnalysisOfTheSameLog) {
@@ -170,7 +169,7 @@ TEST_F(Offline, SamplesReadBackToTheLoggedNumbers) {
   const double phi_sum = std::sin(15.0);  // sums are [sum][proposal]: the fourth sum of the fourth proposal
   EXPECT_EQ(std::stod(numbers[9]), phi_sum);
   EXPECT_DOUBLE_EQ(std::stod(numbers[10]), phi_sum * phi_sum / 4);  // chi2 = V M^2
-  EXPECT_EQ(std::stod(numbers[17]), -std::stod(numbers[4]));       // action
+  EXPECT_EQ(std::stod(numbers[17]), -std::stod(numbers[4]));        // action
 }
 
 TEST_F(Offline, SamplesWriteNanAsNanInCsvAndAsNullInJson) {
@@ -179,8 +178,8 @@ TEST_F(Offline, SamplesWriteNanAsNanInCsvAndAsNullInJson) {
               MatchesRegex("6,[0-5],1,0,nan,(.|\n)*"));
   const std::string line =
       flowloom_command({"samples", where(), "--proposals", "--from", "6", "--count", "1", "--format", "jsonl"}).out;
-  EXPECT_THAT(line, AllOf(HasSubstr("\"version\":1,\"accepted\":false,\"log_p\":null,"),
-                          HasSubstr("\"action\":null}\n")));
+  EXPECT_THAT(line,
+              AllOf(HasSubstr("\"version\":1,\"accepted\":false,\"log_p\":null,"), HasSubstr("\"action\":null}\n")));
   EXPECT_EQ(nlohmann::json::parse(line).size(), 18u);
 }
 
@@ -192,7 +191,8 @@ TEST_F(Offline, AColumnOfTheSamplesHasTheMeanOfTheAnalysis) {
     out.clear();
     out.seekg(0);
     double sum = 0;
-    for (std::string line; std::getline(out, line);) sum += nlohmann::json::parse(line).at(row.observable.name).get<double>();
+    for (std::string line; std::getline(out, line);)
+      sum += nlohmann::json::parse(line).at(row.observable.name).get<double>();
     EXPECT_NEAR(sum / 12, row.estimate.value, 1e-12) << row.observable.name;
   }
 }
@@ -235,8 +235,8 @@ TEST_F(Offline, DigestIsTheHeadAlone) {
 TEST_F(Offline, ModelsSayWhereEachServes) {
   make_chain(1);
   EXPECT_THAT(flowloom_command({"models", where()}).out,
-              AllOf(HasSubstr("step 5000"), HasSubstr("ESS 0.5"), HasSubstr("from proposal 0"),
-                    HasSubstr("1.00 kB"), HasSubstr("cdcdcdcdcdcd…")));
+              AllOf(HasSubstr("step 5000"), HasSubstr("ESS 0.5"), HasSubstr("from proposal 0"), HasSubstr("1.00 kB"),
+                    HasSubstr("cdcdcdcdcdcd…")));
   const auto json = nlohmann::json::parse(flowloom_command({"models", where(), "--json"}).out);
   EXPECT_EQ(json.at("versions").at(0).at("origin"), "trained");
   EXPECT_EQ(json.at("switches").at(0).at("from"), 0);
@@ -246,16 +246,16 @@ TEST_F(Offline, VerifyTellsWhatItChecked) {
   make_chain(3);
   const Outcome outcome = flowloom_command({"verify", where()});
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("records    4"), HasSubstr("proposals  12"),
-                                 HasSubstr("1 invalid"), HasSubstr("digest")));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("records    4"), HasSubstr("proposals  12"), HasSubstr("1 invalid"),
+                                 HasSubstr("digest")));
 }
 
 TEST_F(Offline, VerifyNamesAFault) {
   make_chain(2);
   {
     Store store = Store::open(directory_.store(), Store::Mode::kReadWrite);
-    store.append({UnitRecord{{8, 2, {0, 0, 0, 0}, {0, 0, 0, 0}, std::vector<double>(16)},
-                             {0, 0, 0, 0}}});  // another version
+    store.append(
+        {UnitRecord{{8, 2, {0, 0, 0, 0}, {0, 0, 0, 0}, std::vector<double>(16)}, {0, 0, 0, 0}}});  // another version
   }
   const Outcome outcome = flowloom_command({"verify", where()});
   EXPECT_EQ(outcome.code, 1);
@@ -271,8 +271,8 @@ TEST_F(Offline, UpOnACompleteRunOnlyPrintsItsResult) {
   EXPECT_THAT(outcome.out, AllOf(StartsWith("test: complete"), HasSubstr("χ₂"), HasSubstr("tau_acc"),
                                  HasSubstr("flowloom verify " + where())));
   EXPECT_FALSE(std::filesystem::exists(directory_.logs() / "coordinator.out"));
-  const auto json = nlohmann::json::parse(
-      flowloom_command({"up", run_file, "--dir", where(), "--json", "--burn-in", "2"}).out);
+  const auto json =
+      nlohmann::json::parse(flowloom_command({"up", run_file, "--dir", where(), "--json", "--burn-in", "2"}).out);
   EXPECT_EQ(json.at("burn_in"), 2);
   EXPECT_TRUE(json.at("proposals_per_second").is_null());
 }
@@ -287,8 +287,7 @@ TEST_F(Offline, UpChecksTheRunFileBeforeItTouchesAnything) {
   ErrorCode code{};
   const auto fresh = folder_ / "fresh";
   EXPECT_THAT(
-      refusal({"up", (folder_ / "run.toml").string(), "--dir", fresh.string(), "--set", "chain.lenth=3"},
-              &code),
+      refusal({"up", (folder_ / "run.toml").string(), "--dir", fresh.string(), "--set", "chain.lenth=3"}, &code),
       HasSubstr("did you mean 'length'"));
   EXPECT_EQ(exit_code(code), 2);
   EXPECT_FALSE(std::filesystem::exists(fresh));
@@ -299,8 +298,7 @@ TEST_F(Offline, AStoreThatIsHeldWithoutAnAnswerIsSaidToBe) {
   Store holder = Store::open(directory_.store(), Store::Mode::kReadWrite);
   holder.begin_epoch();
   ErrorCode code{};
-  EXPECT_THAT(refusal({"status", where()}, &code),
-              HasSubstr("held by another process, but no coordinator answers"));
+  EXPECT_THAT(refusal({"status", where()}, &code), HasSubstr("held by another process, but no coordinator answers"));
   EXPECT_EQ(code, ErrorCode::kInUse);
 }
 

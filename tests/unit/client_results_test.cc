@@ -88,9 +88,9 @@ TEST(StatusText, ShowsTheFiguresThatPeopleAskFor) {
                           HasSubstr("102400 of 200704 (51.0 %)"), HasSubstr("23.4 k per second"),
                           HasSubstr("2 invalid"), HasSubstr("0.6123"), HasSubstr("longest rejection run 41"),
                           HasSubstr("12.3451(21)"), HasSubstr("0.7451(25)")));
-  EXPECT_THAT(text, AllOf(HasSubstr("ESS >= 0.3"), HasSubstr("from proposal 0"), HasSubstr("worker-1"),
-                          HasSubstr("12 leased"), HasSubstr("step 3000 of at most 5000"), HasSubstr("00ff"),
-                          HasSubstr("Nothing is discarded")));
+  EXPECT_THAT(
+      text, AllOf(HasSubstr("ESS >= 0.3"), HasSubstr("from proposal 0"), HasSubstr("worker-1"), HasSubstr("12 leased"),
+                  HasSubstr("step 3000 of at most 5000"), HasSubstr("00ff"), HasSubstr("Nothing is discarded")));
 }
 
 TEST(StatusText, LabelsLiveEstimatesAsSuch) {
@@ -140,15 +140,11 @@ TEST(StatusJson, WritesNumbersThatAreNotFiniteAsNull) {
 TEST(ObservableLines, MarkWhatIsNotReliableOrUndefined) {
   ChainAnalysis::Result result;
   const Observable chi2{"chi2", "χ₂", "", {}}, m{"m", "⟨M⟩", "", {}};
-  result.rows = {{chi2,
-                  true,
-                  {.value = 0.74512,
-                   .error = 0.00251,
-                   .tau_int = 1.2,
-                   .tau_int_error = 0.1,
-                   .reliable = false,
-                   .replica_q = {}}},
-                 {m, false, {}}};
+  result.rows = {
+      {chi2,
+       true,
+       {.value = 0.74512, .error = 0.00251, .tau_int = 1.2, .tau_int_error = 0.1, .reliable = false, .replica_q = {}}},
+      {m, false, {}}};
   const auto lines = observable_lines(result);
   EXPECT_THAT(lines, Contains(HasSubstr("0.7451(25) *")));
   EXPECT_THAT(lines, Contains(HasSubstr("undefined **")));
@@ -159,8 +155,8 @@ TEST(FinalReport, SaysWhereEverythingIsAndWhatToTryNext) {
   FinalReport report{status_in_full(), {}, {}, 72, "runs/my run"};
   report.analysis.proposals = 200704;
   const std::string text = joined(final_lines(report));
-  EXPECT_THAT(text, AllOf(HasSubstr("0 steps discarded"), HasSubstr("sha256 abababababab…"),
-                          HasSubstr("00ff"), HasSubstr("flowloom verify 'runs/my run'")));
+  EXPECT_THAT(text, AllOf(HasSubstr("0 steps discarded"), HasSubstr("sha256 abababababab…"), HasSubstr("00ff"),
+                          HasSubstr("flowloom verify 'runs/my run'")));
   EXPECT_EQ(final_json(report).at("directory"), "runs/my run");
   EXPECT_THAT(json_text(final_json(report)),
               HasSubstr("\"proposals_per_second\": null"));  // nothing was sampled now
@@ -185,14 +181,12 @@ TEST(LiveBlock, FitsEightyColumnsAndTwelveLines) {
   const auto lines = live_block(status, {72, std::string(200, 'n'), std::string(200, 'f'), 80});
   EXPECT_LE(lines.size(), kBlockLines);
   for (const std::string& line : lines) EXPECT_LE(display_width(line), 80u) << line;
-  EXPECT_THAT(joined(lines),
-              AllOf(HasSubstr("step 3000 of 5000"), HasSubstr("ETA 40 s"), HasSubstr("0.7451(25)"),
-                    HasSubstr("live estimate"), HasSubstr("102400 of 200704"), HasSubstr("ETA 4 s")));
+  EXPECT_THAT(joined(lines), AllOf(HasSubstr("step 3000 of 5000"), HasSubstr("ETA 40 s"), HasSubstr("0.7451(25)"),
+                                   HasSubstr("live estimate"), HasSubstr("102400 of 200704"), HasSubstr("ETA 4 s")));
 }
 
 TEST(LiveBlock, LosesNothingAtEightyColumnsInAUsualRun) {
-  for (const std::string& line : live_block(status_in_full(), {72, "", "", 80}))
-    EXPECT_THAT(line, Not(HasSubstr("…")));
+  for (const std::string& line : live_block(status_in_full(), {72, "", "", 80})) EXPECT_THAT(line, Not(HasSubstr("…")));
 }
 
 TEST(LiveBlock, FitsAnyNarrowTerminal) {

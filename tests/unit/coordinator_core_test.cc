@@ -437,13 +437,9 @@ TEST_F(CoreAnswerTest, GrantsAUnitAgainAfterAnAnswerOfTheWrongSize) {
   EXPECT_EQ(code_of(message), Refusal::CODE_WRONG_COUNT);
 }
 
-TEST_F(CoreAnswerTest, RefusesAnAnswerAboveTheWindow) {
-  EXPECT_EQ(code_of(answer(5)), Refusal::CODE_NEVER_LEASED);
-}
+TEST_F(CoreAnswerTest, RefusesAnAnswerAboveTheWindow) { EXPECT_EQ(code_of(answer(5)), Refusal::CODE_NEVER_LEASED); }
 
-TEST_F(CoreAnswerTest, RefusesAnAnswerAboveTheEnd) {
-  EXPECT_EQ(code_of(answer(24)), Refusal::CODE_NEVER_LEASED);
-}
+TEST_F(CoreAnswerTest, RefusesAnAnswerAboveTheEnd) { EXPECT_EQ(code_of(answer(24)), Refusal::CODE_NEVER_LEASED); }
 
 TEST_F(CoreAnswerTest, RefusesAnAnswerToTheLargestUnitNumber) {
   WorkerMessage message = answer(1);
@@ -505,14 +501,15 @@ TEST_F(CoreAnswerTest, OutlivesNumbersWhoseDifferencesOverflow) {
   say(worker_, message);
   work();
   EXPECT_TRUE(core_->complete());
-  EXPECT_EQ(status().invalid(), 4u + [&] {
-    std::uint64_t invalid = 0;
-    for (std::uint64_t unit = 1; unit < 24; ++unit) {
-      const UnitData data = numbers_.unit(unit, 4, model_of(unit < 10 ? 1 : 2));
-      for (std::size_t k = 0; k < 4; ++k) invalid += !stats::is_valid_proposal(data.log_p[k], data.log_q[k]);
-    }
-    return invalid;
-  }());
+  EXPECT_EQ(
+      status().invalid(), 4u + [&] {
+        std::uint64_t invalid = 0;
+        for (std::uint64_t unit = 1; unit < 24; ++unit) {
+          const UnitData data = numbers_.unit(unit, 4, model_of(unit < 10 ? 1 : 2));
+          for (std::size_t k = 0; k < 4; ++k) invalid += !stats::is_valid_proposal(data.log_p[k], data.log_q[k]);
+        }
+        return invalid;
+      }());
 }
 
 TEST_F(CoreAnswerTest, OutlivesObservablesOfAnySize) {

@@ -140,6 +140,28 @@ TEST_F(OpeningTest, TakesOverAChangedPolicyAndLogsEachChange) {
   EXPECT_EQ(reopen().run.chain.length, 200u);
 }
 
+// Rules 4 and 5: what is drawn next was decided with the chain in sight.
+TEST_F(OpeningTest, LogsADecisionIfTheRestIsDrawnUnderOtherVersionsThanTheRunFileSaid) {
+  write(RunText{.switches = {0, 40}}.text());
+  {
+    OpenedRun opened = open();
+    opened.store.append({UnitRecord{{0, 1, {0, 0, 0, 0}, {0, 0, 0, 0}, std::vector<double>(16)}, {1, 0, 0, 0}}});
+  }
+  const Sha256 before = reopen().store.head();
+  EXPECT_EQ(open({"chain.length=800"}).store.head(), before) << "a longer chain is the same chain continued";
+
+  const OpenedRun opened = open({"chain.length=800", "train.batch=128"});
+  EXPECT_NE(opened.store.head(), before);
+  ChainEnd end(opened.run);
+  opened.store.for_each(1, [&](const LinkedRecord& linked) {
+    end.add(linked.record);
+    return true;
+  });
+  ASSERT_THAT(end.decisions(), SizeIs(1));
+  EXPECT_EQ(end.decisions()[0].at, 4u);
+  EXPECT_THAT(end.decisions()[0].text, HasSubstr("train.batch"));
+}
+
 TEST_F(OpeningTest, RefusesAMovedSwitchThatWasPlacedAndTouchesNothing) {
   write(RunText{.switches = {0, 40}}.text());
   run_a_little(3);
@@ -189,8 +211,9 @@ TEST_F(OpeningTest, RegistersCheckpointsThatTheRunFileNames) {
   const RunSpec run = RunText{}.run();
   write_file_atomically(temporary_.path() / "a.safetensors", checkpoint_bytes(run, "a", 3));
   write_file_atomically(temporary_.path() / "b.safetensors", checkpoint_bytes(run, "b"));
-  write(with_versions("[ { from = 0, when = { file = 'a.safetensors' } }, { from = 8, when = { file = 'b.safetensors' } }, "
-                      "{ from = 40, when = { file = 'a.safetensors' } } ]"));
+  write(with_versions(
+      "[ { from = 0, when = { file = 'a.safetensors' } }, { from = 8, when = { file = 'b.safetensors' } }, "
+      "{ from = 40, when = { file = 'a.safetensors' } } ]"));
   for (int start = 0; start < 2; ++start) {
     const OpenedRun opened = open();
     ASSERT_THAT(opened.recovered.models, SizeIs(2));

@@ -187,7 +187,8 @@ TEST(Rollout, AcceptsAnotherConditionForASwitchThatIsNotPlaced) {
 }
 
 TEST(Rollout, RefusesAnotherPlacementOnceASwitchIsPlaced) {
-  EXPECT_THAT(refusal({}, {.switches = {}}, {{0, 1, {}, false}}, 4), HasSubstr("the placement of this run was changed"));
+  EXPECT_THAT(refusal({}, {.switches = {}}, {{0, 1, {}, false}}, 4),
+              HasSubstr("the placement of this run was changed"));
   EXPECT_THAT(refusal({.switches = {}}, {}, {{0, 1, {}, true}}, 4), HasSubstr("the placement of this run was changed"));
   EXPECT_EQ(refusal({}, {.switches = {}}, {}, 0), "");
 }

@@ -96,7 +96,10 @@ class Served {
     header.set_size(bytes.size());
     header.set_ess(0.5);
     header.set_origin("test");
-    for (const std::uint32_t entry : entries) header.add_scheduled(entry);
+    for (const std::uint32_t entry : entries) {
+      header.add_scheduled(entry);
+      header.add_conditions(entry < run.chain.versions.size() ? run.chain.versions[entry].when.sentence() : "step 1");
+    }
     return header;
   }
 

@@ -58,7 +58,8 @@ class World {
     failing_ = false;
     calm_ = true;
     for (int i = 0; i < 4000 && wrong_.empty() && !core_->complete(); ++i) calm_event();
-    if (wrong_.empty() && !core_->complete()) wrong_ = "the chain never ends: " + core_->status(now_).ShortDebugString();
+    if (wrong_.empty() && !core_->complete())
+      wrong_ = "the chain never ends: " + core_->status(now_).ShortDebugString();
     if (wrong_.empty() && log_.head() != head_of(run_, reference_log(run_, log_, schedule_.numbers))) {
       wrong_ = "the head differs from the one of a plain loop";
     }
@@ -241,7 +242,8 @@ class World {
     if (peer.id == 0 || peer.outbox.empty()) return;
     const std::size_t which = calm_ ? 0 : below(peer.outbox.size());
     const WorkerMessage message = peer.outbox[which];
-    if (calm_ || message.has_failure() || !chance(6)) peer.outbox.erase(peer.outbox.begin() + static_cast<std::ptrdiff_t>(which));
+    if (calm_ || message.has_failure() || !chance(6))
+      peer.outbox.erase(peer.outbox.begin() + static_cast<std::ptrdiff_t>(which));
     say(peer, message);
   }
 
@@ -401,11 +403,15 @@ TEST_P(EverySchedule, GivesTheSameHeadWhenStreamsAndAnswersAreLost) {
 TEST_P(EverySchedule, GivesTheSameHeadWhenTheCoordinatorDiesAtAnyEvent) {
   play({kScheduled, GetParam(), {.losses = true, .crashes = true}, {}}, 3000, 150);
 }
-TEST_P(EverySchedule, GivesTheSameHeadWhenWritesFail) { play({kScheduled, GetParam(), {.writes = true}, {}}, 4000, 150); }
+TEST_P(EverySchedule, GivesTheSameHeadWhenWritesFail) {
+  play({kScheduled, GetParam(), {.writes = true}, {}}, 4000, 150);
+}
 TEST_P(EverySchedule, GivesTheSameHeadWhenWorkersFailAndTalkNonsense) {
   play({kScheduled, GetParam(), {.nonsense = true}, {}}, 5000, 150);
 }
-TEST_P(EverySchedule, GivesTheSameHeadWhenEverythingGoesWrongAtOnce) { play({kScheduled, GetParam(), kAll, {}}, 6000, 300); }
+TEST_P(EverySchedule, GivesTheSameHeadWhenEverythingGoesWrongAtOnce) {
+  play({kScheduled, GetParam(), kAll, {}}, 6000, 300);
+}
 
 // As many switches as there is room for: on neighbouring units, more of them than the window holds.
 TEST_P(EverySchedule, GivesTheSameHeadWithASwitchAtEveryUnit) {

@@ -63,7 +63,8 @@ Raw call_raw(const std::shared_ptr<grpc::Channel>& channel, const std::string& m
   if (step([&] { call->Read(&reply, &tag); })) {
     std::vector<grpc::Slice> slices;
     reply.Dump(&slices);
-    for (const grpc::Slice& piece : slices) raw.reply.append(reinterpret_cast<const char*>(piece.begin()), piece.size());
+    for (const grpc::Slice& piece : slices)
+      raw.reply.append(reinterpret_cast<const char*>(piece.begin()), piece.size());
   }
   step([&] { call->WritesDone(&tag); });
   step([&] { call->Finish(&raw.status, &tag); });
@@ -341,7 +342,8 @@ TEST_F(PublishTest, RefusesAnotherSha256) {
 }
 
 TEST_F(PublishTest, RefusesTruncatedBytes) {
-  EXPECT_EQ(publish(served_.header_of(bytes_), bytes_.substr(0, bytes_.size() - 1)).error_code(), StatusCode::DATA_LOSS);
+  EXPECT_EQ(publish(served_.header_of(bytes_), bytes_.substr(0, bytes_.size() - 1)).error_code(),
+            StatusCode::DATA_LOSS);
   EXPECT_EQ(publish(served_.header_of(bytes_), "").error_code(), StatusCode::DATA_LOSS);
 }
 
@@ -365,7 +367,17 @@ TEST_F(PublishTest, RefusesACheckpointThatDoesNotFitTheRun) {
 }
 
 TEST_F(PublishTest, RefusesAnEntryThatTheRunFileDoesNotHave) {
-  EXPECT_EQ(publish(served_.header_of(bytes_, {1}), bytes_).error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(publish(served_.header_of(bytes_, {1}), bytes_).error_code(), StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(PublishTest, RefusesAnEntryWhoseConditionIsAnotherByNow) {
+  auto header = served_.header_of(bytes_);
+  header.set_conditions(0, "ESS >= 0.125");
+  const grpc::Status status = publish(header, bytes_);
+  EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("'ESS >= 0.125', which the run file does not have any more"));
+  header.clear_conditions();
+  EXPECT_EQ(publish(header, bytes_).error_code(), StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(PublishTest, RefusesACheckpointOfAnotherRun) {
@@ -453,7 +465,7 @@ TEST_F(ServicesTest, SayThatTheRunCannotGoOnIfTrainingFailedBeforeItsVersion) {
   Call call(served_);
   flowloom::v1::TrainingReport report;
   report.set_state(flowloom::v1::TrainingReport::STATE_FAILED);
-  report.set_sentence("The loss is not finite."); 
+  report.set_sentence("The loss is not finite.");
   flowloom::v1::ReportReply reply;
   EXPECT_TRUE(served_.models()->Report(&call.context, report, &reply).ok());
   EXPECT_EQ(served_.status().state(), StatusReply::STATE_HALTED);
@@ -522,7 +534,8 @@ TEST_F(StatesTest, AreStreamedFromTheUnitThatHoldsAnyIndex) {
 
 TEST_F(StatesTest, AreNoneAtOrAboveTheFrontier) {
   complete();
-  for (const std::uint64_t index : {std::uint64_t{96}, std::uint64_t{1000}, std::numeric_limits<std::uint64_t>::max()}) {
+  for (const std::uint64_t index :
+       {std::uint64_t{96}, std::uint64_t{1000}, std::numeric_limits<std::uint64_t>::max()}) {
     EXPECT_TRUE(states(index, false).empty());
     EXPECT_TRUE(states(index, true).empty());  // the chain has ended
   }
@@ -759,7 +772,8 @@ TEST(ListenAddress, OffLoopbackNeedsInsecureByName) {
 }
 
 TEST(ListenAddress, MustHaveAPort) {
-  for (const char* address : {"localhost", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:1000000"}) {
+  for (const char* address :
+       {"localhost", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:1000000"}) {
     const Error error = refusal_of(address);
     EXPECT_EQ(error.code(), ErrorCode::kInvalidInput) << address;
     EXPECT_THAT(error.what(), HasSubstr("ADDRESS:PORT"));

@@ -29,13 +29,13 @@ struct RunText {
   int first_step = 0;  // of the conditions
 
   std::string text() const {
-    std::string toml = "[run]\nname = \"test\"\nengine = \"scalar\"\nprecision = \"float64\"\nseed = " + std::to_string(seed) +
-                       "\nunit = " + std::to_string(unit) +
-                       "\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
-                       "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [3]\n"
-                       "[chain]\nlength = " +
-                       std::to_string(length) + "\nwindow = " + std::to_string(window) +
-                       "\nlease = " + std::to_string(lease) + "\n";
+    std::string toml =
+        "[run]\nname = \"test\"\nengine = \"scalar\"\nprecision = \"float64\"\nseed = " + std::to_string(seed) +
+        "\nunit = " + std::to_string(unit) +
+        "\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
+        "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [3]\n"
+        "[chain]\nlength = " +
+        std::to_string(length) + "\nwindow = " + std::to_string(window) + "\nlease = " + std::to_string(lease) + "\n";
     if (switches.empty()) toml += "placement = \"asap\"\n";
     if (!until.empty()) toml += "until = " + until + "\n";
     if (!switches.empty()) toml += "versions = [";

@@ -1,5 +1,4 @@
-// Small flows to test engines with, and a second, slow implementation of the flow written from its definition
-// alone.
+// Small flows to test engines with, and a second, slow implementation of the flow written from its definition alone.
 #pragma once
 
 #include <cmath>
@@ -26,8 +25,8 @@ struct FlowCase {
                              "\"\n[theory]\nkind = \"phi4\"\nlattice = " + nlohmann::json(lattice).dump() +
                              "\nm2 = -0.5\nlambda = " + nlohmann::json(lambda).dump() +
                              "\n[flow]\nkind = \"affine-coupling\"\nlayers = " + std::to_string(layers) +
-                             "\nhidden = " + nlohmann::json(hidden).dump() +
-                             "\nkernel = " + std::to_string(kernel) + "\n[chain]\nlength = 1\n",
+                             "\nhidden = " + nlohmann::json(hidden).dump() + "\nkernel = " + std::to_string(kernel) +
+                             "\n[chain]\nlength = 1\n",
                          "test.toml");
   }
 };
@@ -54,8 +53,7 @@ struct FlowParts {
 
 inline const NoiseKey kTestKey = NoiseKey::from("test");
 
-inline std::vector<double> noise_at(std::uint64_t index, std::size_t volume,
-                                    Purpose purpose = Purpose::kBase) {
+inline std::vector<double> noise_at(std::uint64_t index, std::size_t volume, Purpose purpose = Purpose::kBase) {
   std::vector<double> z(volume);
   fill_normal(kTestKey, purpose, index, z);
   return z;

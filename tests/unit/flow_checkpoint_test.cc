@@ -26,8 +26,7 @@ Checkpoint small(Precision precision = Precision::kMixed) {
 }
 
 // What `parse` says of the small checkpoint after `change` of its contents.
-std::string refusal(const std::function<void(SafeTensors&)>& change,
-                    ErrorCode expected = ErrorCode::kCorrupt) {
+std::string refusal(const std::function<void(SafeTensors&)>& change, ErrorCode expected = ErrorCode::kCorrupt) {
   SafeTensors content = read_safetensors(small().bytes(), "m");
   change(content);
   ErrorCode code{};
@@ -74,12 +73,10 @@ TEST(Checkpoint, DrawsAreTheSameAfterReading) {
 }
 
 TEST(Checkpoint, ServesALatticeOfAnotherSizeAndAnotherCoupling) {
-  const FlowCase larger{
-      .lattice = {6, 8}, .layers = 1, .hidden = {}, .precision = Precision::kMixed, .lambda = 2.0};
+  const FlowCase larger{.lattice = {6, 8}, .layers = 1, .hidden = {}, .precision = Precision::kMixed, .lambda = 2.0};
   const Checkpoint checkpoint = small();
   EXPECT_NO_THROW(refuse_unfit(checkpoint, larger.run(), "m"));
-  const Draws draws =
-      make_model(checkpoint, theory_of(larger.run()), scalar())->draw(kTestKey, Purpose::kBase, 0, 2);
+  const Draws draws = make_model(checkpoint, theory_of(larger.run()), scalar())->draw(kTestKey, Purpose::kBase, 0, 2);
   EXPECT_EQ(draws.fields.size(), 2u * 48u);
 }
 
@@ -93,15 +90,14 @@ TEST(Checkpoint, ATruncatedFileIsRefusedAtEveryLength) {
 RC_GTEST_PROP(Checkpoint, FlippedBytesAreRefusedOrReadWithoutHarm, ()) {
   static const std::string kBytes = small().bytes();
   std::string bytes = kBytes;
-  const auto flips =
-      *rc::gen::nonEmpty(rc::gen::container<std::vector<std::pair<std::uint16_t, std::uint8_t>>>(
-          rc::gen::arbitrary<std::pair<std::uint16_t, std::uint8_t>>()));
+  const auto flips = *rc::gen::nonEmpty(rc::gen::container<std::vector<std::pair<std::uint16_t, std::uint8_t>>>(
+      rc::gen::arbitrary<std::pair<std::uint16_t, std::uint8_t>>()));
   for (const auto& [at, mask] : flips) bytes[at % bytes.size()] ^= static_cast<char>(mask);
   try {
     const Checkpoint read = Checkpoint::parse(bytes, "m");
     RC_ASSERT(read.architecture().parameter_count() == read.weights.size());
-    RC_ASSERT(std::all_of(read.weights.begin(), read.weights.end(),
-                          [](double weight) { return std::isfinite(weight); }));
+    RC_ASSERT(
+        std::all_of(read.weights.begin(), read.weights.end(), [](double weight) { return std::isfinite(weight); }));
     RC_ASSERT(Checkpoint::parse(read.bytes(), "m").weights == read.weights);
   } catch (const Error& error) {
     RC_ASSERT(error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kInvalidInput);
@@ -109,8 +105,7 @@ RC_GTEST_PROP(Checkpoint, FlippedBytesAreRefusedOrReadWithoutHarm, ()) {
 }
 
 TEST(Checkpoint, AnotherFormatIsRefusedAsSuch) {
-  EXPECT_EQ(refusal([](SafeTensors& content) { content.metadata["flowloom.format"] = "2"; },
-                    ErrorCode::kInvalidInput),
+  EXPECT_EQ(refusal([](SafeTensors& content) { content.metadata["flowloom.format"] = "2"; }, ErrorCode::kInvalidInput),
             "m.safetensors has checkpoint format \"2\"; this build reads format 1. Use a newer build.");
 }
 
@@ -136,8 +131,7 @@ TEST(Checkpoint, SectionsAreCheckedLikeARunFiles) {
             "m.safetensors (metadata):5: [theory]: unknown key 'lamda'; did you mean 'lambda'?");
   EXPECT_EQ(with("flowloom.theory", "[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nlambda = 1.0\n"),
             "m.safetensors (metadata): [theory] m2 is missing: form A of the action needs it.");
-  EXPECT_NE(with("flowloom.theory", "[theory]\nkind = \"phi4\"\nlattice = [3, 3]\nm2 = 1.0\nlambda = 1.0\n"),
-            "");
+  EXPECT_NE(with("flowloom.theory", "[theory]\nkind = \"phi4\"\nlattice = [3, 3]\nm2 = 1.0\nlambda = 1.0\n"), "");
   EXPECT_NE(with("flowloom.flow", "[flow\n"), "");
   EXPECT_NE(with("flowloom.flow", "[flow]\nkind = \"affine-coupling\"\nkernel = 2\n"), "");
   EXPECT_NE(with("flowloom.flow", "[flow]\nkind = \"affine-coupling\"\n[run]\nname = \"x\"\n"), "");
@@ -168,9 +162,8 @@ TEST(Checkpoint, TensorsMustBeThoseOfTheArchitecture) {
 
 TEST(Checkpoint, WeightsMustBeFinite) {
   for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
-    EXPECT_EQ(
-        refusal([&](SafeTensors& content) { content.tensors[1].values[0] = value; }),
-        "m.safetensors is not a checkpoint: tensor 'layers.0.net.0.bias' has weights that are not finite.");
+    EXPECT_EQ(refusal([&](SafeTensors& content) { content.tensors[1].values[0] = value; }),
+              "m.safetensors is not a checkpoint: tensor 'layers.0.net.0.bias' has weights that are not finite.");
   }
 }
 
@@ -180,17 +173,14 @@ TEST(Checkpoint, NumbersInTheMetadataMustBeNumbers) {
   };
   const std::string begin = "m.safetensors is not a checkpoint: ";
   for (const char* text : {"", "-1", "1x", "1e3", "99999999999999999999"}) {
-    EXPECT_EQ(with("flowloom.training_step", text),
-              begin + "its flowloom.training_step is not a whole number.");
+    EXPECT_EQ(with("flowloom.training_step", text), begin + "its flowloom.training_step is not a whole number.");
   }
-  EXPECT_EQ(with("flowloom.precision", "double"),
-            begin + "its flowloom.precision is neither mixed nor float64.");
+  EXPECT_EQ(with("flowloom.precision", "double"), begin + "its flowloom.precision is neither mixed nor float64.");
   EXPECT_EQ(with("flowloom.references.log_p", "[1.0]"),
             begin + "its flowloom.references.log_p is not a list of 16 numbers.");
   EXPECT_EQ(with("flowloom.references.log_q", "{"),
             begin + "its flowloom.references.log_q is not a list of 16 numbers.");
-  EXPECT_EQ(with("flowloom.references.log_q", "[]"),
-            begin + "its references have unequal numbers of log_p and log_q.");
+  EXPECT_EQ(with("flowloom.references.log_q", "[]"), begin + "its references have unequal numbers of log_p and log_q.");
   EXPECT_EQ(with("flowloom.references.log_q", "[1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,null]"),
             begin + "its flowloom.references.log_q has an element that is no number.");
 }
@@ -242,8 +232,7 @@ TEST(Checkpoint, OneThatDoesNotFitTheRunIsRefused) {
             "m does not fit the run: its precision is mixed, the run's is float64.");
   EXPECT_EQ(refusal_for({.lattice = {4, 4, 4}, .precision = Precision::kMixed}, small()),
             "m does not fit the run: its lattice's dimension is 2, the run's is 3.");
-  const Checkpoint wide =
-      checkpoint_of({.lattice = {8, 8}, .layers = 2, .kernel = 7, .precision = Precision::kMixed});
+  const Checkpoint wide = checkpoint_of({.lattice = {8, 8}, .layers = 2, .kernel = 7, .precision = Precision::kMixed});
   EXPECT_NE(refusal_for({.precision = Precision::kMixed}, wide).find("kernel = 7 is wider than the lattice"),
             std::string::npos);
 }

@@ -32,20 +32,17 @@ inline void expect_log_p_is_the_action_of_the_field(const Engine& engine, const 
     for (std::size_t x = 0; x < parts.volume(); ++x) {
       double neighbours = 0;
       for (std::size_t mu = 0; mu < parts.geometry().dimensions(); ++mu) {
-        neighbours +=
-            draws.fields[i * parts.volume() + static_cast<std::size_t>(parts.geometry().forward(mu)[x])];
+        neighbours += draws.fields[i * parts.volume() + static_cast<std::size_t>(parts.geometry().forward(mu)[x])];
       }
       const auto local = Phi4::densities(draws.fields[i * parts.volume() + x], neighbours);
       for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += local[k];
     }
-    for (std::size_t k = 0; k < sums.size(); ++k)
-      EXPECT_NEAR(draws.sums[k * 5 + i], sums[k], 1e-11 * (1 + sums[1]));
+    for (std::size_t k = 0; k < sums.size(); ++k) EXPECT_NEAR(draws.sums[k * 5 + i], sums[k], 1e-11 * (1 + sums[1]));
     EXPECT_NEAR(draws.log_p[i], -theory.action(sums), 1e-10 * (1 + std::abs(draws.log_p[i])));
   }
 }
 
-inline void expect_inverse_finds_the_draws_log_q(const Engine& engine, const FlowCase& flow_case,
-                                                 std::size_t count) {
+inline void expect_inverse_finds_the_draws_log_q(const Engine& engine, const FlowCase& flow_case, std::size_t count) {
   const FlowParts parts(flow_case);
   const auto model = parts.model(engine);
   const Draws draws = model->draw(kTestKey, Purpose::kBase, 0, count);
@@ -58,8 +55,7 @@ inline void expect_inverse_finds_the_draws_log_q(const Engine& engine, const Flo
 }
 
 // A first layer changes only its active sites.
-inline void expect_frozen_sites_pass_unchanged(const Engine& engine,
-                                               const std::vector<std::int64_t>& lattice) {
+inline void expect_frozen_sites_pass_unchanged(const Engine& engine, const std::vector<std::int64_t>& lattice) {
   const FlowParts parts({.lattice = lattice, .layers = 1, .hidden = {3}});
   const Draws draws = parts.model(engine)->draw(kTestKey, Purpose::kBase, 0, 1);
   const std::vector<double> z = noise_at(0, parts.volume());
@@ -74,8 +70,7 @@ inline void expect_frozen_sites_pass_unchanged(const Engine& engine,
 
 // If no network sees an active variable, log_q of one layer is a sum of functions of one active variable
 // each: every mixed second difference vanishes. With a frozen variable it does not.
-inline void expect_no_network_sees_an_active_variable(const Engine& engine,
-                                                      const std::vector<std::int64_t>& lattice) {
+inline void expect_no_network_sees_an_active_variable(const Engine& engine, const std::vector<std::int64_t>& lattice) {
   const FlowParts parts({.lattice = lattice, .layers = 1, .hidden = {4, 3}});
   const auto model = parts.model(engine);
   const std::vector<double> field = noise_at(7, parts.volume());

@@ -35,9 +35,7 @@ std::string refusal(const std::string& bytes) {
   return sentence.starts_with(prefix) ? sentence.substr(prefix.size()) : sentence;
 }
 
-std::string refusal_of(const std::string& header, std::size_t data = 0) {
-  return refusal(file_of(header, data));
-}
+std::string refusal_of(const std::string& header, std::size_t data = 0) { return refusal(file_of(header, data)); }
 
 TEST(SafeTensors, WhatIsWrittenIsReadBack) {
   const SafeTensors written = small_tensors();
@@ -63,8 +61,7 @@ TEST(SafeTensors, TheLayoutIsThePublishedOne) {
 
 TEST(SafeTensors, AHeaderIsPaddedToEightBytes) {
   for (std::size_t length = 1; length < 10; ++length) {
-    const std::string bytes =
-        write_safetensors({.metadata = {{"k", std::string(length, 'x')}}, .tensors = {}});
+    const std::string bytes = write_safetensors({.metadata = {{"k", std::string(length, 'x')}}, .tensors = {}});
     EXPECT_EQ(bytes.size() % 8, 0u);
   }
 }
@@ -158,9 +155,8 @@ TEST(SafeTensors, GapsAndOverlapsAreRefused) {
 
 RC_GTEST_PROP(SafeTensors, FlippedBytesAreRefusedOrReadWithoutHarm, ()) {
   std::string bytes = write_safetensors(small_tensors());
-  const auto flips =
-      *rc::gen::nonEmpty(rc::gen::container<std::vector<std::pair<std::uint16_t, std::uint8_t>>>(
-          rc::gen::arbitrary<std::pair<std::uint16_t, std::uint8_t>>()));
+  const auto flips = *rc::gen::nonEmpty(rc::gen::container<std::vector<std::pair<std::uint16_t, std::uint8_t>>>(
+      rc::gen::arbitrary<std::pair<std::uint16_t, std::uint8_t>>()));
   for (const auto& [at, mask] : flips) bytes[at % bytes.size()] ^= static_cast<char>(mask);
   try {
     const SafeTensors read = read_safetensors(bytes, "m");

@@ -10,10 +10,9 @@ namespace {
 TEST(ScalarEngine, FieldsAndLogQFollowTheDefinition) {
   expect_fields_and_log_q_follow_the_definition(scalar(), {});
   expect_fields_and_log_q_follow_the_definition(scalar(), {.lattice = {4, 6}, .layers = 3, .hidden = {2, 3}});
+  expect_fields_and_log_q_follow_the_definition(scalar(), {.lattice = {6}, .layers = 5, .hidden = {4}, .kernel = 5});
   expect_fields_and_log_q_follow_the_definition(scalar(),
-                                                {.lattice = {6}, .layers = 5, .hidden = {4}, .kernel = 5});
-  expect_fields_and_log_q_follow_the_definition(
-      scalar(), {.lattice = {2, 4, 2}, .layers = 2, .hidden = {2}, .kernel = 1});
+                                                {.lattice = {2, 4, 2}, .layers = 2, .hidden = {2}, .kernel = 1});
 }
 
 TEST(ScalarEngine, WithoutHiddenLayersItIsOneConvolution) {
@@ -22,16 +21,13 @@ TEST(ScalarEngine, WithoutHiddenLayersItIsOneConvolution) {
 
 TEST(ScalarEngine, LogPIsTheActionOfTheField) {
   expect_log_p_is_the_action_of_the_field(scalar(), {.lattice = {4, 6}});
-  expect_log_p_is_the_action_of_the_field(scalar(),
-                                          {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed});
+  expect_log_p_is_the_action_of_the_field(scalar(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed});
 }
 
 TEST(ScalarEngine, TheInverseFindsTheDrawsLogQ) {
   expect_inverse_finds_the_draws_log_q(scalar(), {.layers = 16, .hidden = {8, 8}}, 40);
-  expect_inverse_finds_the_draws_log_q(scalar(),
-                                       {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}, 40);
-  expect_inverse_finds_the_draws_log_q(scalar(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed},
-                                       5);
+  expect_inverse_finds_the_draws_log_q(scalar(), {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}, 40);
+  expect_inverse_finds_the_draws_log_q(scalar(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed}, 5);
 }
 
 TEST(ScalarEngine, FrozenSitesPassUnchanged) {
@@ -96,9 +92,8 @@ TEST(ScalarEngine, MixedPrecisionIsNearFloat64) {
 TEST(ScalarEngine, RefusesToTrain) {
   const FlowParts parts{FlowCase{}};
   ErrorCode code{};
-  EXPECT_EQ(
-      sentence_of([&] { scalar().objective(parts.theory, parts.architecture, parts.precision); }, &code),
-      "The scalar engine cannot train; use engine = \"torch\".");
+  EXPECT_EQ(sentence_of([&] { scalar().objective(parts.theory, parts.architecture, parts.precision); }, &code),
+            "The scalar engine cannot train; use engine = \"torch\".");
   EXPECT_EQ(code, ErrorCode::kInvalidInput);
 }
 

@@ -15,10 +15,9 @@ TEST(TorchEngine, SaysItsVersionAndInstructionSet) {
 TEST(TorchEngine, FieldsAndLogQFollowTheDefinition) {
   expect_fields_and_log_q_follow_the_definition(torch(), {});
   expect_fields_and_log_q_follow_the_definition(torch(), {.lattice = {4, 6}, .layers = 3, .hidden = {2, 3}});
+  expect_fields_and_log_q_follow_the_definition(torch(), {.lattice = {6}, .layers = 5, .hidden = {4}, .kernel = 5});
   expect_fields_and_log_q_follow_the_definition(torch(),
-                                                {.lattice = {6}, .layers = 5, .hidden = {4}, .kernel = 5});
-  expect_fields_and_log_q_follow_the_definition(
-      torch(), {.lattice = {2, 4, 2}, .layers = 2, .hidden = {2}, .kernel = 1});
+                                                {.lattice = {2, 4, 2}, .layers = 2, .hidden = {2}, .kernel = 1});
 }
 
 TEST(TorchEngine, WithoutHiddenLayersItIsOneConvolution) {
@@ -32,8 +31,7 @@ TEST(TorchEngine, LogPIsTheActionOfTheField) {
 
 TEST(TorchEngine, TheInverseFindsTheDrawsLogQ) {
   expect_inverse_finds_the_draws_log_q(torch(), {.layers = 16, .hidden = {8, 8}}, 300);
-  expect_inverse_finds_the_draws_log_q(torch(),
-                                       {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}, 300);
+  expect_inverse_finds_the_draws_log_q(torch(), {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}, 300);
   expect_inverse_finds_the_draws_log_q(torch(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed}, 5);
 }
 
@@ -77,8 +75,7 @@ TEST(TorchEngine, AgreesWithTheScalarEngineInAnyDimension) {
       const Draws b = parts.model(scalar())->draw(kTestKey, Purpose::kBase, 0, 33);
       for (std::size_t i = 0; i < 33; ++i) {
         ASSERT_NEAR(a.log_p[i] - a.log_q[i], b.log_p[i] - b.log_q[i], log_weight_tolerance(precision))
-            << to_string(precision) << ", lattice " << nlohmann::json(flow_case.lattice).dump() << ", draw "
-            << i;
+            << to_string(precision) << ", lattice " << nlohmann::json(flow_case.lattice).dump() << ", draw " << i;
       }
     }
   }
@@ -99,8 +96,7 @@ TEST(TorchEngine, EqualCallsGiveEqualBitsInAnyOrderAndThread) {
 }
 
 // sum over samples of log_q + S under `weights`, by drawing.
-double loss(const FlowParts& parts, const std::vector<double>& weights, std::uint64_t first,
-            std::size_t count) {
+double loss(const FlowParts& parts, const std::vector<double>& weights, std::uint64_t first, std::size_t count) {
   const Draws draws = torch()
                           .model(parts.theory, parts.architecture, weights, parts.precision)
                           ->draw(kTestKey, Purpose::kTrain, first, count);
@@ -140,9 +136,8 @@ TEST(TorchObjective, TheGradientIsASumOverSamples) {
 
 TEST(TorchObjective, LogWIsTheModelsOwn) {
   const FlowParts parts{FlowCase{}};
-  const Gradient gradient = torch()
-                                .objective(parts.theory, parts.architecture, parts.precision)
-                                ->reverse_kl(parts.weights, kTestKey, 8, 20);
+  const Gradient gradient =
+      torch().objective(parts.theory, parts.architecture, parts.precision)->reverse_kl(parts.weights, kTestKey, 8, 20);
   const Draws draws = parts.model(torch())->draw(kTestKey, Purpose::kTrain, 8, 20);
   ASSERT_EQ(gradient.log_w.size(), 20u);
   for (std::size_t i = 0; i < 20; ++i) EXPECT_NEAR(gradient.log_w[i], draws.log_p[i] - draws.log_q[i], 1e-10);
@@ -187,9 +182,8 @@ TEST(TorchObjective, TwoThreadsAtOnceGetTheSameBitsAsOneAfterTheOther) {
 TEST(TorchObjective, NanWeightsGiveNanLogW) {
   FlowParts parts{FlowCase{}};
   std::fill(parts.weights.begin(), parts.weights.end(), std::nan(""));
-  const Gradient gradient = torch()
-                                .objective(parts.theory, parts.architecture, parts.precision)
-                                ->reverse_kl(parts.weights, kTestKey, 0, 2);
+  const Gradient gradient =
+      torch().objective(parts.theory, parts.architecture, parts.precision)->reverse_kl(parts.weights, kTestKey, 0, 2);
   EXPECT_TRUE(std::isnan(gradient.log_w[0]));
   EXPECT_TRUE(std::isnan(gradient.sum[0]));
 }

@@ -13,10 +13,10 @@ namespace {
 using Field = std::vector<double>;
 
 Phi4 phi4(const std::vector<std::int64_t>& lattice, const std::string& couplings) {
-  const RunSpec run = load_run_text(
-      "[run]\nname = \"x\"\n[theory]\nkind = \"phi4\"\nlattice = " + nlohmann::json(lattice).dump() + "\n" +
-          couplings + "\n[flow]\nkind = \"affine-coupling\"\nkernel = 1\n[chain]\nlength = 1\n",
-      "x.toml");
+  const RunSpec run =
+      load_run_text("[run]\nname = \"x\"\n[theory]\nkind = \"phi4\"\nlattice = " + nlohmann::json(lattice).dump() +
+                        "\n" + couplings + "\n[flow]\nkind = \"affine-coupling\"\nkernel = 1\n[chain]\nlength = 1\n",
+                    "x.toml");
   return std::get<Phi4>(theory_of(run));
 }
 
@@ -33,9 +33,7 @@ std::array<double, Phi4::kSums> sums_of(const Geometry& geometry, const Field& f
   return sums;
 }
 
-double action(const Phi4& theory, const Field& field) {
-  return theory.action(sums_of(theory.geometry(), field));
-}
+double action(const Phi4& theory, const Field& field) { return theory.action(sums_of(theory.geometry(), field)); }
 
 // The neighbour of `x` in direction mu, forwards or backwards, from its coordinates.
 std::size_t step(const Geometry& geometry, std::size_t x, std::size_t mu, std::int64_t by) {
@@ -44,7 +42,7 @@ std::size_t step(const Geometry& geometry, std::size_t x, std::size_t mu, std::i
   return geometry.site(coordinates);
 }
 
-// physics.md 1.1 (A) as printed: phi (2 phi - phi(x+mu) - phi(x-mu)) + m2 phi^2 + lambda phi^4.
+// Form A as printed: phi (2 phi - phi(x+mu) - phi(x-mu)) + m2 phi^2 + lambda phi^4.
 double direct_action_a(const Geometry& geometry, const Field& phi, double m2, double lambda) {
   double sum = 0;
   for (std::size_t x = 0; x < phi.size(); ++x) {
@@ -56,12 +54,11 @@ double direct_action_a(const Geometry& geometry, const Field& phi, double m2, do
   return sum;
 }
 
-// physics.md 1.1 (B) as printed.
+// Form B as printed.
 double direct_action_b(const Geometry& geometry, const Field& phi, double beta, double lambda) {
   double sum = 0;
   for (std::size_t x = 0; x < phi.size(); ++x) {
-    for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu)
-      sum -= beta * phi[step(geometry, x, mu, 1)] * phi[x];
+    for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu) sum -= beta * phi[step(geometry, x, mu, 1)] * phi[x];
     sum += phi[x] * phi[x] + lambda * std::pow(phi[x] * phi[x] - 1, 2);
   }
   return sum;
@@ -86,8 +83,7 @@ TEST(Phi4, FormBIsTheDirectSumWithItsConstant) {
   }
 }
 
-// phi_B = sqrt(2/beta) phi_A, lambda_A = 4 lambda_B / beta^2, m2 = (2/beta)(1 - 2 lambda_B) - 2 d; the
-// constant stays.
+// phi_B = sqrt(2/beta) phi_A, lambda_A = 4 lambda_B / beta^2, m2 = (2/beta)(1 - 2 lambda_B) - 2 d; the constant stays.
 TEST(Phi4, RescalingTheFieldTurnsFormBIntoFormA) {
   const double beta = 0.576, lambda_b = 0.4;
   for (const auto& lattice : kLattices) {
@@ -98,8 +94,7 @@ TEST(Phi4, RescalingTheFieldTurnsFormBIntoFormA) {
     const Field field_a = noise_at(2, a.geometry().sites());
     Field field_b = field_a;
     for (double& phi : field_b) phi *= std::sqrt(2 / beta);
-    EXPECT_NEAR(action(b, field_b), action(a, field_a) + lambda_b * static_cast<double>(field_a.size()),
-                1e-10);
+    EXPECT_NEAR(action(b, field_b), action(a, field_a) + lambda_b * static_cast<double>(field_a.size()), 1e-10);
   }
 }
 
@@ -119,8 +114,7 @@ TEST(Phi4, ItsSlopeIsTheForce) {
     field[x] = phi - h;
     const double below = action(theory, field);
     field[x] = phi;
-    EXPECT_NEAR((above - below) / (2 * h), 2 * (4 - 4) * phi - 2 * neighbours + 4 * 8 * std::pow(phi, 3),
-                1e-5);
+    EXPECT_NEAR((above - below) / (2 * h), 2 * (4 - 4) * phi - 2 * neighbours + 4 * 8 * std::pow(phi, 3), 1e-5);
   }
 }
 
@@ -139,8 +133,7 @@ TEST(Phi4, ObservablesOfAConstantFieldAreItsPowers) {
   const auto sums = sums_of(theory.geometry(), Field(24, -0.5));
   const double log_p = -theory.action(sums);
   std::map<std::string, double> values;
-  for (const Observable& observable : theory.observables())
-    values[observable.name] = observable.value(log_p, sums);
+  for (const Observable& observable : theory.observables()) values[observable.name] = observable.value(log_p, sums);
   EXPECT_DOUBLE_EQ(values["chi2"], 24 * 0.25);
   EXPECT_DOUBLE_EQ(values["abs_m"], 0.5);
   EXPECT_DOUBLE_EQ(values["m"], -0.5);

@@ -9,9 +9,9 @@ namespace {
 using testing::HasSubstr;
 
 TEST(Rpc, TurnsEveryErrorIntoAStatusWithItsSentence) {
-  for (const ErrorCode code : {ErrorCode::kInvalidInput, ErrorCode::kNotFound, ErrorCode::kConflict, ErrorCode::kCorrupt,
-                               ErrorCode::kUnauthenticated, ErrorCode::kPermissionDenied, ErrorCode::kUnavailable,
-                               ErrorCode::kHalted, ErrorCode::kInternal}) {
+  for (const ErrorCode code : {ErrorCode::kInvalidInput, ErrorCode::kNotFound, ErrorCode::kConflict,
+                               ErrorCode::kCorrupt, ErrorCode::kUnauthenticated, ErrorCode::kPermissionDenied,
+                               ErrorCode::kUnavailable, ErrorCode::kHalted, ErrorCode::kInternal}) {
     const grpc::Status status = to_status(Error(code, "a sentence"));
     EXPECT_FALSE(status.ok());
     EXPECT_EQ(status.error_message(), "a sentence");
@@ -20,9 +20,9 @@ TEST(Rpc, TurnsEveryErrorIntoAStatusWithItsSentence) {
 
 // kHalted shares kConflict's status, so it alone does not come back as itself.
 TEST(Rpc, GivesTheSameCodeBackAtTheOtherEnd) {
-  for (const ErrorCode code : {ErrorCode::kInvalidInput, ErrorCode::kNotFound, ErrorCode::kConflict, ErrorCode::kCorrupt,
-                               ErrorCode::kUnauthenticated, ErrorCode::kPermissionDenied, ErrorCode::kUnavailable,
-                               ErrorCode::kInternal}) {
+  for (const ErrorCode code :
+       {ErrorCode::kInvalidInput, ErrorCode::kNotFound, ErrorCode::kConflict, ErrorCode::kCorrupt,
+        ErrorCode::kUnauthenticated, ErrorCode::kPermissionDenied, ErrorCode::kUnavailable, ErrorCode::kInternal}) {
     const Error back = to_error(to_status(Error(code, "a sentence")), "The coordinator");
     EXPECT_EQ(back.code(), code);
     EXPECT_THAT(back.what(), HasSubstr("The coordinator"));
@@ -52,8 +52,8 @@ TEST(Loopback, IsWhatCannotLeaveThisMachine) {
   for (const char* address : {"127.0.0.1:1", "127.255.1.2:1", "localhost:1", "[::1]:1"}) {
     EXPECT_TRUE(is_loopback(address)) << address;
   }
-  for (const char* address : {"10.0.0.1:1", "0.0.0.0:1", "[::]:1", "128.0.0.1:1", "127.example.org:1", "127.0.0.1.example.org:1",
-                              "localhost.example.org:1", "example.org:127", "", ":1"}) {
+  for (const char* address : {"10.0.0.1:1", "0.0.0.0:1", "[::]:1", "128.0.0.1:1", "127.example.org:1",
+                              "127.0.0.1.example.org:1", "localhost.example.org:1", "example.org:127", "", ":1"}) {
     EXPECT_FALSE(is_loopback(address)) << address;
   }
 }

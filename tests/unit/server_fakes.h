@@ -39,8 +39,7 @@ class FakeEngine final : public Engine {
     return std::make_unique<FakeModel>(*this, std::sqrt(square / static_cast<double>(weights.size())));
   }
 
-  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&,
-                                       Precision) const override {
+  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
     return std::make_unique<FakeObjective>(*this);
   }
 
@@ -86,15 +85,14 @@ class FakeEngine final : public Engine {
 };
 
 // A small run; `more` goes below its sections: "[train]\nbatch = 8\n".
-inline RunSpec training_run(const std::string& train = "", const std::string& chain = "",
-                            const std::string& run = "", const std::string& theory = "lambda = 0.5\n") {
-  return load_run_text(
-      "[run]\nname = \"test\"\nunit = 16\n" + run +
-          "[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\n" + theory +
-          "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [2]\n" +
-          "[train]\nbatch = 32\ngradient_unit = 4\nevaluate_every = 10\nevaluate_samples = 300\n" +
-          "learning_rate = 0.05\n" + train + "[chain]\nlength = 100\n" + chain,
-      "test.toml");
+inline RunSpec training_run(const std::string& train = "", const std::string& chain = "", const std::string& run = "",
+                            const std::string& theory = "lambda = 0.5\n") {
+  return load_run_text("[run]\nname = \"test\"\nunit = 16\n" + run +
+                           "[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\n" + theory +
+                           "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [2]\n" +
+                           "[train]\nbatch = 32\ngradient_unit = 4\nevaluate_every = 10\nevaluate_samples = 300\n" +
+                           "learning_rate = 0.05\n" + train + "[chain]\nlength = 100\n" + chain,
+                       "test.toml");
 }
 
 // A directory of its own for each test, removed at the end.

@@ -10,11 +10,10 @@ namespace {
 using Reasons = std::vector<std::string>;
 
 RunSpec scheduled() {
-  return training_run(
-      "stop = { steps = 100 }\n",
-      "versions = [ { from = 0, when = { ess = 0.3 } }, { from = 16, when = { step = 20 } },\n"
-      "  { from = 32, when = { file = \"x.safetensors\" } }, { from = 48, when = \"trained\" },\n"
-      "  { from = 64, when = { ess = 0.3 } } ]\n");
+  return training_run("stop = { steps = 100 }\n",
+                      "versions = [ { from = 0, when = { ess = 0.3 } }, { from = 16, when = { step = 20 } },\n"
+                      "  { from = 32, when = { file = \"x.safetensors\" } }, { from = 48, when = \"trained\" },\n"
+                      "  { from = 64, when = { ess = 0.3 } } ]\n");
 }
 
 TrainerState at(std::int64_t step, double ess, bool evaluated = true) {

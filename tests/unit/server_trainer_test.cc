@@ -59,8 +59,7 @@ TEST(Trainer, AStepIsOneUpdateByTheMeanGradientOfItsOwnNoise) {
     for (const double log_w : whole.log_w) loss -= log_w / 32;
     adam.update(weights, mean, 0.05, false);
     ASSERT_EQ(trainer.advance(), Trainer::Did::kStep);
-    for (std::size_t i = 0; i < weights.size(); ++i)
-      EXPECT_NEAR(trainer.state().weights[i], weights[i], 1e-12);
+    for (std::size_t i = 0; i < weights.size(); ++i) EXPECT_NEAR(trainer.state().weights[i], weights[i], 1e-12);
     EXPECT_NEAR(trainer.loss(), loss, 1e-12);
     EXPECT_NEAR(trainer.gradient_norm(), std::sqrt(square), 1e-12);
   }

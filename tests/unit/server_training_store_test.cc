@@ -89,15 +89,12 @@ TEST(TrainingStore, OtherSettingsAreRefusedAndNamed) {
     EXPECT_EQ(code, ErrorCode::kConflict);
     return sentence;
   };
-  expect_contains(refusal(training_run("clip = 7.0\n")),
-                  "train.clip is 100.0 in the state and 7.0 in the run file");
-  expect_contains(refusal(training_run("", "", "seed = 5\n")),
-                  "noise.seed is 0 in the state and 5 in the run file");
+  expect_contains(refusal(training_run("clip = 7.0\n")), "train.clip is 100.0 in the state and 7.0 in the run file");
+  expect_contains(refusal(training_run("", "", "seed = 5\n")), "noise.seed is 0 in the state and 5 in the run file");
   const std::string coupling = refusal(training_run("", "", "", "lambda = 0.75\n"));
   expect_contains(coupling, "theory.lambda is 0.5 in the state and 0.75 in the run file");
   expect_contains(coupling, "remove this one to train again");
-  expect_contains(refusal(training_run("", "", "precision = \"float64\"\n")),
-                  "precision is \"mixed\" in the state");
+  expect_contains(refusal(training_run("", "", "precision = \"float64\"\n")), "precision is \"mixed\" in the state");
 }
 
 TEST(TrainingStore, WhereToStopIsNoSettingUnlessTheRateDependsOnIt) {
@@ -160,8 +157,7 @@ TEST(TrainingStore, BelongsToOneTrainerAtATime) {
   const TestDirectory directory;
   {
     const TrainingStore store(directory / "train");
-    expect_contains(sentence_of([&] { TrainingStore second(directory / "train"); }),
-                    "Another trainer works in");
+    expect_contains(sentence_of([&] { TrainingStore second(directory / "train"); }), "Another trainer works in");
   }
   EXPECT_NO_THROW(TrainingStore(directory / "train"));
 }

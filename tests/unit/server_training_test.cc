@@ -68,8 +68,7 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
     const flowloom::v1::PublishHeader header = request.header();
     std::string bytes;
     while (reader->Read(&request)) {
-      if (request.chunk().size() > limits::kChunkBytes)
-        return {grpc::StatusCode::INVALID_ARGUMENT, "too large"};
+      if (request.chunk().size() > limits::kChunkBytes) return {grpc::StatusCode::INVALID_ARGUMENT, "too large"};
       bytes += request.chunk();
     }
     if (refuse_for_good) return {grpc::StatusCode::FAILED_PRECONDITION, "This coordinator owns another run."};
@@ -86,8 +85,7 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status Report(grpc::ServerContext*, const TrainingReport* report,
-                      flowloom::v1::ReportReply* reply) override {
+  grpc::Status Report(grpc::ServerContext*, const TrainingReport* report, flowloom::v1::ReportReply* reply) override {
     const std::lock_guard lock(mutex_);
     reports_.push_back(*report);
     reply->set_complete(chain_complete);
@@ -121,15 +119,12 @@ class TrainingProgram : public ::testing::Test {
     options.state = directory_ / "train";
     options.threads = 2;
     options.wait = milliseconds(20000);
-    options.engine = [this](const RunSpec&) {
-      return std::shared_ptr<const Engine>(&engine_, [](const Engine*) {});
-    };
+    options.engine = [this](const RunSpec&) { return std::shared_ptr<const Engine>(&engine_, [](const Engine*) {}); };
     return options;
   }
 
   PeerFinder finder() const {
-    return PeerFinder(
-        {.directory = {}, .address = address_, .token_file = directory_ / "token", .insecure = false});
+    return PeerFinder({.directory = {}, .address = address_, .token_file = directory_ / "token", .insecure = false});
   }
 
   void train_it(std::stop_token stop = {}) { train(finder(), options(), stop); }
@@ -266,8 +261,7 @@ TEST_F(TrainingProgram, AsapPublishesGainsAndTheEnd) {
   EXPECT_EQ(headers.front().training_step(), 10);
   EXPECT_EQ(headers.back().training_step(), 60);
   for (const auto& header : headers) EXPECT_EQ(header.scheduled_size(), 0);
-  for (std::size_t i = 1; i + 1 < headers.size(); ++i)
-    EXPECT_GE(headers[i].ess(), 1.25 * headers[i - 1].ess());
+  for (std::size_t i = 1; i + 1 < headers.size(); ++i) EXPECT_GE(headers[i].ess(), 1.25 * headers[i - 1].ess());
 }
 
 TEST_F(TrainingProgram, EndsWhenTheChainIsCompleteAndKeepsItsState) {
@@ -276,7 +270,8 @@ TEST_F(TrainingProgram, EndsWhenTheChainIsCompleteAndKeepsItsState) {
   train_it();
   EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_STOPPED);
   EXPECT_EQ(registry_->last_report().sentence(), "the chain is complete");
-  EXPECT_TRUE(TrainingStore(directory_ / "train").load(training_run("stop = { steps = 1000000 }\n", "placement = \"asap\"\n")));
+  EXPECT_TRUE(
+      TrainingStore(directory_ / "train").load(training_run("stop = { steps = 1000000 }\n", "placement = \"asap\"\n")));
 }
 
 TEST_F(TrainingProgram, AScheduleOfFilesNeedsNoTraining) {

@@ -18,9 +18,8 @@ RunSpec run_with(const std::vector<std::string>& overrides) {
 TEST(Identity, PolicyDoesNotTouchIt) {
   const RunSpec run = run_with({});
   for (const char* change :
-       {"run.name=y", "chain.length=2000", "chain.window=3", "chain.lease=5", "chain.placement=asap",
-        "train.batch=256", "train.learning_rate=0.1", "train.stop={ess=0.5}", "flow.layers=2",
-        "flow.hidden=[4]", "chain.observable=m"}) {
+       {"run.name=y", "chain.length=2000", "chain.window=3", "chain.lease=5", "chain.placement=asap", "train.batch=256",
+        "train.learning_rate=0.1", "train.stop={ess=0.5}", "flow.layers=2", "flow.hidden=[4]", "chain.observable=m"}) {
     EXPECT_EQ(run_with({change}).identity(), run.identity()) << change;
     EXPECT_EQ(run_with({change}).noise_key(), run.noise_key()) << change;
     EXPECT_FALSE(policy_changes(run, run_with({change})).empty()) << change;
@@ -29,9 +28,8 @@ TEST(Identity, PolicyDoesNotTouchIt) {
 
 TEST(Identity, TheoryNoiseUnitAndNumericsChangeIt) {
   const RunSpec run = run_with({});
-  for (const char* change :
-       {"theory.lambda=7", "theory.m2=-3", "theory.lattice=[4,6]", "run.seed=2", "run.noise=shared",
-        "run.unit=512", "run.precision=float64", "run.engine=scalar"}) {
+  for (const char* change : {"theory.lambda=7", "theory.m2=-3", "theory.lattice=[4,6]", "run.seed=2",
+                             "run.noise=shared", "run.unit=512", "run.precision=float64", "run.engine=scalar"}) {
     EXPECT_NE(run_with({change}).identity(), run.identity()) << change;
     EXPECT_NE(identity_difference(run, run_with({change})), "") << change;
     EXPECT_TRUE(policy_changes(run, run_with({change})).empty()) << change;
@@ -47,20 +45,17 @@ TEST(Identity, DefaultsAndSpellingsDoNotMatter) {
 }
 
 TEST(Identity, ItsTextIsFixedForGood) {
-  EXPECT_EQ(
-      run_with({}).identity_text(),
-      R"({"noise":"{\"seed\":1,\"theory\":{\"form\":\"A\",\"kind\":\"phi4\",\"lambda\":8.0,\"lattice\":[4,4],)"
-      R"(\"m2\":-4.0}}","numerics":{"engine":"torch","precision":"mixed","revision":1},)"
-      R"("theory":{"form":"A","kind":"phi4","lambda":8.0,"lattice":[4,4],"m2":-4.0},"unit":1024})");
+  EXPECT_EQ(run_with({}).identity_text(),
+            R"({"noise":"{\"seed\":1,\"theory\":{\"form\":\"A\",\"kind\":\"phi4\",\"lambda\":8.0,\"lattice\":[4,4],)"
+            R"(\"m2\":-4.0}}","numerics":{"engine":"torch","precision":"mixed","revision":1},)"
+            R"("theory":{"form":"A","kind":"phi4","lambda":8.0,"lattice":[4,4],"m2":-4.0},"unit":1024})");
 }
 
 TEST(Identity, CouplingsNeverShareNoiseUnlessByName) {
   EXPECT_NE(run_with({}).noise_key(), run_with({"theory.lambda=7"}).noise_key());
   EXPECT_NE(run_with({}).noise_key(), run_with({"run.seed=2"}).noise_key());
-  EXPECT_EQ(run_with({"run.noise=shared"}).noise_key(),
-            run_with({"run.noise=shared", "theory.lambda=7"}).noise_key());
-  EXPECT_EQ(run_with({"run.noise=shared"}).noise_key(),
-            run_with({"run.noise=shared", "run.seed=2"}).noise_key());
+  EXPECT_EQ(run_with({"run.noise=shared"}).noise_key(), run_with({"run.noise=shared", "theory.lambda=7"}).noise_key());
+  EXPECT_EQ(run_with({"run.noise=shared"}).noise_key(), run_with({"run.noise=shared", "run.seed=2"}).noise_key());
 }
 
 TEST(Identity, TheUnitDoesNotChangeTheNoise) {

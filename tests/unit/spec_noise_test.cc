@@ -60,8 +60,7 @@ RC_GTEST_PROP(Noise, AVectorsBeginningDoesNotDependOnItsLength, (std::uint64_t i
   }
 }
 
-RC_GTEST_PROP(Noise, UniformsLieAboveZeroAndAtMostAtOne,
-              (std::uint32_t k, std::uint64_t index, std::uint32_t draw)) {
+RC_GTEST_PROP(Noise, UniformsLieAboveZeroAndAtMostAtOne, (std::uint32_t k, std::uint64_t index, std::uint32_t draw)) {
   for (const double u : uniforms({{k, 0}}, Purpose::kGate, index, draw)) {
     RC_ASSERT(u > 0);
     RC_ASSERT(u <= 1);

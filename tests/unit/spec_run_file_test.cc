@@ -69,7 +69,7 @@ TEST(RunFile, DefaultsAreFilledIn) {
   EXPECT_EQ(run.chain.length, 1000u);
   EXPECT_FALSE(run.chain.asap);
   EXPECT_FALSE(run.chain.until);
-  EXPECT_EQ(run.chain.window, 64u);
+  EXPECT_EQ(run.chain.window, 256u);
 }
 
 TEST(RunFile, WithoutVersionsTheTrainedOneServesFromTheFirstProposal) {
@@ -99,9 +99,7 @@ TEST(RunFile, AVersionsIndexMovesUpToAUnitBoundary) {
   EXPECT_EQ(run.chain.versions[2].when.sentence(), "file m.safetensors");
 }
 
-TEST(RunFile, AGradientUnitIsAtMostTheBatch) {
-  EXPECT_EQ(good("[train]\nbatch = 64\n").train.gradient_unit, 64u);
-}
+TEST(RunFile, AGradientUnitIsAtMostTheBatch) { EXPECT_EQ(good("[train]\nbatch = 64\n").train.gradient_unit, 64u); }
 
 TEST(RunFile, AWholeNumberIsARealOne) { EXPECT_EQ(good("", {"theory.m2=3"}).theory.real("m2"), 3.0); }
 
@@ -111,10 +109,8 @@ TEST(RunFile, TheLengthIsRoundedUpToUnits) {
 }
 
 TEST(RunFile, AMistypedKeyGetsASuggestion) {
-  EXPECT_EQ(refusal(with("lambda", "lamda")),
-            "r.toml:7: [theory]: unknown key 'lamda'; did you mean 'lambda'?");
-  EXPECT_EQ(refusal(with_chain("widnow = 3")),
-            "r.toml:12: [chain]: unknown key 'widnow'; did you mean 'window'?");
+  EXPECT_EQ(refusal(with("lambda", "lamda")), "r.toml:7: [theory]: unknown key 'lamda'; did you mean 'lambda'?");
+  EXPECT_EQ(refusal(with_chain("widnow = 3")), "r.toml:12: [chain]: unknown key 'widnow'; did you mean 'window'?");
 }
 
 TEST(RunFile, AnUnknownKeyNamesTheKeysThereAre) {
@@ -126,31 +122,28 @@ TEST(RunFile, AWrongTypeSaysWhatWasFound) {
   EXPECT_EQ(refusal(with("-1.0", "\"a\"")),
             "r.toml:6: [theory] m2: expected a number, found 'a'. Form A: the bare mass squared, in lattice "
             "units.");
-  EXPECT_EQ(
-      refusal(with("[4, 6]", "4")),
-      "r.toml:5: [theory] lattice: expected a list of whole numbers, found 4. Extents in sites, periodic.");
+  EXPECT_EQ(refusal(with("[4, 6]", "4")),
+            "r.toml:5: [theory] lattice: expected a list of whole numbers, found 4. Extents in sites, periodic.");
   EXPECT_EQ(refusal(with("[4, 6]", "[4, 6.0]")),
             "r.toml:5: [theory] lattice: expected a list of whole numbers, found [ 4, 6.0 ]. Extents in "
             "sites, periodic.");
   EXPECT_EQ(refusal(with_chain("window = true")),
-            "r.toml:12: [chain] window: expected a whole number, found true. Units that may be granted ahead "
-            "of the last "
-            "committed one.");
+            "r.toml:12: [chain] window: expected a whole number, found true. Units that may be granted ahead of the "
+            "last committed one; "
+            "at least what all workers take at once.");
   EXPECT_EQ(refusal(with("name = \"x\"", "name = 3")),
             "r.toml:2: [run] name: expected a text in quotes, found 3. A name for people; also names the run "
             "directory.");
-  EXPECT_EQ(
-      refusal(with("name = \"x\"", "[run.name]\na = 1\nb = 2")),
-      "r.toml:2: [run] name: expected a text in quotes, found a table. A name for people; also names the run "
-      "directory.");
+  EXPECT_EQ(refusal(with("name = \"x\"", "[run.name]\na = 1\nb = 2")),
+            "r.toml:2: [run] name: expected a text in quotes, found a table. A name for people; also names the run "
+            "directory.");
   EXPECT_EQ(refusal(with_chain("[train]\nstop = \"never\"")),
             "r.toml:13: [train] stop: expected a table { key = value, … }, found 'never'. When training "
             "stops: the first "
             "of its conditions.");
-  EXPECT_EQ(
-      refusal(with_chain("versions = [3]")),
-      "r.toml:12: [chain] versions: expected a list of tables [ { key = value, … }, … ], found [ 3 ]. Which "
-      "checkpoint serves from which proposal on; default: the trained one from the first.");
+  EXPECT_EQ(refusal(with_chain("versions = [3]")),
+            "r.toml:12: [chain] versions: expected a list of tables [ { key = value, … }, … ], found [ 3 ]. Which "
+            "checkpoint serves from which proposal on; default: the trained one from the first.");
 }
 
 TEST(RunFile, AValueOutOfRangeSaysTheRange) {
@@ -161,10 +154,9 @@ TEST(RunFile, AValueOutOfRangeSaysTheRange) {
   EXPECT_EQ(refusal(with("[4, 6]", "[4, 1]")),
             "r.toml:5: [theory] lattice = 1 is out of range: it must be from 2 to 4096. Extents in sites, "
             "periodic.");
-  EXPECT_EQ(
-      refusal(with_chain("[train]\nlearning_rate = 0")),
-      "r.toml:13: [train] learning_rate = 0.0 is out of range: it must be above 0.0 and at most 1.0. Adam's "
-      "learning rate.");
+  EXPECT_EQ(refusal(with_chain("[train]\nlearning_rate = 0")),
+            "r.toml:13: [train] learning_rate = 0.0 is out of range: it must be above 0.0 and at most 1.0. Adam's "
+            "learning rate.");
   EXPECT_EQ(refusal(with_chain("until = { observable = \"m\", relative_error = 0 }")),
             "r.toml:12: [chain] until relative_error = 0.0 is out of range: it must be above 0.0. Its error "
             "divided by "
@@ -189,8 +181,7 @@ TEST(RunFile, AMissingKeySaysWhatItMeans) {
             "after it.");
   EXPECT_EQ(refusal(with("kind = \"phi4\"\n", "")),
             "r.toml:3: [theory]: the key 'kind' is missing: Which theory this is.");
-  EXPECT_EQ(refusal(""),
-            "r.toml: [run]: the key 'name' is missing: A name for people; also names the run directory.");
+  EXPECT_EQ(refusal(""), "r.toml: [run]: the key 'name' is missing: A name for people; also names the run directory.");
 }
 
 TEST(RunFile, AMissingSectionIsNamed) {
@@ -202,8 +193,7 @@ TEST(RunFile, AnUnknownSectionGetsASuggestion) {
   EXPECT_EQ(refusal(with_chain("[trian]")), "r.toml:12: [trian]: unknown section; did you mean [train]?");
   EXPECT_EQ(refusal(with_chain("[gauge]")),
             "r.toml:12: [gauge]: unknown section; there are run, theory, flow, train or chain.");
-  EXPECT_EQ(refusal("run = 3\n" + with("[run]\nname = \"x\"\n", "")),
-            "r.toml:1: run: expected a section [run].");
+  EXPECT_EQ(refusal("run = 3\n" + with("[run]\nname = \"x\"\n", "")), "r.toml:1: run: expected a section [run].");
 }
 
 TEST(RunFile, AnUnknownChoiceNamesTheChoices) {
@@ -226,19 +216,16 @@ TEST(RunFile, ATextThatIsNoTomlGetsLineAndColumn) {
 TEST(RunFile, KeysOfTheOtherFormOfTheActionAreRefused) {
   EXPECT_EQ(refusal(with("m2 = -1.0", "m2 = -1.0\nbeta = 1")),
             "r.toml:7: [theory] beta: form A of the action has no 'beta'; its keys are m2 and lambda.");
-  EXPECT_EQ(refusal(with("m2 = -1.0\n", "")),
-            "r.toml: [theory] m2 is missing: form A of the action needs it.");
+  EXPECT_EQ(refusal(with("m2 = -1.0\n", "")), "r.toml: [theory] m2 is missing: form A of the action needs it.");
   EXPECT_EQ(refusal(with("m2 = -1.0", "form = \"B\"")),
             "r.toml: [theory] beta is missing: form B of the action needs it.");
 }
 
 TEST(RunFile, LatticesThatTheFlowCannotCutAreRefused) {
-  EXPECT_EQ(
-      refusal(with("[4, 6]", "[4, 3]")),
-      "r.toml:5: [theory] lattice = [4,3]: checkerboard couplings need even extents; use even numbers.");
-  EXPECT_EQ(
-      refusal(with("[4, 6]", "[4096, 4096, 4096]")),
-      "r.toml:5: [theory] lattice: A lattice's extents must be at least 1 and give at most 2^31 sites.");
+  EXPECT_EQ(refusal(with("[4, 6]", "[4, 3]")),
+            "r.toml:5: [theory] lattice = [4,3]: checkerboard couplings need even extents; use even numbers.");
+  EXPECT_EQ(refusal(with("[4, 6]", "[4096, 4096, 4096]")),
+            "r.toml:5: [theory] lattice: A lattice's extents must be at least 1 and give at most 2^31 sites.");
 }
 
 TEST(RunFile, AKernelMustBeOddAndFitTheLattice) {
@@ -254,15 +241,14 @@ TEST(RunFile, ABatchIsWholeGradientUnits) {
 }
 
 TEST(RunFile, VersionsMustRise) {
+  EXPECT_EQ(refusal(with_chain("versions = [{ from = 3, when = \"trained\" }]")),
+            "r.toml:12: [chain] versions from = 3 must be 0: the first version serves from the first proposal.");
   EXPECT_EQ(
-      refusal(with_chain("versions = [{ from = 3, when = \"trained\" }]")),
-      "r.toml:12: [chain] versions from = 3 must be 0: the first version serves from the first proposal.");
-  EXPECT_EQ(refusal(with_chain(
-                "versions = [\n  { from = 0, when = \"trained\" },\n  { from = 10, when = { step = 3 } },\n"
-                "  { from = 900, when = { step = 4 } }]")),
-            "r.toml:15: [chain] versions from = 900 must lie at least one unit (1024 proposals) above the "
-            "version before "
-            "it.");
+      refusal(with_chain("versions = [\n  { from = 0, when = \"trained\" },\n  { from = 10, when = { step = 3 } },\n"
+                         "  { from = 900, when = { step = 4 } }]")),
+      "r.toml:15: [chain] versions from = 900 must lie at least one unit (1024 proposals) above the "
+      "version before "
+      "it.");
 }
 
 TEST(RunFile, AConditionIsExactlyOneThing) {
@@ -299,31 +285,26 @@ TEST(RunFile, AnUnknownObservableIsFoundAtItsLine) {
 TEST(RunFile, AnOverrideIsNamedAsTheOrigin) {
   EXPECT_EQ(refusal(kGood, {"train.batch=x"}),
             "--set train.batch=x: expected a whole number, found 'x'. Samples per step.");
-  EXPECT_EQ(refusal(kGood, {"train.batchs=3"}),
-            "--set train.batchs=3: unknown key 'batchs'; did you mean 'batch'?");
+  EXPECT_EQ(refusal(kGood, {"train.batchs=3"}), "--set train.batchs=3: unknown key 'batchs'; did you mean 'batch'?");
   EXPECT_EQ(refusal(kGood, {"trian.batch=3"}), "--set trian.batch=3: unknown section; did you mean [train]?");
   EXPECT_EQ(refusal(kGood, {"train.stop={steps=-3}"}),
             "--set train.stop={steps=-3} = -3 is out of range: it must be from 0 to 1000000000. Stop after "
             "this many steps.");
-  EXPECT_EQ(
-      refusal(kGood, {"theory.lattice=[4,3]"}),
-      "--set theory.lattice=[4,3] = [4,3]: checkerboard couplings need even extents; use even numbers.");
+  EXPECT_EQ(refusal(kGood, {"theory.lattice=[4,3]"}),
+            "--set theory.lattice=[4,3] = [4,3]: checkerboard couplings need even extents; use even numbers.");
 }
 
 TEST(RunFile, AnOverrideThatIsNoAssignmentIsRefused) {
   for (const char* bad : {"batch=3", "train.batch", ".batch=3", "train.=3", "=", ""}) {
-    EXPECT_EQ(
-        refusal(kGood, {bad}),
-        "--set " + std::string(bad) + ": expected SECTION.KEY=VALUE, for example --set chain.length=100000.");
+    EXPECT_EQ(refusal(kGood, {bad}),
+              "--set " + std::string(bad) + ": expected SECTION.KEY=VALUE, for example --set chain.length=100000.");
   }
   EXPECT_EQ(refusal(kGood, {"chain.length.x=3"}), "--set chain.length.x=3: 'length' is not a table.");
-  EXPECT_TRUE(
-      refusal(kGood, {"run.name=\"a"}).starts_with("--set run.name=\"a: the value is not valid TOML: "));
+  EXPECT_TRUE(refusal(kGood, {"run.name=\"a"}).starts_with("--set run.name=\"a: the value is not valid TOML: "));
 }
 
 TEST(RunFile, OverridesReplaceAndAddKeys) {
-  const RunSpec run =
-      good("", {"chain.length=5000", "run.name=other", "train.stop.steps=7", "theory.lattice=[6,6]"});
+  const RunSpec run = good("", {"chain.length=5000", "run.name=other", "train.stop.steps=7", "theory.lattice=[6,6]"});
   EXPECT_EQ(run.chain.length, 5000u);
   EXPECT_EQ(run.name, "other");
   EXPECT_EQ(run.train.max_steps, 7);
@@ -348,8 +329,7 @@ TEST(RunFile, OneThatCannotBeReadIsNotFound) {
 }
 
 TEST(RunFile, IsNamedWithoutItsDirectoryInSentences) {
-  const auto file =
-      std::filesystem::temp_directory_path() / ("flowloom_" + std::to_string(getpid()) + ".toml");
+  const auto file = std::filesystem::temp_directory_path() / ("flowloom_" + std::to_string(getpid()) + ".toml");
   { std::ofstream(file) << with("lambda", "lamda"); }
   EXPECT_EQ(sentence_of([&] { load_run_file(file); }),
             file.filename().string() + ":7: [theory]: unknown key 'lamda'; did you mean 'lambda'?");

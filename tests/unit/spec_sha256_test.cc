@@ -28,8 +28,7 @@ TEST(Sha256, AnythingButSixtyFourDigitsIsRefused) {
       FAIL() << bad;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kInvalidInput);
-      EXPECT_EQ(std::string(error.what()),
-                "version must be a SHA-256 of 64 hexadecimal digits, not '" + bad + "'.");
+      EXPECT_EQ(std::string(error.what()), "version must be a SHA-256 of 64 hexadecimal digits, not '" + bad + "'.");
     }
   }
 }

@@ -18,9 +18,7 @@ const Flags kFlags{1, 0, 0, 1, 0};
 
 TEST(Acceptance, RateIsTheAcceptedFraction) { EXPECT_DOUBLE_EQ(acceptance_rate(kFlags), 0.4); }
 
-TEST(Acceptance, AnyNonZeroFlagMeansAccepted) {
-  EXPECT_DOUBLE_EQ(acceptance_rate(Flags{0, 1, 2, 255}), 0.75);
-}
+TEST(Acceptance, AnyNonZeroFlagMeansAccepted) { EXPECT_DOUBLE_EQ(acceptance_rate(Flags{0, 1, 2, 255}), 0.75); }
 
 TEST(Acceptance, RunProbabilityCountsTheWindowsOfRejections) {
   EXPECT_DOUBLE_EQ(rejection_run_probability(kFlags, 0), 1.0);

@@ -15,7 +15,6 @@ namespace {
 
 using Series = std::vector<double>;
 
-
 // Within four of the stated errors: false alarm 6e-5, somewhat more for the skewness of tau_int's
 // distribution. The bound on the stated error keeps the test from passing by vagueness.
 TEST(GammaMethod, FindsTauIntOfAr1) {
@@ -240,8 +239,7 @@ TEST(GammaMethod, ReplicaQUnmasksChainsInDifferentModes) {
   testing::Noise noise(29);
   Series x = testing::normal_series(20'000, noise);
   for (std::size_t i = 0; i < 10'000; ++i) x[i] += 0.2;
-  // Wolff's window sees the jump only as a long tail, so s is kept small: C stays near the within-replica
-  // one.
+  // Wolff's window sees the jump only as a long tail, so s is kept small: C stays near the within-replica one.
   const GammaEstimate gamma = gamma_method(x, {.s = 0.5, .replica_lengths = {10'000, 10'000}});
   EXPECT_LT(gamma.replica_q.value(), 1e-6);
 }

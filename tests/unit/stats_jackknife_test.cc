@@ -52,8 +52,7 @@ TEST(Jackknife, BinsBySizeHoldAtLeastThatMany) {
   EXPECT_EQ(Bins::of_count(7).count_for(105), 7u);
 }
 
-// The bins' errors are known to 1 / sqrt(2 * 499) = 3.2 %, the Gamma method's better. Four of them: false
-// alarm 6e-5.
+// The bins' errors are known to 1 / sqrt(2 * 499) = 3.2 %, the Gamma method's better. Four of them: false alarm 6e-5.
 TEST(Jackknife, AgreesWithTheGammaMethodOnIndependentData) {
   testing::Noise noise(42);
   Series x = testing::normal_series(50'003, noise);

@@ -77,8 +77,7 @@ TEST(Moments, TooFewValuesAreAnError) {
 
 TEST(Moments, BatchRefusesValuesThatAreNotFinite) {
   EXPECT_THROW(mean(std::vector<double>{1.0, std::nan("")}), std::invalid_argument);
-  EXPECT_THROW(variance(std::vector<double>{1.0, std::numeric_limits<double>::infinity()}),
-               std::invalid_argument);
+  EXPECT_THROW(variance(std::vector<double>{1.0, std::numeric_limits<double>::infinity()}), std::invalid_argument);
 }
 
 }  // namespace

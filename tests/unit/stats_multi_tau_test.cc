@@ -62,8 +62,7 @@ TEST(MultiTau, BeyondTheFirstLevelSumsTheAutocovarianceOfBlocks) {
   ASSERT_GE(w, MultiTau::kChannels / 2);
 
   Series blocks;
-  for (std::size_t i = 0; i + block <= x.size(); i += block)
-    blocks.push_back(mean(std::span(x).subspan(i, block)));
+  for (std::size_t i = 0; i + block <= x.size(); i += block) blocks.push_back(mean(std::span(x).subspan(i, block)));
   const double centre = mean(blocks);
   double c = 0.0;
   for (std::size_t t = 0; t <= w; ++t) {
@@ -93,8 +92,7 @@ TEST(MultiTau, AgreesWithTheGammaMethodOnAr1) {
   }
 }
 
-// Within four of the stated errors of the truth: false alarm 6e-5 for each rho. tau_int = 99.5 lies five
-// levels up.
+// Within four of the stated errors of the truth: false alarm 6e-5 for each rho. tau_int = 99.5 lies five levels up.
 TEST(MultiTau, FindsTauIntOfAr1) {
   for (const double rho : {0.0, 0.8, 0.95, 0.99}) {
     testing::Noise noise(52);

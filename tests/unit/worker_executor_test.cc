@@ -51,8 +51,8 @@ class ExecutorTest : public ::testing::Test {
   }
 
   RunSpec run_ = small_run();
-  std::map<std::uint32_t, std::shared_ptr<const Model>> models_ = {
-      {1, model_of(small_checkpoint("one"), run_)}, {2, model_of(small_checkpoint("two"), run_)}};
+  std::map<std::uint32_t, std::shared_ptr<const Model>> models_ = {{1, model_of(small_checkpoint("one"), run_)},
+                                                                   {2, model_of(small_checkpoint("two"), run_)}};
 };
 
 TEST_F(ExecutorTest, AUnitIsTheDrawsAtItsOwnAddresses) {
@@ -99,8 +99,7 @@ TEST_F(ExecutorTest, WhatGoesWrongIsAFailureWithItsSentence) {
 
   auto grant = sample_grant(4, 1);
   grant.set_unit_size(3);
-  EXPECT_EQ(executor().sample(grant, 4).failure().sentence(),
-            "The grant's units have 3 proposals, the run's 16.");
+  EXPECT_EQ(executor().sample(grant, 4).failure().sentence(), "The grant's units have 3 proposals, the run's 16.");
 
   auto reweigh = reweigh_grant(21);
   reweigh.set_version(9);

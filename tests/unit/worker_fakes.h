@@ -18,17 +18,16 @@
 #include "program/peer.h"
 #include "program/rpc.h"
 #include "spec/error.h"
-#include "worker/engines.h"
 #include "support.h"
+#include "worker/engines.h"
 
 namespace flowloom {
 
 inline RunSpec small_run(const std::string& more = "") {
-  return load_run_text(
-      "[run]\nname = \"small\"\nunit = 16\nengine = \"scalar\"\n" + more +
-          "[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
-          "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [2]\n[chain]\nlength = 160\n",
-      "small.toml");
+  return load_run_text("[run]\nname = \"small\"\nunit = 16\nengine = \"scalar\"\n" + more +
+                           "[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
+                           "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [2]\n[chain]\nlength = 160\n",
+                       "small.toml");
 }
 
 inline Engines only_scalar() { return {{open_engine("scalar")}, "LibTorch is not here."}; }
@@ -95,15 +94,13 @@ class FakeCoordinator {
     message.mutable_goodbye()->set_reconnect_after_seconds(reconnect_after_seconds);
     return message;
   }
-  static flowloom::v1::CoordinatorMessage refusal(flowloom::v1::Refusal::Code code,
-                                                  const std::string& sentence) {
+  static flowloom::v1::CoordinatorMessage refusal(flowloom::v1::Refusal::Code code, const std::string& sentence) {
     flowloom::v1::CoordinatorMessage message;
     message.mutable_refusal()->set_code(code);
     message.mutable_refusal()->set_sentence(sentence);
     return message;
   }
-  static flowloom::v1::CoordinatorMessage grant(std::uint64_t unit, std::uint32_t units,
-                                                std::uint32_t version) {
+  static flowloom::v1::CoordinatorMessage grant(std::uint64_t unit, std::uint32_t units, std::uint32_t version) {
     flowloom::v1::CoordinatorMessage message;
     message.mutable_sample()->set_first_unit(unit);
     message.mutable_sample()->set_units(units);
@@ -140,8 +137,7 @@ class FakeCoordinator {
       version.set_size(bytes.size());
       return version;
     }
-    grpc::Status List(grpc::ServerContext*, const flowloom::v1::ListRequest*,
-                      flowloom::v1::ListReply* reply) override {
+    grpc::Status List(grpc::ServerContext*, const flowloom::v1::ListRequest*, flowloom::v1::ListReply* reply) override {
       for (const auto& [number, bytes] : checkpoints) *reply->add_versions() = describe(number);
       return grpc::Status::OK;
     }

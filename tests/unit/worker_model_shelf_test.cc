@@ -41,8 +41,7 @@ TEST(LoadModel, RefusesWhatIsDamagedUnfitOrNotReproduced) {
   Checkpoint checkpoint = small_checkpoint("one");
   EXPECT_TRUE(load_model(checkpoint.bytes(), "version 1", run, scalar()));
   EXPECT_THROW(load_model(checkpoint.bytes().substr(1), "version 1", run, scalar()), Error);
-  EXPECT_THROW(load_model(checkpoint.bytes(), "version 1", small_run("precision = \"float64\"\n"), scalar()),
-               Error);
+  EXPECT_THROW(load_model(checkpoint.bytes(), "version 1", small_run("precision = \"float64\"\n"), scalar()), Error);
   checkpoint.references.log_q[3] += 0.5;
   try {
     load_model(checkpoint.bytes(), "version 1", run, scalar());

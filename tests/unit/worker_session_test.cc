@@ -108,8 +108,7 @@ TEST_F(SessionTest, AGoodbyeIsFollowedAfterEverythingBeforeItIsAnswered) {
     ASSERT_TRUE(answers[i + 1].has_sample());
     EXPECT_EQ(answers[i + 1].sample().unit(), unit);
     EXPECT_EQ(answers[i + 1].sample().epoch(), 3u);
-    const Draws draws =
-        model_of(small_checkpoint("one"), run_)->draw(run_.noise_key(), Purpose::kBase, unit * 16, 16);
+    const Draws draws = model_of(small_checkpoint("one"), run_)->draw(run_.noise_key(), Purpose::kBase, unit * 16, 16);
     EXPECT_EQ(unpacked(answers[i + 1].sample().log_q()), draws.log_q);
   }
 }
@@ -178,8 +177,7 @@ TEST_F(SessionTest, ADamagedTransferIsRepeatedAFewTimesAndThenReported) {
     if (damaged == 2) {
       EXPECT_TRUE(answer.has_ready());
     } else {
-      EXPECT_NE(answer.not_ready().sentence().find("did not arrive whole"), std::string::npos)
-          << answer.DebugString();
+      EXPECT_NE(answer.not_ready().sentence().find("did not arrive whole"), std::string::npos) << answer.DebugString();
     }
   }
 }
@@ -201,8 +199,7 @@ TEST_F(SessionTest, AVersionThatThisMachineDoesNotReproduceIsNotReady) {
   coordinator.add(1, checkpoint.bytes());
   session(coordinator).run({});
   EXPECT_EQ(answer.not_ready().version(), 1u);
-  EXPECT_NE(answer.not_ready().sentence().find("they differ by 1"), std::string::npos)
-      << answer.DebugString();
+  EXPECT_NE(answer.not_ready().sentence().find("they differ by 1"), std::string::npos) << answer.DebugString();
   EXPECT_EQ(sample.failure().unit(), 4u);
 }
 
@@ -272,8 +269,7 @@ TEST_F(SessionTest, AnotherRunThanTheExpectedOneIsRefusedEvenIfTheCoordinatorDoe
 
 TEST_F(SessionTest, AWrongTokenIsNotTriedAgain) {
   const Error error = error_with([](Fake::Stream&, const Hello&) {
-    return grpc::Status(grpc::StatusCode::UNAUTHENTICATED,
-                        "This coordinator wants the token of its run directory.");
+    return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "This coordinator wants the token of its run directory.");
   });
   EXPECT_EQ(error.code(), ErrorCode::kUnauthenticated);
 }
@@ -381,8 +377,7 @@ class WorkTest : public ::testing::Test {
 
   std::filesystem::path token_;
   RunSpec run_ = small_run();
-  WorkerOptions options_{.session = {.name = "test", .credits = 2, .identity = {}},
-                         .wait = milliseconds(20000)};
+  WorkerOptions options_{.session = {.name = "test", .credits = 2, .identity = {}}, .wait = milliseconds(20000)};
 };
 
 TEST_F(WorkTest, ComesBackAfterALossAndAGoodbyeAndEndsWhenTheRunIsComplete) {
