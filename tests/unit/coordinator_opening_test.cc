@@ -143,10 +143,7 @@ TEST_F(OpeningTest, TakesOverAChangedPolicyAndLogsEachChange) {
 // Rules 4 and 5: what is drawn next was decided with the chain in sight.
 TEST_F(OpeningTest, LogsADecisionIfTheRestIsDrawnUnderOtherVersionsThanTheRunFileSaid) {
   write(RunText{.switches = {0, 40}}.text());
-  {
-    OpenedRun opened = open();
-    opened.store.append({UnitRecord{{0, 1, {0, 0, 0, 0}, {0, 0, 0, 0}, std::vector<double>(16)}, {1, 0, 0, 0}}});
-  }
+  run_a_little(1);
   const Sha256 before = reopen().store.head();
   EXPECT_EQ(open({"chain.length=800"}).store.head(), before) << "a longer chain is the same chain continued";
 
