@@ -1,5 +1,6 @@
 #include "chain/status_reply.h"
 
+#include <cstdio>
 #include <limits>
 
 namespace flowloom {
@@ -38,6 +39,17 @@ void add_notes(v1::StatusReply& reply, const ChainEnd& end) {
                     std::to_string(row.from()) + ": exact as far as arrival times are independent of the values.");
   }
   if (end.chosen_by_data()) reply.add_notes("The data chose the length: the chain stopped at an 'until' test.");
+  const bool poor = reply.ess() < 0.05;
+  const bool stuck = reply.proposals() > 0 && reply.longest_rejection_run() > reply.proposals() / 100;
+  if (reply.proposals() >= 1000 && (poor || stuck)) {
+    char text[192];
+    std::snprintf(
+        text, sizeof text,
+        "The flow is poor (ESS %.3g, longest rejection run %llu): rare large weights may not have been seen yet, and "
+        "errors be too small. Train longer, and compare with another method.",
+        reply.ess(), static_cast<unsigned long long>(reply.longest_rejection_run()));
+    reply.add_notes(text);
+  }
   for (const EventRecord& decision : end.decisions()) {
     reply.add_notes("At proposal " + std::to_string(decision.at) + " " + decision.text +
                     ". Exact only if that decision did not look at the chain.");

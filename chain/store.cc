@@ -265,7 +265,20 @@ Store Store::open(const std::filesystem::path& file, Mode mode) {
     if (mode == Mode::kReadOnly) impl->db->exec("PRAGMA query_only=ON;");
     impl->load_head();
   });
-  return Store(std::move(impl));
+  Store store(std::move(impl));
+  if (sha256(store.identity_text()) != store.identity()) {
+    throw Error(ErrorCode::kCorrupt, "'" + file.string() +
+                                         "' is damaged: its identity is not the hash of its identity's "
+                                         "text; restore it from a backup.");
+  }
+  return store;
+}
+
+std::string Store::identity_text() const {
+  return impl_->guard([&] {
+    SQLite::Statement query(*impl_->db, "SELECT value FROM meta WHERE key = ?");
+    return impl_->meta(query, "identity_text").getString();
+  });
 }
 
 std::string Store::run_id() const {

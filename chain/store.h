@@ -52,6 +52,7 @@ class Store {
 
   std::string run_id() const;
   Sha256 identity() const;
+  std::string identity_text() const;  // whose hash it is
 
   // The first proposal that is not committed.
   std::uint64_t frontier() const;

@@ -1,6 +1,8 @@
 #include "chain/verify.h"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "chain/chain.h"
 #include "lattice/theories.h"
@@ -45,6 +47,7 @@ class Verifier {
     }
     if (record.version == 0) return "the switch at proposal " + std::to_string(record.from) + " names no version";
     version_ = record.version;
+    switches_.push_back(record);
     awaiting_reweigh_ = chain_.current().has_value();
     return "";
   }
@@ -65,11 +68,36 @@ class Verifier {
 
   VerifyReport& report() { return report_; }
 
+  // What the tables beside the log say must follow from it (the last switch may be placed and not yet reached).
+  std::string check_tables(const Store& store) const {
+    const auto table = store.switches();
+    const auto models = store.models();
+    for (std::size_t i = 0; i < std::max(table.size(), switches_.size()); ++i) {
+      if (i >= switches_.size() && table[i].from >= chain_.frontier()) continue;
+      if (i >= table.size() || i >= switches_.size() || table[i].from != switches_[i].from ||
+          table[i].version != switches_[i].version || table[i].checkpoint != switches_[i].checkpoint ||
+          table[i].by_clock != switches_[i].by_clock) {
+        return "The table of switches is not the one of the log's records, from its row " + std::to_string(i + 1) +
+               " on.";
+      }
+    }
+    for (const SwitchRecord& row : switches_) {
+      const auto model =
+          std::find_if(models.begin(), models.end(), [&](const auto& m) { return m.version == row.version; });
+      if (model == models.end() || model->sha256 != row.checkpoint) {
+        return "Version " + std::to_string(row.version) +
+               " in the table of models is not the checkpoint that the log names.";
+      }
+    }
+    return "";
+  }
+
  private:
   const RunSpec& run_;
   std::size_t sums_;
   Chain chain_;
   std::uint32_t version_ = 0;
+  std::vector<SwitchRecord> switches_;
   bool awaiting_reweigh_ = false;
   VerifyReport report_;
 };
@@ -104,6 +132,9 @@ VerifyReport verify_log(const Store& store, const RunSpec& run, const std::funct
     });
   } catch (const Error& error) {
     fail(error.what());
+  }
+  if (report.good) {
+    if (const std::string wrong = verifier.check_tables(store); !wrong.empty()) fail(wrong);
   }
   report.head = link;
   return report;

@@ -1,4 +1,5 @@
-// Checks a log from itself alone: every link, every accept decision, the order of units, switches and reweighs.
+// Checks a log from itself alone: every link, every accept decision, the order of units, switches and reweighs; and that
+// the tables of switches and models agree with it.
 #pragma once
 
 #include <cstdint>

@@ -82,7 +82,7 @@ std::string workers_text(const v1::StatusReply& status) {
 
 double chain_eta(const v1::StatusReply& status) {
   if (status.proposals() >= status.length()) return 0;
-  if (!(status.proposals_per_second() > 0)) return kNan;
+  if (status.state() != v1::StatusReply::STATE_RUNNING || !(status.proposals_per_second() > 0)) return kNan;
   return static_cast<double>(status.length() - status.proposals()) / status.proposals_per_second();
 }
 

@@ -46,6 +46,7 @@ void LocalCluster::signal(const Program& program, int number) {
 
 bool LocalCluster::start_coordinator(const std::function<bool()>& waiting) {
   std::error_code error;
+  const bool fresh = !std::filesystem::exists(options_.directory.logs());
   std::filesystem::create_directories(options_.directory.logs(), error);
   if (error) {
     throw Error(ErrorCode::kUnavailable, "The run directory '" + options_.directory.path().string() +
@@ -63,6 +64,7 @@ bool LocalCluster::start_coordinator(const std::function<bool()>& waiting) {
       if (exit->orderly()) return true;  // it came, found nothing to do, and left
       const std::string words = coordinator.child->last_words();
       const bool own_sentence = !exit->by_signal && !words.empty();
+      if (own_sentence && fresh) remove_logs();
       throw Error(!exit->by_signal && exit->code == 2 ? ErrorCode::kConflict : ErrorCode::kUnavailable,
                   own_sentence ? without_name(words, "flowloom-coordinator") : epitaph(coordinator));
     }
@@ -70,6 +72,14 @@ bool LocalCluster::start_coordinator(const std::function<bool()>& waiting) {
   }
   throw Error(ErrorCode::kUnavailable, "The coordinator did not begin to serve within 10 minutes; see " +
                                            (options_.directory.logs() / "coordinator.log").string() + ".");
+}
+
+// A start that was refused leaves nothing behind.
+void LocalCluster::remove_logs() {
+  std::error_code ignored;
+  std::filesystem::remove(options_.directory.logs() / "coordinator.out", ignored);
+  std::filesystem::remove(options_.directory.logs(), ignored);  // only if it is empty
+  std::filesystem::remove(options_.directory.path(), ignored);
 }
 
 bool LocalCluster::coordinator_left() const {

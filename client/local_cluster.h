@@ -61,6 +61,7 @@ class LocalCluster {
   void kill();
 
  private:
+  void remove_logs();
   struct Program {
     std::string name;  // "worker-1": of its files in logs/
     std::filesystem::path binary;

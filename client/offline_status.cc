@@ -32,7 +32,7 @@ v1::StatusReply offline_status(const Store& store, const RunSpec& run) {
   reply.set_head(to_hex(store.head()));
   const bool complete = reply.proposals() >= reply.length();
   reply.set_state(complete ? v1::StatusReply::STATE_COMPLETE : v1::StatusReply::STATE_UNSPECIFIED);
-  if (!complete) reply.set_sentence("nobody computes it now; 'flowloom up' with this directory goes on");
+  if (!complete) reply.set_sentence("nobody computes it now; 'flowloom up RUN.toml --dir DIRECTORY' goes on");
   return reply;
 }
 

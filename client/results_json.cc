@@ -1,3 +1,4 @@
+#include "client/numbers.h"
 #include "client/results.h"
 #include "spec/sha256.h"
 
@@ -18,6 +19,7 @@ json training_json(const v1::TrainingReport& training) {
           {"skipped_steps", training.skipped_steps()},
           {"state", state_name(training.state())},
           {"sentence", training.sentence()},
+          {"silent_seconds", training.silent_seconds()},
           {"target_ess", training.target_ess()}};
 }
 
@@ -77,6 +79,8 @@ std::string state_text(const v1::StatusReply& status) {
 }
 
 std::string training_text(const v1::TrainingReport& training) {
+  const bool silent = training.state() == v1::TrainingReport::STATE_TRAINING && training.silent_seconds() > 20;
+  if (silent) return "silent for " + duration(training.silent_seconds());
   return state_name(training.state()) + (training.sentence().empty() ? "" : ": " + training.sentence());
 }
 

@@ -56,7 +56,7 @@ std::vector<std::string> training_lines(const v1::TrainingReport& training) {
   std::string first = training_text(training) + ", step " + std::to_string(training.step()) + " of at most " +
                       std::to_string(training.max_steps()) + " in " + duration(training.seconds());
   if (training.skipped_steps() > 0) first += ", " + std::to_string(training.skipped_steps()) + " skipped";
-  return {first, "loss " + shown(training.loss(), 6) + ", ESS " + shown(training.ess(), 3) + " (average " +
+  return {first, "loss " + shown(training.loss(), 6) + ", ESS " + shown(training.ess(), 3) + " (mean " +
                      shown(training.ess_average(), 3) + "), " + with_si_prefix(training.samples_per_second()) +
                      " samples/s, gradient norm " + shown(training.gradient_norm(), 3)};
 }

@@ -16,6 +16,7 @@
 #include "client/source.h"
 #include "client/status_watch.h"
 #include "flow/catalog.h"
+#include "flow/checkpoint.h"
 #include "program/program.h"
 #include "spec/error.h"
 #include "spec/files.h"
@@ -70,6 +71,7 @@ class UpSession {
 
   int run() {
     if (is_complete(directory_, run_)) return report();
+    if (!directory_.exists()) refuse_unfit_files(run_, std::filesystem::absolute(options_.run_file).parent_path());
     const Signals signals([this](int count) {
       interrupts_ = count;
       if (count > 2 || reporting_) ::_exit(130);

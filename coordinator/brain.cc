@@ -72,7 +72,7 @@ void Brain::worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message)
 }
 
 flowloom::v1::ReportReply Brain::trainer_reported(const flowloom::v1::TrainingReport& report, const std::string& json) {
-  core_.reported(report);
+  core_.reported(report, now());
   store_.add_metrics(report.step(), json);
   flowloom::v1::ReportReply reply;
   reply.set_complete(core_.complete());

@@ -84,6 +84,7 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
   }
   if (workers_.size() >= limits::kWorkers) return "All " + std::to_string(limits::kWorkers) + " places are taken.";
   code = Refusal::CODE_WRONG_RUN;
+  if (hello.run().chain() != 0) return "A run has one chain, number 0.";
   if (!hello.run().run_id().empty() && hello.run().run_id() != recovered_.run_id) {
     return "This coordinator owns run " + recovered_.run_id + ", the worker wants run " + hello.run().run_id() +
            "; check the address.";
@@ -199,10 +200,14 @@ void Core::received(WorkerId id, const WorkerMessage& message, Time now) {
 }
 
 void Core::left(WorkerId id, Time now) {
-  if (workers_.erase(id) == 0) return;
+  if (forget(id)) turn(now);
+}
+
+bool Core::forget(WorkerId id) {
+  if (workers_.erase(id) == 0) return false;
   ledger_.forget(id);
   if (reweigh_ && reweigh_->worker == id) reweigh_->worker = 0;
-  turn(now);
+  return true;
 }
 
 bool Core::Worker::can(const char* capability, std::uint32_t version) const {
@@ -215,11 +220,11 @@ void Core::send(WorkerId worker, CoordinatorMessage message, bool last) {
   outgoing_.push_back({worker, std::move(message), last});
 }
 
-void Core::refuse(WorkerId worker, Refusal::Code code, const std::string& sentence) {
+void Core::refuse(WorkerId worker, Refusal::Code code, const std::string& sentence, bool last) {
   CoordinatorMessage message;
   message.mutable_refusal()->set_code(code);
   message.mutable_refusal()->set_sentence(sentence);
-  send(worker, std::move(message));
+  send(worker, std::move(message), last);
 }
 
 void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer) {
@@ -228,11 +233,8 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
   if (answer.log_p().size() != bytes || answer.log_q().size() != bytes || answer.sums().size() != sums_ * bytes) {
     const std::string sentence = "The answer to " + name + " must hold " + std::to_string(run_.unit) +
                                  " proposals with " + std::to_string(sums_) + " sums each.";
-    refuse(id, Refusal::CODE_WRONG_COUNT, sentence);
-    flowloom::v1::Failure failure;  // its lease returns
-    failure.set_unit(answer.unit());
-    failure.set_sentence(sentence);
-    failed(id, failure);
+    refuse(id, Refusal::CODE_WRONG_COUNT, sentence, true);
+    forget(id);
     return;
   }
   if (answer.unit() < ledger_.frontier()) return;  // committed already: the same numbers
@@ -244,11 +246,25 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
                "; the unit is drawn under version " + std::to_string(*version) + ".");
     return;
   }
-  if (!version || ledger_.answered(answer.unit()) == UnitLedger::Verdict::kNotInWindow) {
+  // An earlier process may have granted more than this one has; what this one has not granted was never leased by it.
+  const bool never_leased = answer.epoch() >= recovered_.epoch && answer.unit() >= ledger_.next_fresh();
+  if (!version || never_leased) {
     refuse(id, Refusal::CODE_NEVER_LEASED, "The answer to " + name + " is not wanted: it was never leased.");
     return;
   }
-  if (answers_.contains(answer.unit())) return;
+  if (!workers_.at(id).can("sample", *version)) {  // rule 9
+    refuse(id, Refusal::CODE_NEVER_LEASED,
+           "The answer to " + name + " is not wanted: this worker has not shown that it reproduces version " +
+               std::to_string(*version) + ".");
+    return;
+  }
+  const auto verdict = ledger_.answered(answer.unit());
+  if (verdict == UnitLedger::Verdict::kNotInWindow) {
+    refuse(id, Refusal::CODE_NEVER_LEASED,
+           "The answer to " + name + " is not wanted: it is too far ahead of the chain.");
+    return;
+  }
+  if (verdict == UnitLedger::Verdict::kSame) return;
   UnitData data{answer.unit() * run_.unit, *version, unpack(answer.log_p()), unpack(answer.log_q()),
                 unpack(answer.sums())};
   for (auto* values : {&data.log_p, &data.log_q, &data.sums}) canonicalize(*values);
@@ -310,6 +326,11 @@ void Core::published(const ModelRow& model, const std::vector<std::uint32_t>& en
   rollout_.published(model, entries);
   ++models_revision_;
   turn(now);
+}
+
+void Core::reported(const flowloom::v1::TrainingReport& report, Time now) {
+  training_ = report;
+  training_heard_ = now;
 }
 
 void Core::tick(Time now) {

@@ -66,7 +66,7 @@ class Core {
 
   // A new version, or new entries of the schedule that an old one fulfils; durable already.
   void published(const ModelRow& model, const std::vector<std::uint32_t>& entries, Time now);
-  void reported(const flowloom::v1::TrainingReport& report) { training_ = report; }
+  void reported(const flowloom::v1::TrainingReport& report, Time now);
 
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
@@ -119,13 +119,14 @@ class Core {
   flowloom::v1::CoordinatorMessage goodbye() const;
   std::optional<std::string> refusal(const flowloom::v1::Hello& hello, flowloom::v1::Refusal::Code& code) const;
   void send(WorkerId worker, flowloom::v1::CoordinatorMessage message, bool last = false);
-  void refuse(WorkerId worker, flowloom::v1::Refusal::Code code, const std::string& sentence);
+  void refuse(WorkerId worker, flowloom::v1::Refusal::Code code, const std::string& sentence, bool last = false);
+  bool forget(WorkerId worker);  // false if it is not there
   void sample_answered(WorkerId worker, const flowloom::v1::SampleAnswer& answer);
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::Failure& failure);
   void halt(const std::string& sentence);
   std::string nobody_can_serve() const;
-  void set_state(flowloom::v1::StatusReply& reply) const;
+  void set_state(flowloom::v1::StatusReply& reply) const;  // from `reply.training` too
 
   // The steps of one turn, after every event: place switches, move the chain, write, grant.
   void turn(Time now);
@@ -161,6 +162,7 @@ class Core {
   std::string halted_, stalled_;    // sentences
   bool draining_ = false;
   flowloom::v1::TrainingReport training_;
+  Time training_heard_{};
   std::vector<std::pair<Time, std::uint64_t>> progress_;  // (time, frontier) of the last seconds, for the rate
   std::vector<Outgoing> outgoing_;
 };

@@ -1,8 +1,15 @@
 // What the core shows: the status and the list of versions.
+#include <cmath>
+
 #include "chain/status_reply.h"
 #include "coordinator/core.h"
 
 namespace flowloom {
+namespace {
+
+constexpr double kSilence = 20;  // seconds: many times the pause between two reports
+
+}  // namespace
 
 using flowloom::v1::StatusReply;
 using flowloom::v1::TrainingReport;
@@ -45,7 +52,15 @@ void Core::set_state(StatusReply& reply) const {
   if (const std::string reason = nobody_can_serve(); nothing_to_do && !reason.empty()) {
     return set(StatusReply::STATE_WAITING, reason);
   }
-  if (version_missing) return set(StatusReply::STATE_WAITING, rollout_.waiting_for(next));
+  if (version_missing) {
+    const auto& training = reply.training();
+    const bool silent = training.state() == TrainingReport::STATE_TRAINING && training.silent_seconds() > kSilence;
+    return set(StatusReply::STATE_WAITING,
+               rollout_.waiting_for(next) + (silent ? ", but no trainer has reported for " +
+                                                          std::to_string(std::lround(training.silent_seconds())) +
+                                                          " seconds; is flowloom-server running?"
+                                                    : ""));
+  }
   if (workers_.empty()) return set(StatusReply::STATE_WAITING, "waiting for a worker");
   set(StatusReply::STATE_RUNNING);
   if (reweigh_ && !reweigh_->log_q) {
@@ -58,6 +73,10 @@ StatusReply Core::status(Time now) const {
       chain_status(run_, recovered_.run_id, recovered_.pinned_build, statistics_, durable_end_, models());
   reply.set_epoch(recovered_.epoch);
   reply.set_head(to_hex(log_.head()));
+  *reply.mutable_training() = training_;
+  const bool heard = training_.state() != TrainingReport::STATE_UNSPECIFIED;
+  reply.mutable_training()->set_silent_seconds(heard ? std::chrono::duration<double>(now - training_heard_).count()
+                                                     : 0);
   set_state(reply);
   if (!progress_.empty()) {
     const double seconds = std::chrono::duration<double>(now - progress_.front().first).count();
@@ -77,7 +96,6 @@ StatusReply Core::status(Time now) const {
     for (const std::uint32_t version : worker.ready) out->add_ready_versions(version);
     out->set_connected_seconds(std::chrono::duration<double>(now - worker.since).count());
   }
-  *reply.mutable_training() = training_;
   return reply;
 }
 

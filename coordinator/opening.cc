@@ -15,6 +15,13 @@ namespace {
 
 constexpr std::size_t kEventsShown = 32;
 
+// True if an entry of the schedule asks for what it asked for before.
+bool same_entry(const RunSpec& before, const RunSpec& wanted, std::uint32_t entry) {
+  const auto& old_entries = before.chain.versions;
+  const auto& new_entries = wanted.chain.versions;
+  return entry < old_entries.size() && entry < new_entries.size() && old_entries[entry].when == new_entries[entry].when;
+}
+
 // Takes over the policy of `wanted`; what it may not change was refused before.
 void take_over(Store& store, const RunDirectory& directory, const RunSpec& before, const RunSpec& wanted) {
   const auto changes = policy_changes(before, wanted);
@@ -22,22 +29,28 @@ void take_over(Store& store, const RunDirectory& directory, const RunSpec& befor
   const std::size_t placed = store.switches().size();
   for (const auto& [entry, version] : store.scheduled()) {
     if (entry < placed) continue;
-    const auto& old_entries = before.chain.versions;
-    const auto& new_entries = wanted.chain.versions;
-    const bool same =
-        entry < old_entries.size() && entry < new_entries.size() && old_entries[entry].when == new_entries[entry].when;
-    if (!same) store.unfulfil(entry);
+    if (!same_entry(before, wanted, entry)) store.unfulfil(entry);
   }
-  // What is not drawn yet will be drawn with other versions than the run file said so far (rules 4 and 5).
-  const bool open = wanted.chain.asap || before.chain.asap ||
-                    placed < std::max(before.chain.versions.size(), wanted.chain.versions.size());
+  // What comes is drawn under other versions than the run file said so far (rules 4 and 5), or it says something of those
+  // that serve which is not true of them.
   for (const std::string& change : changes) {
     const bool decides = change.starts_with("chain.versions") || change.starts_with("chain.placement") ||
                          change.starts_with("train.") || change.starts_with("flow.");
-    if (open && decides && store.frontier() > 0) store.append({decision_event(change, store.frontier())});
+    if (decides && store.frontier() > 0) store.append({decision_event(change, store.frontier())});
   }
   for (std::size_t i = 0; i < std::min(changes.size(), kEventsShown); ++i) store.add_event("policy", changes[i]);
   write_file_atomically(directory.run_file(), wanted.toml);
+}
+
+// The registry's files must be what was published: later they are what every configuration is rebuilt from.
+void check_models(const Store& store, const RunDirectory& directory) {
+  for (const ModelRow& model : store.models()) {
+    const std::filesystem::path file = directory.model(model.version);
+    if (std::filesystem::exists(file) && sha256(read_file(file)) == model.sha256) continue;
+    throw Error(ErrorCode::kCorrupt, "'" + file.string() + "' is missing or not what was published as version " +
+                                         std::to_string(model.version) + " (SHA-256 " + to_hex(model.sha256) +
+                                         "); restore it from a backup.");
+  }
 }
 
 // Checkpoints named by a path are read now, relative to `base`; later starts have them in the registry.
@@ -93,11 +106,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   const std::filesystem::path base = run_file ? std::filesystem::absolute(*run_file).parent_path() : directory.path();
 
   if (!directory.exists()) {
-    // What can be wrong with the files it names is found before anything is made.
-    for (const ScheduledVersion& entry : wanted->chain.versions) {
-      if (entry.when.file.empty()) continue;
-      refuse_unfit(Checkpoint::parse(read_file(base / entry.when.file), entry.when.file), *wanted, entry.when.file);
-    }
+    refuse_unfit_files(*wanted, base);  // before anything is made
     directory.create();
     write_file_atomically(directory.run_file(), wanted->toml);
     Store::create(directory.store(), *wanted, random_hex(16));
@@ -109,6 +118,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
                                          "' is not the run file that this directory's "
                                          "chain was started with; put the original back.");
   }
+  check_models(store, directory);
   if (wanted) {
     if (wanted->identity() != run.identity()) {
       throw Error(ErrorCode::kConflict,
@@ -116,6 +126,12 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
                       ". Choose another directory with --dir, or the run file that belongs to it.");
     }
     Rollout::check_policy(*wanted, run, store.switches(), store.frontier());
+    const auto fulfilled = store.scheduled();
+    refuse_unfit_files(*wanted, base, [&](std::uint32_t entry) {
+      const bool known =
+          std::any_of(fulfilled.begin(), fulfilled.end(), [&](const auto& row) { return row.first == entry; });
+      return !known || !same_entry(run, *wanted, entry);
+    });
     directory.create();
     take_over(store, directory, run, *wanted);
     run = *wanted;

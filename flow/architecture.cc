@@ -27,8 +27,8 @@ void check(const RunSpec& run) {
   for (const std::int64_t extent : geometry.extents()) {
     if (kernel <= extent) continue;
     throw Error(ErrorCode::kInvalidInput, run.flow.where("kernel") + " = " + std::to_string(kernel) +
-                                              " is wider than the lattice; use at most " + std::to_string(extent) +
-                                              ".");
+                                              " is wider than the lattice; use at most " +
+                                              std::to_string(extent - 1 + extent % 2) + ".");
   }
   double weights = 0;  // in floating point: a mistyped architecture may have more than an integer holds
   const AffineCouplingFlow flow(run.flow, geometry.dimensions());

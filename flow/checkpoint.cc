@@ -8,6 +8,7 @@
 #include "flow/catalog.h"
 #include "flow/safetensors.h"
 #include "spec/error.h"
+#include "spec/files.h"
 
 namespace flowloom {
 namespace {
@@ -224,6 +225,15 @@ void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::s
   RunSpec served = run;
   served.flow = checkpoint.flow;
   find_kind(catalog().flows, served.flow.text("kind")).check(served);
+}
+
+void refuse_unfit_files(const RunSpec& run, const std::filesystem::path& base,
+                        const std::function<bool(std::uint32_t entry)>& wanted) {
+  for (std::uint32_t entry = 0; entry < run.chain.versions.size(); ++entry) {
+    const std::string& file = run.chain.versions[entry].when.file;
+    if (file.empty() || !wanted(entry)) continue;
+    refuse_unfit(Checkpoint::parse(read_file(base / file), file), run, file);
+  }
 }
 
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const AnyTheory& theory, const Engine& engine) {

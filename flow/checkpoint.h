@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -52,6 +53,12 @@ void verify_references(const Checkpoint& checkpoint, const Engine& engine, const
 
 // Refuses a checkpoint that cannot serve `run`: another theory kind, another dimension, another precision.
 void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::string& name);
+
+// The same for every checkpoint that the run file's schedule names as a file, relative to `base`, and that `wanted` (by the
+// entry's number) says is needed; throws for one that cannot be read, too.
+void refuse_unfit_files(
+    const RunSpec& run, const std::filesystem::path& base,
+    const std::function<bool(std::uint32_t entry)>& wanted = [](std::uint32_t) { return true; });
 
 // The checkpoint's flow on the run's theory (a lattice of another size, another coupling is allowed).
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const AnyTheory& theory, const Engine& engine);

@@ -25,12 +25,15 @@ class Retry {
   void succeeded() {
     if (lost_) log_("Connection to " + what_ + " is back.");
     lost_ = false;
+    known_ = true;
     next_ = first_;
   }
 
   // To be called when it does not; waits. Returns false if `stop` was requested.
   bool failed(const std::string& why, std::stop_token stop) {
-    if (!lost_) log_("Connection to " + what_ + " is lost (" + why + "); trying again.");
+    if (!lost_)
+      log_((known_ ? "Connection to " + what_ + " is lost (" : "No connection to " + what_ + " yet (") + why +
+           "); trying again.");
     lost_ = true;
     if (next_.count() == 0) next_ = first_;
     const auto wait = std::uniform_int_distribution<std::int64_t>(next_.count() / 2, next_.count())(random_);
@@ -45,7 +48,7 @@ class Retry {
   std::string what_;
   Log log_;
   std::chrono::milliseconds first_, cap_, next_{0};
-  bool lost_ = false;
+  bool lost_ = false, known_ = false;  // `known_`: it has answered once
   std::minstd_rand random_{std::random_device{}()};
 };
 

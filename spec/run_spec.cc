@@ -365,6 +365,12 @@ RunSpec load_run(const Document& document, const Catalog& catalog) {
   const Section chain = document.section("chain", chain_keys());
   run.train = train_of(train);
   run.chain = chain_of(chain, run.unit);
+  for (const ScheduledVersion& version : run.chain.versions) {
+    if (!version.when.step || *version.when.step <= run.train.max_steps) continue;
+    throw Error(ErrorCode::kInvalidInput, chain.where("versions") + " asks for step " +
+                                              std::to_string(*version.when.step) + ", and training stops at step " +
+                                              std::to_string(run.train.max_steps) + " ([train] stop.steps).");
+  }
   run.policy = {
       {"run", {{"name", run.name}}}, {"flow", run.flow.values()}, {"train", train.values()}, {"chain", chain.values()}};
   run.noise = section.text("noise").empty()
@@ -381,7 +387,13 @@ RunSpec load_run(const Document& document, const Catalog& catalog) {
 
 std::string identity_difference(const RunSpec& directory, const RunSpec& file) {
   std::string text;
-  for (const Difference& d : differences(identity_json(directory), identity_json(file))) {
+  const auto readable = [](const RunSpec& run) {
+    json identity = identity_json(run);
+    identity["noise"] = json::parse(run.noise);
+    identity["noise"].erase("theory");
+    return identity;
+  };
+  for (const Difference& d : differences(readable(directory), readable(file))) {
     text += (text.empty() ? "" : "; ") + d.key + " is " + d.before + " in the directory and " + d.after +
             " in the run file";
   }

@@ -6,6 +6,7 @@
 #include "client/resolved.h"
 #include "client/results.h"
 #include "flow/catalog.h"
+#include "flow/checkpoint.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -26,6 +27,7 @@ int check(const CheckOptions& options, const Console& console) {
     throw Error(ErrorCode::kInvalidInput, "Name a run file, or give --keys for the reference of all keys.");
   }
   const ResolvedRun resolved = resolve_run_file(options.run_file, options.overrides);
+  refuse_unfit_files(resolved.run, std::filesystem::absolute(options.run_file).parent_path());
   if (options.json) {
     console.out << json_text(resolved_json(resolved)) << "\n";
   } else {

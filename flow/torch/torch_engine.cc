@@ -247,7 +247,9 @@ class TorchEngine final : public Engine {
   }
 
   std::string name() const override { return "torch"; }
-  std::string build() const override { return "libtorch " TORCH_VERSION " " + at::get_cpu_capability() + ", " + machine_build(); }
+  std::string build() const override {
+    return "libtorch " TORCH_VERSION " " + at::get_cpu_capability() + ", " + machine_build();
+  }
 
   std::unique_ptr<Model> model(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {

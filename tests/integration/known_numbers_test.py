@@ -1,6 +1,7 @@
 """A whole short chain against known numbers: 8x8, m2 = -4, lambda = 8 (a separate HMC of 1e5 to 4e5 trajectories).
 
-False-alarm rate: four observables, each allowed 4 combined standard deviations: about 4 * 6.3e-5 = 2.5e-4."""
+False-alarm rate: four observables, each allowed 4 combined standard deviations: about 4 * 6.3e-5 = 2.5e-4; and one
+identity, 6e-5."""
 
 import math
 import pathlib
@@ -24,6 +25,12 @@ class KnownNumbersTest(Flowloom):
             with self.subTest(name):
                 self.assertLess(abs(got["value"] - value), 4 * sigma, f"{got} against {value}({error})")
                 self.assertLess(got["error"], 0.1 * abs(value), "an error this large would agree with anything")
+        # Schwinger-Dyson, exact: <phi dS/dphi> = 1 per site, which for this action is 2 <S> + 2 lambda V <phi^4> = V.
+        # The errors are added, not in quadrature: a false alarm has a probability below 6e-5.
+        left = (2 * measured["action"]["value"] + 2 * 8.0 * 64 * measured["phi4"]["value"]) / 64
+        error = (2 * measured["action"]["error"] + 2 * 8.0 * 64 * measured["phi4"]["error"]) / 64
+        self.assertLess(abs(left - 1), 4 * error)
+        self.assertLess(error, 0.01)
 
 
 if __name__ == "__main__":

@@ -28,11 +28,6 @@ class UpTest(Flowloom):
                 value = float(row["phi2_sum"]) / 16
             total += value
         self.assertAlmostEqual(phi2["value"], total / 8000, places=10)
-        # Schwinger-Dyson: 2 <S> + 2 lambda V <phi^4> = V (physics: the action's scaling), within its error.
-        by_name = {o["name"]: o for o in table["observables"]}
-        left = 2 * by_name["action"]["value"] + 2 * 8.0 * 16 * by_name["phi4"]["value"]
-        error = 2 * by_name["action"]["error"] + 2 * 8.0 * 16 * by_name["phi4"]["error"]
-        self.assertLess(abs(left - 16), 5 * error)  # false alarm below 1e-6: errors are added, not in quadrature
 
     def test_ctrl_c_once_says_how_to_go_on_and_the_same_command_does(self):
         run = self.write(small_run())

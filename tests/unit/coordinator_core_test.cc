@@ -431,10 +431,49 @@ TEST_F(CoreAnswerTest, RefusesAnAnswerOfTheWrongSize) {
   }
 }
 
-TEST_F(CoreAnswerTest, GrantsAUnitAgainAfterAnAnswerOfTheWrongSize) {
-  WorkerMessage message = answer(1);
-  message.mutable_sample()->clear_sums();
-  EXPECT_EQ(code_of(message), Refusal::CODE_WRONG_COUNT);
+TEST_F(CoreAnswerTest, EndsTheStreamOfAWorkerWithAnAnswerOfTheWrongSizeAndLivesOn) {
+  for (int i = 0; i < 5; ++i) {
+    WorkerMessage message = answer(1);
+    message.mutable_sample()->clear_sums();
+    say(worker_, message);
+    ASSERT_THAT(refusals_, SizeIs(1));
+    EXPECT_EQ(refusals_[0].code(), Refusal::CODE_WRONG_COUNT);
+    refusals_.clear();
+    EXPECT_THAT(status().workers(), IsEmpty());
+    worker_ = join_ready();
+  }
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreAnswerTest, RefusesAnAnswerToAUnitThatWasNeverLeasedUnlessAnEarlierProcessMayHave) {
+  open({.length = 96, .window = 5, .switches = {0, 40}});
+  publish("a", {0});
+  publish("b", {1});
+  auto message = hello();
+  message.set_credits(1);
+  const WorkerId worker = join(message);
+  say(worker, ready(1));
+  WorkerMessage ahead = answer(4);  // inside the window; only unit 0 is leased
+  ahead.mutable_sample()->set_epoch(status().epoch());
+  say(worker, ahead);
+  ASSERT_THAT(refusals_, SizeIs(1));
+  EXPECT_EQ(refusals_[0].code(), Refusal::CODE_NEVER_LEASED);
+  refusals_.clear();
+  ahead.mutable_sample()->set_epoch(status().epoch() - 1);
+  say(worker, ahead);
+  EXPECT_THAT(refusals_, IsEmpty());
+}
+
+class ExactnessRule9 : public CoreAnswerTest {};
+
+TEST_F(ExactnessRule9, NothingIsTakenFromAWorkerThatHasNotReproducedTheReferences) {
+  const WorkerId stranger = join();
+  say(stranger, answer(0));
+  ASSERT_THAT(refusals_, SizeIs(1));
+  EXPECT_EQ(refusals_[0].code(), Refusal::CODE_NEVER_LEASED);
+  EXPECT_THAT(refusals_[0].sentence(), HasSubstr("has not shown that it reproduces version 1"));
+  EXPECT_EQ(log_->frontier(), 0u);
 }
 
 TEST_F(CoreAnswerTest, RefusesAnAnswerAboveTheWindow) { EXPECT_EQ(code_of(answer(5)), Refusal::CODE_NEVER_LEASED); }
@@ -489,6 +528,7 @@ TEST_F(CoreAnswerTest, TakesAnAnswerThatWasGrantedBeforeARestart) {
   restart();
   take_grants();
   const WorkerId worker = join(0);
+  say(worker, ready(1));
   say(worker, answer(0));
   EXPECT_EQ(log_->frontier(), 4u);
 }

@@ -185,11 +185,11 @@ TEST(Checkpoint, NumbersInTheMetadataMustBeNumbers) {
             begin + "its flowloom.references.log_q has an element that is no number.");
 }
 
-TEST(Checkpoint, ReferencesAreReproducedByTheEngineThatMadeThem) {
+TEST(ExactnessRule9, ReferencesAreReproducedByTheEngineThatMadeThem) {
   EXPECT_NO_THROW(verify_references(small(), scalar(), "m"));
 }
 
-TEST(Checkpoint, ReferencesShowPerturbedWeightsAndByHowMuch) {
+TEST(ExactnessRule9, ReferencesShowPerturbedWeightsAndByHowMuch) {
   Checkpoint checkpoint = small();
   for (double& weight : checkpoint.weights) weight += 1e-3;
   ErrorCode code{};
@@ -200,13 +200,13 @@ TEST(Checkpoint, ReferencesShowPerturbedWeightsAndByHowMuch) {
   EXPECT_NE(sentence.find("allowed is 0.001 (engine scalar"), std::string::npos) << sentence;
 }
 
-TEST(Checkpoint, NanNeverMatchesAReference) {
+TEST(ExactnessRule9, NanNeverMatchesAReference) {
   Checkpoint checkpoint = small();
   checkpoint.weights.back() = std::nan("");
   EXPECT_THROW(verify_references(checkpoint, scalar(), "m"), Error);
 }
 
-TEST(Checkpoint, WithoutReferencesNothingIsVerified) {
+TEST(ExactnessRule9, WithoutReferencesNothingIsVerified) {
   Checkpoint checkpoint = small();
   checkpoint.references = {};
   EXPECT_EQ(Checkpoint::parse(checkpoint.bytes(), "m").references.log_p.size(), 0u);

@@ -24,13 +24,13 @@ TEST(ScalarEngine, LogPIsTheActionOfTheField) {
   expect_log_p_is_the_action_of_the_field(scalar(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed});
 }
 
-TEST(ScalarEngine, TheInverseFindsTheDrawsLogQ) {
+TEST(ExactnessRule7, TheInverseFindsTheDrawsLogQ) {
   expect_inverse_finds_the_draws_log_q(scalar(), {.layers = 16, .hidden = {8, 8}}, 40);
   expect_inverse_finds_the_draws_log_q(scalar(), {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}, 40);
   expect_inverse_finds_the_draws_log_q(scalar(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed}, 5);
 }
 
-TEST(ScalarEngine, FrozenSitesPassUnchanged) {
+TEST(ExactnessRule7, FrozenSitesPassUnchanged) {
   expect_frozen_sites_pass_unchanged(scalar(), {4, 4});
   expect_frozen_sites_pass_unchanged(scalar(), {4, 4, 6});
 }
@@ -80,7 +80,7 @@ TEST(ScalarEngine, TwoThreadsGetTheSameBitsAsOne) {
   expect_equal_bits(second, second_again);
 }
 
-TEST(ScalarEngine, MixedPrecisionIsNearFloat64) {
+TEST(ExactnessRule7, MixedPrecisionIsNearFloat64) {
   const FlowParts exact({.layers = 6, .precision = Precision::kFloat64});
   const FlowParts mixed({.layers = 6, .precision = Precision::kMixed});
   const Draws a = exact.model(scalar())->draw(kTestKey, Purpose::kBase, 0, 20);

@@ -29,13 +29,13 @@ TEST(TorchEngine, LogPIsTheActionOfTheField) {
   expect_log_p_is_the_action_of_the_field(torch(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed});
 }
 
-TEST(TorchEngine, TheInverseFindsTheDrawsLogQ) {
+TEST(ExactnessRule7, TheInverseFindsTheDrawsLogQ) {
   expect_inverse_finds_the_draws_log_q(torch(), {.layers = 16, .hidden = {8, 8}}, 300);
   expect_inverse_finds_the_draws_log_q(torch(), {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}, 300);
   expect_inverse_finds_the_draws_log_q(torch(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed}, 5);
 }
 
-TEST(TorchEngine, FrozenSitesPassUnchanged) {
+TEST(ExactnessRule7, FrozenSitesPassUnchanged) {
   expect_frozen_sites_pass_unchanged(torch(), {4, 4});
   expect_frozen_sites_pass_unchanged(torch(), {4, 4, 6});
 }
@@ -56,7 +56,7 @@ TEST(TorchEngine, NothingIsDrawnForACountOfZero) {
   EXPECT_TRUE(parts.model(torch())->densities({}).log_q.empty());
 }
 
-TEST(TorchEngine, AgreesWithTheScalarEngineInAnyDimension) {
+TEST(ExactnessRule7, AgreesWithTheScalarEngineInAnyDimension) {
   const std::vector<FlowCase> cases = {
       {.lattice = {8}, .layers = 7, .hidden = {3, 5}},
       {.lattice = {4, 8}, .layers = 6, .hidden = {5}},

@@ -38,7 +38,7 @@ TEST(Milestones, AnEntryIsOpenUntilTheCoordinatorOrTheTrainerHasItsCheckpoint) {
   EXPECT_EQ(open_entries(scheduled().chain, {3}, {publication}), (Entries{0, 4}));
 }
 
-TEST(Milestones, AnEssCountsOnlyWhereItWasEvaluated) {
+TEST(ExactnessRule5, AnEssCountsOnlyWhereItWasEvaluated) {
   EXPECT_EQ(due(scheduled(), at(30, 0.3)), Reasons{"ESS >= 0.3"});
   EXPECT_EQ(due(scheduled(), at(30, 0.3, false)), Reasons{});
   EXPECT_EQ(due(scheduled(), at(30, 0.29)), Reasons{});

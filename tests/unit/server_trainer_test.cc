@@ -41,7 +41,7 @@ TEST(Trainer, StartsFromTheArchitecturesWeightsAsFloat32ValuesInMixedPrecision) 
   }
 }
 
-TEST(Trainer, AStepIsOneUpdateByTheMeanGradientOfItsOwnNoise) {
+TEST(ExactnessRule5, AStepIsOneUpdateByTheMeanGradientOfItsOwnNoise) {
   const FakeEngine engine;
   const RunSpec run = training_run("", "", "precision = \"float64\"\n");
   Trainer trainer(run, engine, 1);
@@ -90,6 +90,19 @@ RC_GTEST_PROP(Trainer, GoesOnBitForBitFromAStateWhereverItWasTaken, ()) {
   RC_ASSERT(second.state().weights == straight.state().weights);
   RC_ASSERT(second.state().adam == straight.state().adam);
   RC_ASSERT(second.state().evaluated_step == straight.state().evaluated_step);
+}
+
+TEST(ExactnessRule5, AnEvaluationReadsNoiseOfItsOwnAndChangesNoWeight) {
+  const FakeEngine engine;
+  const auto weights_after = [&](std::int64_t evaluate_every) {
+    RunSpec run = training_run();
+    run.train.evaluate_every = evaluate_every;
+    Trainer trainer(run, engine, 1);
+    while (trainer.state().step < 20 && trainer.advance() != Trainer::Did::kNothing) {
+    }
+    return trainer.state().weights;
+  };
+  EXPECT_EQ(weights_after(1), weights_after(1000));
 }
 
 TEST(Trainer, EvaluatesEverySoManyStepsAndAtTheEnd) {

@@ -232,7 +232,7 @@ TEST(RunFile, AKernelMustBeOddAndFitTheLattice) {
   EXPECT_EQ(refusal(with("\"affine-coupling\"", "\"affine-coupling\"\nkernel = 4")),
             "r.toml:10: [flow] kernel = 4 must be odd, so that the convolution is centred.");
   EXPECT_EQ(refusal(with("\"affine-coupling\"", "\"affine-coupling\"\nkernel = 5")),
-            "r.toml:10: [flow] kernel = 5 is wider than the lattice; use at most 4.");
+            "r.toml:10: [flow] kernel = 5 is wider than the lattice; use at most 3.");
 }
 
 TEST(RunFile, ABatchIsWholeGradientUnits) {

@@ -182,7 +182,9 @@ TEST_F(SessionTest, ADamagedTransferIsRepeatedAFewTimesAndThenReported) {
   }
 }
 
-TEST_F(SessionTest, AVersionThatThisMachineDoesNotReproduceIsNotReady) {
+class ExactnessRule9 : public SessionTest {};
+
+TEST_F(ExactnessRule9, AVersionThatThisMachineDoesNotReproduceIsNotReady) {
   Checkpoint checkpoint = small_checkpoint("one");
   checkpoint.references.log_p[0] += 1;
   WorkerMessage answer, sample;
