@@ -93,6 +93,27 @@ TEST_F(Offline, StatusOfACompleteChainHasTheGammaMethodsFigures) {
   EXPECT_THAT(flowloom_command({"status", where()}).out, AllOf(HasSubstr("complete"), HasSubstr("Gamma method")));
 }
 
+// One proposal of a weight like no other, and a chain that stays there.
+TEST_F(Offline, APoorFlowIsSaidToBe) {
+  const auto poor_notes = [&](double weight) {
+    std::filesystem::remove(directory_.store());
+    const RunSpec run = load_run_text(kRunFile, "run.toml");
+    Store store = Store::create(directory_.store(), run, std::string(32, 'a'));
+    Chain chain(run.noise_key());
+    for (std::size_t u = 0; u < 300; ++u) {
+      UnitData data{4 * u, 1, {0, 0, 0, 0}, {0, 0, 0, 0}, std::vector<double>(16, 1.0)};
+      if (u == 100) data.log_p[0] = weight;
+      auto accepted = chain.advance(data);
+      store.append({UnitRecord{std::move(data), std::move(accepted)}});
+    }
+    const auto status = offline_status(store, run);
+    return std::count_if(status.notes().begin(), status.notes().end(),
+                         [](const std::string& note) { return note.starts_with("The flow is poor (ESS "); });
+  };
+  EXPECT_EQ(poor_notes(0), 0);
+  EXPECT_EQ(poor_notes(8), 1);
+}
+
 TEST_F(Offline, StatusAgreesWithTheAnalysisOfTheSameLog) {
   make_chain(3);
   const auto source = open_source(where());

@@ -5,7 +5,9 @@
 
 #include <filesystem>
 
+#include "client_cases.h"
 #include "flow/catalog.h"
+#include "lattice/theories.h"
 #include "spec/files.h"
 
 namespace flowloom {
@@ -32,6 +34,16 @@ TEST(RunFileReference, HasFiveCellsInEveryRowOfATable) {
     std::size_t bars = 0;
     for (std::size_t i = 0; i < line.size(); ++i) bars += line[i] == '|' && (i == 0 || line[i - 1] != '\\');
     EXPECT_EQ(bars, 6u) << line;
+  }
+}
+
+TEST(Documentation, DefinesEveryObservableOfEveryTheory) {
+  const std::string page = read_file(std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "docs" / "observables.md");
+  const RunSpec run = load_run_text(kRunFile, "run.toml");
+  for (const Observable& observable : theory_observables(make_theory(run.theory))) {
+    std::string row = "`" + observable.name + "` | ";
+    for (const char c : observable.sentence) row += c == '|' ? std::string("\\|") : std::string(1, c);
+    EXPECT_NE(page.find(row + " |"), std::string::npos) << row;
   }
 }
 

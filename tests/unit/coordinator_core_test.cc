@@ -269,6 +269,19 @@ TEST_F(CoreTest, GrantsNothingToAWorkerThatIsNotReadyForTheVersion) {
   EXPECT_THAT(grants_, IsEmpty());
 }
 
+TEST_F(CoreTest, SaysThatATrainerHasFallenSilent) {
+  open({});
+  join();
+  flowloom::v1::TrainingReport report;
+  report.set_state(flowloom::v1::TrainingReport::STATE_TRAINING);
+  core_->reported(report, now_);
+  EXPECT_EQ(core_->status(now_).sentence().find("no trainer has reported"), std::string::npos);
+  const auto later = core_->status(now_ + Time{40000});
+  EXPECT_EQ(later.state(), flowloom::v1::StatusReply::STATE_WAITING);
+  EXPECT_THAT(later.sentence(), HasSubstr("no trainer has reported for 40 seconds; is flowloom-server running?"));
+  EXPECT_EQ(later.training().silent_seconds(), 40);
+}
+
 TEST_F(CoreTest, SaysWhyNoWorkerCanServeAVersion) {
   open({});
   publish("a", {0});
