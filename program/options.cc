@@ -2,6 +2,8 @@
 
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <iostream>
+
 #include "program/program.h"
 #include "program/rpc.h"
 
@@ -36,7 +38,10 @@ std::optional<int> parse_options(CLI::App& app, int argc, char** argv) {
     app.parse(argc, argv);
     return {};
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    std::cerr << std::filesystem::path(argv[0]).filename().string() << ": " << error.what()
+              << "; --help says what it takes.\n";
+    return 2;
   }
 }
 

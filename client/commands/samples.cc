@@ -62,9 +62,11 @@ void add_samples(CLI::App& app, Action& action) {
   auto* command =
       app.add_subcommand("samples", "Write the chain, one line a step: weights, sums, observables of its state");
   auto options = std::make_shared<SamplesOptions>();
+  const CLI::Validator not_negative(
+      [](const std::string& text) { return std::string(text.starts_with('-') ? text + " is negative" : ""); }, "");
   add_place(*command, options->place);
-  command->add_option("--from", options->from, "The first step")->check(CLI::NonNegativeNumber)->capture_default_str();
-  command->add_option("--count", options->count, "At most this many steps")->check(CLI::NonNegativeNumber);
+  command->add_option("--from", options->from, "The first step")->check(not_negative)->capture_default_str();
+  command->add_option("--count", options->count, "At most this many steps")->check(not_negative);
   command->add_option("--format", options->format, "csv or jsonl")
       ->check(CLI::IsMember({"csv", "jsonl"}))
       ->capture_default_str();
