@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "chain_cases.h"
+#include "stats/ess.h"
 
 namespace flowloom {
 namespace {
