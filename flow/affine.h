@@ -21,6 +21,17 @@ T affine_inverse(const T& y, const T& s, const T& t) {
   return (y - t) * exp(-s);
 }
 
+// The parts of a network's output that change not and change sign with its input, from the output for the input and for
+// its negative. Exact: the even part of -x has the bits of that of x.
+template <class T>
+T even_part(const T& output, const T& mirrored) {
+  return (output + mirrored) * 0.5;
+}
+template <class T>
+T odd_part(const T& output, const T& mirrored) {
+  return (output - mirrored) * 0.5;
+}
+
 // log of the standard normal density without its constant.
 template <class T>
 T normal_log_density(const T& z) {
@@ -29,8 +40,5 @@ T normal_log_density(const T& z) {
 
 // The constant left out above, per variable: log sqrt(2 pi).
 inline constexpr double kLogSqrtTwoPi = 0.91893853320467274178;
-
-// Between a network's convolutions; the slope is the usual one (arXiv:2101.08176).
-inline constexpr double kLeakySlope = 0.01;
 
 }  // namespace flowloom

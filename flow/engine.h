@@ -44,19 +44,30 @@ class Model {
 };
 
 struct Gradient {
-  std::vector<double> sum;    // [weight]  sum over samples of d(log_q + S)/d(weight)
+  std::vector<double> sum;    // [weight]  sum over samples of d(loss)/d(weight)
   std::vector<double> log_w;  // [sample]  log_p - log_q
 };
 
-// The reverse Kullback-Leibler divergence up to a constant, E_z[log_q + S] (arXiv:1904.12072), with
-// reparameterised gradients.
+// How the gradient of the reverse divergence is estimated; all have the same mean.
+//
+//   reparameterised  d(log_q + S)/dw with the noise held fixed (arXiv:1904.12072)
+//   path             the same without the part that acts on log_q at a fixed field, whose mean is zero: no noise is left
+//                    where q = p (arXiv:2207.08219), in one pass (arXiv:2403.15881)
+//   path-two-pass    the same numbers by the inverse flow, slower: the reference of the former
+enum class Estimator { kReparameterised, kPath, kPathTwoPass };
+
+// A loss whose slopes train a flow.
 class Objective {
  public:
   virtual ~Objective() = default;
 
-  // For samples at (key, purpose train, first .. first + count - 1) under `weights`.
-  virtual Gradient reverse_kl(std::span<const double> weights, NoiseKey key, std::uint64_t first,
+  // The reverse Kullback-Leibler divergence up to a constant, E_z[log_q + S] (arXiv:1904.12072), for samples at
+  // (key, purpose train, first .. first + count - 1) under `weights`.
+  virtual Gradient reverse_kl(Estimator estimator, std::span<const double> weights, NoiseKey key, std::uint64_t first,
                               std::size_t count) const = 0;
+
+  // The forward one up to a constant, E_p[-log_q], for samples of the target: `fields` [sample][site].
+  virtual Gradient forward_kl(std::span<const double> weights, std::span<const double> fields) const = 0;
 };
 
 class Engine {
@@ -84,6 +95,6 @@ class Engine {
 std::shared_ptr<const Engine> open_engine(const std::string& name);
 
 // What a module's two exported functions must match (flow/module.h).
-inline constexpr char kEngineInterface[] = "flowloom-engine-1";
+inline constexpr char kEngineInterface[] = "flowloom-engine-2";
 
 }  // namespace flowloom

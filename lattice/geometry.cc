@@ -64,14 +64,14 @@ std::vector<std::int64_t> Geometry::forward(std::size_t mu) const {
   return neighbours(displacement);
 }
 
-std::vector<std::vector<std::int64_t>> Geometry::box(std::int64_t width) const {
+std::vector<std::vector<std::int64_t>> Geometry::box(std::int64_t width, std::int64_t spacing) const {
   std::vector<std::vector<std::int64_t>> displacements{{}};
   for (std::size_t mu = 0; mu < dimensions(); ++mu) {
     std::vector<std::vector<std::int64_t>> longer;
     for (const auto& prefix : displacements) {
       for (std::int64_t d = -(width / 2); d <= width / 2; ++d) {
         longer.push_back(prefix);
-        longer.back().push_back(d);
+        longer.back().push_back(d * spacing);
       }
     }
     displacements = std::move(longer);

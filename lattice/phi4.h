@@ -3,7 +3,7 @@
 //   form A   S = sum_x [ -2 sum_mu phi(x) phi(x+mu) + (2d + m2) phi(x)^2 + lambda phi(x)^4 ]
 //            (no factor 1/2 anywhere; the form of arXiv:1904.12072)
 //   form B   S = sum_x [ -beta sum_mu phi(x) phi(x+mu) + phi(x)^2 + lambda (phi(x)^2 - 1)^2 ]
-//            (paper "Learning Trivializing Flows", eq. 7; the constant lambda V is included)
+//            (arXiv:2211.12806, eq. 7; the constant lambda V is included)
 //
 // phi_B = sqrt(2/beta) phi_A turns one into the other. Both are linear in three sums over sites, which the
 // log keeps, so other couplings can be reached by reweighting.

@@ -100,7 +100,8 @@ bool Trainer::step(std::stop_token stop) {
       train.batch / train.gradient_unit,
       [&](std::size_t unit) {
         const std::uint64_t first = training_index(static_cast<std::uint64_t>(state_.step), unit * train.gradient_unit);
-        sum.add(unit, objective_->reverse_kl(state_.weights, run_.noise_key(), first, train.gradient_unit));
+        sum.add(unit, objective_->reverse_kl(Estimator::kReparameterised, state_.weights, run_.noise_key(), first,
+                                             train.gradient_unit));
       },
       stop);
   if (!all) return false;

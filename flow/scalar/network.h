@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "flow/affine.h"
+#include "flow/activation.h"
 #include "flow/architecture.h"
 
 namespace flowloom::scalar {
@@ -18,8 +18,8 @@ inline constexpr std::size_t kLanes = 16;
 // Neighbour tables of a convolution: tap k of site x reads site `neighbours[x * taps + k]`, taps in the order
 // of Geometry::box, which is that of a weight's last axes.
 struct Stencil {
-  Stencil(const Geometry& geometry, std::int64_t kernel) {
-    const auto box = geometry.box(kernel);
+  Stencil(const Geometry& geometry, std::int64_t kernel, std::int64_t dilation) {
+    const auto box = geometry.box(kernel, dilation);
     taps = box.size();
     neighbours.resize(geometry.sites() * taps);
     for (std::size_t k = 0; k < taps; ++k) {
@@ -75,12 +75,17 @@ struct Convolution {
 template <class Real>
 class Network {
  public:
-  // `weights` begins with this network's weights and is moved past them.
-  Network(const std::vector<std::int64_t>& channels, std::size_t taps, std::span<const double>& weights) {
-    for (std::size_t conv = 0; conv + 1 < channels.size(); ++conv) {
+  // `weights` begins with this network's weights and is moved past them. `stencils` [convolution] outlive this.
+  Network(const AffineCouplingFlow& architecture, std::span<const Stencil> stencils, std::span<const double>& weights)
+      : stencils_(stencils) {
+    const auto& channels = architecture.channels();
+    for (std::size_t conv = 0; conv < architecture.convolutions(); ++conv) {
       const auto in = static_cast<std::size_t>(channels[conv]);
       const auto out = static_cast<std::size_t>(channels[conv + 1]);
-      convolutions_.push_back({in, out, take(out * in * taps, weights), take(out, weights)});
+      std::vector<Real> weight = take(out * in * stencils[conv].taps, weights);
+      std::vector<Real> bias = architecture.bias() ? take(out, weights) : std::vector<Real>(out);
+      convolutions_.push_back({in, out, std::move(weight), std::move(bias)});
+      activations_.push_back(architecture.activation(conv));
     }
   }
 
@@ -89,19 +94,18 @@ class Network {
     std::vector<Real> in, out;
   };
 
-  // `scratch.in` holds the frozen variables [site][lane], zero on active sites. Returns s and then t, each
+  // `scratch.in` holds the frozen variables [site][lane], zero on active sites. Returns both outputs, each
   // [active site][lane], in `scratch.in`.
-  const Real* operator()(const Stencil& stencil, std::span<const std::uint32_t> all,
-                         std::span<const std::uint32_t> active, Scratch& scratch) const {
+  const Real* operator()(std::span<const std::uint32_t> all, std::span<const std::uint32_t> active,
+                         Scratch& scratch) const {
     for (std::size_t i = 0; i < convolutions_.size(); ++i) {
       const Convolution<Real>& convolution = convolutions_[i];
-      const bool last = i + 1 == convolutions_.size();
-      const auto sites = last ? active : all;
+      const auto sites = i + 1 == convolutions_.size() ? active : all;
       scratch.out.resize(convolution.out * sites.size() * kLanes);
-      convolution.apply(stencil, all.size(), sites, scratch.in.data(), scratch.out.data());
-      for (Real& value : scratch.out) {
-        value = last ? std::tanh(value) : (value > 0 ? value : value * static_cast<Real>(kLeakySlope));
-      }
+      convolution.apply(stencils_[i], all.size(), sites, scratch.in.data(), scratch.out.data());
+      with_activation(activations_[i], [&](auto activate) {
+        for (Real& value : scratch.out) value = activate(value);
+      });
       scratch.in.swap(scratch.out);
     }
     return scratch.in.data();
@@ -116,7 +120,9 @@ class Network {
     return taken;
   }
 
+  std::span<const Stencil> stencils_;
   std::vector<Convolution<Real>> convolutions_;
+  std::vector<Activation> activations_;
 };
 
 }  // namespace flowloom::scalar

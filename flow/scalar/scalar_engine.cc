@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
+#include "flow/affine.h"
 #include "flow/machine.h"
+#include "flow/scalar/free_field.h"
 #include "flow/scalar/network.h"
 #include "spec/error.h"
 
@@ -18,7 +21,7 @@ template <class Theory, class Real>
 class ScalarModel final : public Model {
  public:
   ScalarModel(const Theory& theory, const AffineCouplingFlow& architecture, std::span<const double> weights)
-      : theory_(theory), volume_(theory.geometry().sites()), stencil_(theory.geometry(), architecture.kernel()) {
+      : theory_(theory), volume_(theory.geometry().sites()), z2_(architecture.z2()) {
     const Geometry& geometry = theory.geometry();
     for (std::size_t x = 0; x < volume_; ++x) {
       const auto site = static_cast<std::uint32_t>(x);
@@ -26,9 +29,17 @@ class ScalarModel final : public Model {
       sites_[static_cast<std::size_t>(geometry.parity(x))].push_back(site);
     }
     for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu) forward_.push_back(geometry.forward(mu));
-    for (std::size_t layer = 0; layer < architecture.layers(); ++layer) {
-      networks_.emplace_back(architecture.channels(), stencil_.taps, weights);
+    if (architecture.prior() == Prior::kFreeField) {
+      prior_.emplace(geometry, std::exp(weights.front()));
+      weights = weights.subspan(1);
     }
+    for (std::size_t conv = 0; conv < architecture.convolutions(); ++conv) {
+      stencils_.emplace_back(geometry, architecture.kernel(), architecture.dilation(conv));
+    }
+    for (std::size_t layer = 0; layer < architecture.layers(); ++layer) {
+      networks_.emplace_back(architecture, stencils_, weights);
+    }
+    if (architecture.rescales()) log_scale_ = weights.front();
   }
 
   Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const override {
@@ -86,6 +97,10 @@ class ScalarModel final : public Model {
   }
 
  private:
+  static std::size_t active_parity(std::size_t layer) {
+    return static_cast<std::size_t>(AffineCouplingFlow::active_parity(layer));
+  }
+
   // A block of samples; lanes without a sample hold zeros or a sample of an earlier block.
   struct Block {
     explicit Block(const ScalarModel& model) : field(model.volume_ * kLanes) {}
@@ -97,29 +112,42 @@ class ScalarModel final : public Model {
       for (std::size_t x = 0; x < values.size(); ++x) values[x] = field[x * kLanes + lane];
     }
 
-    std::vector<double> field;  // [site][lane]
+    std::vector<double> field;    // [site][lane]
+    std::vector<double> s_and_t;  // [2][active site][lane]
     typename scalar::Network<Real>::Scratch scratch;
   };
+
+  // The network's two outputs, [2][active site][lane], for the frozen variables times `sign`.
+  const Real* evaluate(std::size_t layer, Block& block, Real sign) const {
+    const std::size_t parity = active_parity(layer);
+    auto& input = block.scratch.in;
+    input.assign(volume_ * kLanes, Real{0});
+    for (const std::size_t x : sites_[1 - parity]) {
+      for (std::size_t i = x * kLanes; i < (x + 1) * kLanes; ++i) input[i] = sign * static_cast<Real>(block.field[i]);
+    }
+    return networks_[layer](all_, sites_[parity], block.scratch);
+  }
 
   // Applies `change(variable, s, t)` to the active variables of one layer and returns the sum of its s.
   template <class Change>
   Lanes couple(std::size_t layer, Block& block, Change change) const {
-    const auto parity = static_cast<std::size_t>(AffineCouplingFlow::active_parity(layer));
-    const auto& active = sites_[parity];
-    auto& input = block.scratch.in;
-    input.assign(volume_ * kLanes, Real{0});
-    for (const std::size_t x : sites_[1 - parity]) {
-      for (std::size_t i = x * kLanes; i < (x + 1) * kLanes; ++i) input[i] = static_cast<Real>(block.field[i]);
+    const auto& active = sites_[active_parity(layer)];
+    const std::size_t half = active.size() * kLanes;  // numbers of s, and of t
+    const Real* outputs = evaluate(layer, block, Real{1});
+    auto& s_and_t = block.s_and_t;
+    s_and_t.assign(outputs, outputs + 2 * half);
+    if (z2_) {
+      const Real* mirrored = evaluate(layer, block, Real{-1});
+      for (std::size_t i = 0; i < half; ++i) s_and_t[i] = even_part(s_and_t[i], static_cast<double>(mirrored[i]));
+      for (std::size_t i = half; i < 2 * half; ++i) s_and_t[i] = odd_part(s_and_t[i], static_cast<double>(mirrored[i]));
     }
-    const Real* s = networks_[layer](stencil_, all_, active, block.scratch);
-    const Real* t = s + active.size() * kLanes;
     Lanes sum{};
     for (std::size_t i = 0; i < active.size(); ++i) {
       double* variables = &block.field[active[i] * kLanes];
       for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const double scale = s[i * kLanes + lane];
-        variables[lane] = change(variables[lane], scale, static_cast<double>(t[i * kLanes + lane]));
-        sum[lane] += scale;
+        const double s = s_and_t[i * kLanes + lane];
+        variables[lane] = change(variables[lane], s, s_and_t[half + i * kLanes + lane]);
+        sum[lane] += s;
       }
     }
     return sum;
@@ -128,21 +156,37 @@ class ScalarModel final : public Model {
   // Noise to field; returns log_det of this map.
   Lanes forward(Block& block) const {
     Lanes log_det{};
+    if (prior_) {
+      prior_->forward(block.field);
+      log_det.fill(prior_->log_det());
+    }
     for (std::size_t layer = 0; layer < networks_.size(); ++layer) {
       const Lanes sum = couple(layer, block, affine_forward<double>);
       for (std::size_t lane = 0; lane < kLanes; ++lane) log_det[lane] += sum[lane];
     }
+    rescale(block, log_scale_, log_det);
     return log_det;
   }
 
   // Field to noise; returns log_det of this map.
   Lanes inverse(Block& block) const {
     Lanes log_det{};
+    rescale(block, -log_scale_, log_det);
     for (std::size_t layer = networks_.size(); layer-- > 0;) {
       const Lanes sum = couple(layer, block, affine_inverse<double>);
       for (std::size_t lane = 0; lane < kLanes; ++lane) log_det[lane] -= sum[lane];
     }
+    if (prior_) {
+      prior_->inverse(block.field);
+      for (double& value : log_det) value -= prior_->log_det();
+    }
     return log_det;
+  }
+
+  void rescale(Block& block, double log_scale, Lanes& log_det) const {
+    if (log_scale == 0) return;
+    for (double& value : block.field) value *= std::exp(log_scale);
+    for (double& value : log_det) value += log_scale * static_cast<double>(volume_);
   }
 
   Lanes prior_log_density(const std::vector<double>& z) const {
@@ -169,11 +213,14 @@ class ScalarModel final : public Model {
 
   Theory theory_;
   std::size_t volume_;
-  scalar::Stencil stencil_;
+  bool z2_;
   std::vector<std::uint32_t> all_;
   std::array<std::vector<std::uint32_t>, 2> sites_;  // by parity
   std::vector<std::vector<std::int64_t>> forward_;   // [mu][site]
+  std::optional<scalar::FreeField> prior_;           // nothing: normal
+  std::vector<scalar::Stencil> stencils_;            // [convolution]
   std::vector<scalar::Network<Real>> networks_;
+  double log_scale_ = 0;
 };
 
 class ScalarEngine final : public Engine {

@@ -51,7 +51,8 @@ void train_unit(benchmark::State& state) {
   const auto weights = architecture.initial_weights(run.noise_key());
   std::uint64_t first = 0;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(objective->reverse_kl(weights, run.noise_key(), first, count));
+    benchmark::DoNotOptimize(
+        objective->reverse_kl(Estimator::kReparameterised, weights, run.noise_key(), first, count));
     first += count;
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(first));

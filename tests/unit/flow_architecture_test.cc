@@ -15,6 +15,40 @@ TEST(AffineCouplingFlow, TheTutorialsModelHas12960Weights) {
   EXPECT_EQ(architecture({.lattice = {8, 8}, .layers = 16, .hidden = {8, 8}}).parameter_count(), 12960u);
 }
 
+TEST(AffineCouplingFlow, TheLinearModelOfThePaperHas37Weights) {  // arXiv:2211.12806, section 2.3
+  const AffineCouplingFlow flow = architecture(
+      {.lattice = {18, 18}, .layers = 2, .hidden = {}, .flow = "bias = false\noutput = \"identity\"\nrescale = true"});
+  EXPECT_EQ(flow.parameter_count(), 37u);
+}
+
+TEST(AffineCouplingFlow, PriorAndRescalingStandFirstAndLast) {
+  const AffineCouplingFlow flow =
+      architecture({.layers = 1, .hidden = {}, .flow = "prior = \"free-field\"\nprior_mass2 = 2.5\nrescale = true"});
+  EXPECT_EQ(flow.parameters().front().name, "prior.log_mass2");
+  EXPECT_EQ(flow.parameters().back().name, "rescale.log");
+  const auto weights = flow.initial_weights(NoiseKey::from("a"));
+  EXPECT_EQ(weights.front(), std::log(2.5));
+  EXPECT_EQ(weights.back(), 0);
+}
+
+TEST(AffineCouplingFlow, ASymmetryWithoutScalesIsRefused) {
+  const FlowCase linear{.hidden = {}, .flow = "bias = false\nsymmetry = \"z2\""};
+  EXPECT_EQ(sentence_of([&] { linear.run(); }),
+            "test.toml:15: [flow] symmetry = \"z2\": without hidden layers and bias every s is odd, and its even part, "
+            "which the symmetry keeps, is zero; use a hidden layer or a bias.");
+}
+
+TEST(AffineCouplingFlow, DilationsThatDoNotFitAreRefused) {
+  EXPECT_EQ(sentence_of([] {
+              FlowCase{.lattice = {8, 8}, .flow = "dilation = [1, 2, 1]"}.run();
+            }),
+            "test.toml:14: [flow] dilation = [1,2,1]: give one number for all convolutions or 2, one for each.");
+  EXPECT_EQ(sentence_of([] {
+              FlowCase{.lattice = {16, 8}, .kernel = 5, .flow = "dilation = [1, 3]"}.run();
+            }),
+            "test.toml:13: [flow] kernel = 5 with dilation 3 is wider than the lattice; use at most 3.");
+}
+
 TEST(AffineCouplingFlow, ListsItsTensorsInTheOrderOfTheFlatArray) {
   const AffineCouplingFlow flow = architecture({.lattice = {4, 4, 4}, .layers = 2, .hidden = {5}});
   const auto& parameters = flow.parameters();

@@ -105,6 +105,79 @@ inline void expect_no_network_sees_an_active_variable(const Engine& engine, cons
   EXPECT_GT(largest_with_frozen, 1e-3);
 }
 
+// Every property of the map on one random architecture after the other.
+inline void expect_random_flows_follow_the_definition(const Engine& engine) {
+  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
+    const FlowCase flow_case = random_flow(number);
+    SCOPED_TRACE("random flow " + std::to_string(number) + ", lattice " + nlohmann::json(flow_case.lattice).dump() +
+                 "\n" + flow_case.flow);
+    expect_fields_and_log_q_follow_the_definition(engine, flow_case);
+    expect_inverse_finds_the_draws_log_q(engine, flow_case, 5);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+// With the symmetry, to the bit: log_q(-field) = log_q(field).
+inline void expect_z2_is_exact(const Engine& engine) {
+  int seen = 0;
+  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
+    FlowCase flow_case = random_flow(number);
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      flow_case.precision = precision;
+      const FlowParts parts(flow_case);
+      if (!parts.architecture.z2()) continue;
+      ++seen;
+      const auto model = parts.model(engine);
+      std::vector<double> fields = model->draw(kTestKey, Purpose::kBase, 0, 3).fields;
+      const std::vector<double> log_q = model->densities(fields).log_q;
+      for (double& value : fields) value = -value;
+      EXPECT_EQ(model->densities(fields).log_q, log_q) << "random flow " << number;
+    }
+  }
+  EXPECT_GT(seen, 10);
+}
+
+// The same weights on a lattice twice as long in each direction: a field repeated there goes through the same couplings,
+// so that each copy adds the same to log_q, but for the prior's part.
+inline void expect_volume_transfer(const Engine& engine) {
+  int seen = 0;
+  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
+    FlowCase small = random_flow(number);
+    if (small.flow.find("free-field") != std::string::npos) continue;
+    ++seen;
+    FlowCase large = small;
+    for (std::int64_t& extent : large.lattice) extent *= 2;
+    const FlowParts here(small), there(large);
+    ASSERT_EQ(here.weights, there.weights);
+    const Draws draws = here.model(engine)->draw(kTestKey, Purpose::kBase, 0, 1);
+    std::vector<double> repeated(there.volume());
+    for (std::size_t x = 0; x < repeated.size(); ++x) {
+      repeated[x] = draws.fields[here.geometry().site(there.geometry().coordinates(x))];
+    }
+    const double copies = static_cast<double>(there.volume() / here.volume());
+    EXPECT_NEAR(there.model(engine)->densities(repeated).log_q[0], copies * draws.log_q[0],
+                1e-11 * copies * (1 + std::abs(draws.log_q[0])))
+        << "random flow " << number;
+  }
+  EXPECT_GT(seen, 10);
+}
+
+// Where the theory is free and the prior has its mass, q = p: no weight differs from another.
+inline void expect_the_free_field_is_exact(const Engine& engine) {
+  for (const std::vector<std::int64_t>& lattice : {std::vector<std::int64_t>{8, 6}, {4, 2, 6}, {2, 4, 4, 2}}) {
+    const RunSpec run = free_theory(lattice);
+    const AffineCouplingFlow architecture = architecture_of(run);
+    std::vector<double> weights = architecture.initial_weights(kTestKey);
+    weights[0] = std::log(1.25);
+    const Draws draws = engine.model(theory_of(run), architecture, weights, Precision::kFloat64)
+                            ->draw(kTestKey, Purpose::kBase, 0, 100);
+    double mean = 0, variance = 0;
+    for (std::size_t i = 0; i < 100; ++i) mean += (draws.log_p[i] - draws.log_q[i]) / 100;
+    for (std::size_t i = 0; i < 100; ++i) variance += std::pow(draws.log_p[i] - draws.log_q[i] - mean, 2) / 100;
+    EXPECT_LT(variance, 1e-20);
+  }
+}
+
 inline void expect_nan_weights_give_nan_log_q(const Engine& engine, Precision precision) {
   FlowParts parts({.precision = precision});
   parts.weights.back() = std::numeric_limits<double>::quiet_NaN();

@@ -19,6 +19,14 @@ TEST(ScalarEngine, WithoutHiddenLayersItIsOneConvolution) {
   expect_fields_and_log_q_follow_the_definition(scalar(), {.layers = 2, .hidden = {}});
 }
 
+TEST(ScalarEngine, EveryArchitectureFollowsItsDefinition) { expect_random_flows_follow_the_definition(scalar()); }
+
+TEST(ScalarEngine, TheSymmetryIsExact) { expect_z2_is_exact(scalar()); }
+
+TEST(ScalarEngine, WeightsGoToAnotherVolume) { expect_volume_transfer(scalar()); }
+
+TEST(ScalarEngine, AFreeTheoryIsSampledExactlyByItsOwnPrior) { expect_the_free_field_is_exact(scalar()); }
+
 TEST(ScalarEngine, LogPIsTheActionOfTheField) {
   expect_log_p_is_the_action_of_the_field(scalar(), {.lattice = {4, 6}});
   expect_log_p_is_the_action_of_the_field(scalar(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed});

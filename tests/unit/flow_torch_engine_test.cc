@@ -24,6 +24,14 @@ TEST(TorchEngine, WithoutHiddenLayersItIsOneConvolution) {
   expect_fields_and_log_q_follow_the_definition(torch(), {.layers = 2, .hidden = {}});
 }
 
+TEST(TorchEngine, EveryArchitectureFollowsItsDefinition) { expect_random_flows_follow_the_definition(torch()); }
+
+TEST(TorchEngine, TheSymmetryIsExact) { expect_z2_is_exact(torch()); }
+
+TEST(TorchEngine, WeightsGoToAnotherVolume) { expect_volume_transfer(torch()); }
+
+TEST(TorchEngine, AFreeTheoryIsSampledExactlyByItsOwnPrior) { expect_the_free_field_is_exact(torch()); }
+
 TEST(TorchEngine, LogPIsTheActionOfTheField) {
   expect_log_p_is_the_action_of_the_field(torch(), {.lattice = {4, 6}});
   expect_log_p_is_the_action_of_the_field(torch(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed});
@@ -105,13 +113,33 @@ double loss(const FlowParts& parts, const std::vector<double>& weights, std::uin
   return sum;
 }
 
+std::unique_ptr<Objective> objective_of(const FlowParts& parts) {
+  return torch().objective(parts.theory, parts.architecture, parts.precision);
+}
+
+Gradient reverse_kl(const FlowParts& parts, std::uint64_t first, std::size_t count,
+                    Estimator estimator = Estimator::kReparameterised) {
+  return objective_of(parts)->reverse_kl(estimator, parts.weights, kTestKey, first, count);
+}
+
+// a = b + c, each up to rounding of the largest.
+void expect_sum(const std::vector<double>& a, const std::vector<double>& b, const std::vector<double>& c,
+                double tolerance) {
+  double largest = 1;
+  for (const double value : a) largest = std::max(largest, std::abs(value));
+  for (std::size_t k = 0; k < a.size(); ++k) ASSERT_NEAR(a[k], b[k] + c[k], tolerance * largest) << "weight " << k;
+}
+
 TEST(TorchObjective, TheGradientIsTheLosssSlope) {
   constexpr double kStep = 1e-5;
   for (const FlowCase& flow_case :
-       {FlowCase{.layers = 3, .hidden = {2}}, FlowCase{.lattice = {4, 4, 4}, .layers = 2, .hidden = {1}}}) {
+       {FlowCase{.layers = 3, .hidden = {2}}, FlowCase{.lattice = {4, 4, 4}, .layers = 2, .hidden = {1}},
+        FlowCase{.layers = 2,
+        .hidden = {2},
+        .flow = "prior = \"free-field\"\nrescale = true\nsymmetry = \"z2\"\n"
+                "activation = \"silu\""}}) {
     const FlowParts parts(flow_case);
-    const auto objective = torch().objective(parts.theory, parts.architecture, parts.precision);
-    const Gradient gradient = objective->reverse_kl(parts.weights, kTestKey, 3, 4);
+    const Gradient gradient = reverse_kl(parts, 3, 4);
     ASSERT_EQ(gradient.sum.size(), parts.weights.size());
     for (std::size_t k = 0; k < parts.weights.size(); ++k) {
       auto above = parts.weights, below = parts.weights;
@@ -123,12 +151,78 @@ TEST(TorchObjective, TheGradientIsTheLosssSlope) {
   }
 }
 
+// The path gradient in one pass is the one by the inverse, for every architecture; and what the reparameterised one has
+// besides is d(log_q)/dw at a fixed field, which the forward divergence has with the other sign.
+TEST(TorchObjective, ThePathGradientIsTheSameInOnePassAndByTheInverseAndDiffersByTheScore) {
+  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
+    SCOPED_TRACE("random flow " + std::to_string(number));
+    const FlowParts parts(random_flow(number));
+    const Gradient path = reverse_kl(parts, 7, 6, Estimator::kPath);
+    const Gradient two_pass = reverse_kl(parts, 7, 6, Estimator::kPathTwoPass);
+    const Gradient all = reverse_kl(parts, 7, 6);
+    const Draws draws = parts.model(torch())->draw(kTestKey, Purpose::kTrain, 7, 6);
+    const Gradient forward = objective_of(parts)->forward_kl(parts.weights, draws.fields);
+    expect_sum(path.sum, two_pass.sum, std::vector<double>(path.sum.size()), 1e-10);
+    std::vector<double> score = forward.sum;
+    for (double& value : score) value = -value;
+    expect_sum(all.sum, path.sum, score, 1e-10);
+    for (std::size_t i = 0; i < 6; ++i) {
+      EXPECT_NEAR(path.log_w[i], all.log_w[i], 1e-10);
+      EXPECT_NEAR(two_pass.log_w[i], all.log_w[i], 1e-10);
+      EXPECT_NEAR(forward.log_w[i], all.log_w[i], 1e-10);
+    }
+    if (HasFailure()) return;
+  }
+}
+
+TEST(TorchObjective, ThePathGradientInMixedPrecisionIsNearFloat64s) {
+  FlowCase flow_case{.hidden = {4, 4}, .precision = Precision::kMixed};
+  const Gradient mixed = reverse_kl(FlowParts(flow_case), 0, 64, Estimator::kPath);
+  flow_case.precision = Precision::kFloat64;
+  const Gradient exact = reverse_kl(FlowParts(flow_case), 0, 64, Estimator::kPath);
+  expect_sum(exact.sum, mixed.sum, std::vector<double>(mixed.sum.size()), 1e-5);
+}
+
+// Where q = p the path gradient of every sample vanishes; the reparameterised one is noise.
+TEST(TorchObjective, ThePathGradientVanishesWhereTheFlowIsTheTarget) {
+  const RunSpec run = free_theory({8, 6});
+  const AffineCouplingFlow architecture = architecture_of(run);
+  std::vector<double> weights = architecture.initial_weights(kTestKey);
+  weights[0] = std::log(1.25);
+  const auto objective = torch().objective(theory_of(run), architecture, Precision::kFloat64);
+  const auto norm = [&](Estimator estimator) {
+    double square = 0;
+    for (const double slope : objective->reverse_kl(estimator, weights, kTestKey, 0, 16).sum) square += slope * slope;
+    return std::sqrt(square / 16);
+  };
+  EXPECT_LT(norm(Estimator::kPath), 1e-12);
+  EXPECT_LT(norm(Estimator::kPathTwoPass), 1e-12);
+  EXPECT_GT(norm(Estimator::kReparameterised), 1);
+}
+
+TEST(TorchObjective, TheForwardGradientIsTheSlopeOfMinusLogQ) {
+  constexpr double kStep = 1e-5;
+  const FlowParts parts({.layers = 3, .hidden = {2}, .flow = "prior = \"free-field\"\nrescale = true"});
+  const std::vector<double> fields = noise_at(4, 3 * parts.volume());
+  const Gradient gradient = objective_of(parts)->forward_kl(parts.weights, fields);
+  for (std::size_t k = 0; k < parts.weights.size(); ++k) {
+    const auto minus_log_q = [&](double step) {
+      FlowParts moved = parts;
+      moved.weights[k] += step;
+      double sum = 0;
+      for (const double log_q : moved.model(torch())->densities(fields).log_q) sum -= log_q;
+      return sum;
+    };
+    const double slope = (minus_log_q(kStep) - minus_log_q(-kStep)) / (2 * kStep);
+    EXPECT_NEAR(gradient.sum[k], slope, 1e-6 * (1 + std::abs(slope))) << "weight " << k;
+  }
+}
+
 TEST(TorchObjective, TheGradientIsASumOverSamples) {
   const FlowParts parts{FlowCase{}};
-  const auto objective = torch().objective(parts.theory, parts.architecture, parts.precision);
-  const Gradient all = objective->reverse_kl(parts.weights, kTestKey, 10, 300);
-  const Gradient head = objective->reverse_kl(parts.weights, kTestKey, 10, 100);
-  const Gradient tail = objective->reverse_kl(parts.weights, kTestKey, 110, 200);
+  const Gradient all = reverse_kl(parts, 10, 300);
+  const Gradient head = reverse_kl(parts, 10, 100);
+  const Gradient tail = reverse_kl(parts, 110, 200);
   for (std::size_t k = 0; k < all.sum.size(); ++k) {
     EXPECT_NEAR(all.sum[k], head.sum[k] + tail.sum[k], 1e-9 * (1 + std::abs(all.sum[k])));
   }
@@ -136,8 +230,7 @@ TEST(TorchObjective, TheGradientIsASumOverSamples) {
 
 TEST(TorchObjective, LogWIsTheModelsOwn) {
   const FlowParts parts{FlowCase{}};
-  const Gradient gradient =
-      torch().objective(parts.theory, parts.architecture, parts.precision)->reverse_kl(parts.weights, kTestKey, 8, 20);
+  const Gradient gradient = reverse_kl(parts, 8, 20);
   const Draws draws = parts.model(torch())->draw(kTestKey, Purpose::kTrain, 8, 20);
   ASSERT_EQ(gradient.log_w.size(), 20u);
   for (std::size_t i = 0; i < 20; ++i) EXPECT_NEAR(gradient.log_w[i], draws.log_p[i] - draws.log_q[i], 1e-10);
@@ -148,7 +241,7 @@ TEST(TorchObjective, MixedPrecisionsGradientIsNearFloat64s) {
   const auto sum = [&](Precision precision) {
     return torch()
         .objective(parts.theory, parts.architecture, precision)
-        ->reverse_kl(parts.weights, kTestKey, 0, 64)
+        ->reverse_kl(Estimator::kReparameterised, parts.weights, kTestKey, 0, 64)
         .sum;
   };
   const auto mixed = sum(Precision::kMixed), exact = sum(Precision::kFloat64);
@@ -164,12 +257,15 @@ TEST(TorchObjective, MixedPrecisionsGradientIsNearFloat64s) {
 TEST(TorchObjective, TwoThreadsAtOnceGetTheSameBitsAsOneAfterTheOther) {
   const FlowParts parts({.lattice = {8, 8}, .layers = 8, .hidden = {8, 8}, .precision = Precision::kMixed});
   const auto objective = torch().objective(parts.theory, parts.architecture, parts.precision);
-  const Gradient first = objective->reverse_kl(parts.weights, kTestKey, 0, 128);
-  const Gradient second = objective->reverse_kl(parts.weights, kTestKey, 128, 128);
+  const auto gradient = [&](std::uint64_t first) {
+    return objective->reverse_kl(Estimator::kPath, parts.weights, kTestKey, first, 128);
+  };
+  const Gradient first = gradient(0);
+  const Gradient second = gradient(128);
   for (int repeat = 0; repeat < 3; ++repeat) {
     Gradient first_again, second_again;
-    std::thread one([&] { first_again = objective->reverse_kl(parts.weights, kTestKey, 0, 128); });
-    std::thread two([&] { second_again = objective->reverse_kl(parts.weights, kTestKey, 128, 128); });
+    std::thread one([&] { first_again = gradient(0); });
+    std::thread two([&] { second_again = gradient(128); });
     one.join();
     two.join();
     EXPECT_EQ(first.sum, first_again.sum);
@@ -182,8 +278,7 @@ TEST(TorchObjective, TwoThreadsAtOnceGetTheSameBitsAsOneAfterTheOther) {
 TEST(TorchObjective, NanWeightsGiveNanLogW) {
   FlowParts parts{FlowCase{}};
   std::fill(parts.weights.begin(), parts.weights.end(), std::nan(""));
-  const Gradient gradient =
-      torch().objective(parts.theory, parts.architecture, parts.precision)->reverse_kl(parts.weights, kTestKey, 0, 2);
+  const Gradient gradient = reverse_kl(parts, 0, 2);
   EXPECT_TRUE(std::isnan(gradient.log_w[0]));
   EXPECT_TRUE(std::isnan(gradient.sum[0]));
 }

@@ -67,7 +67,8 @@ class FakeEngine final : public Engine {
   struct FakeObjective final : Objective {
     explicit FakeObjective(const FakeEngine& e) : engine(e) {}
 
-    Gradient reverse_kl(std::span<const double> weights, NoiseKey key, std::uint64_t first,
+    Gradient forward_kl(std::span<const double>, std::span<const double>) const override { return {}; }
+    Gradient reverse_kl(Estimator, std::span<const double> weights, NoiseKey key, std::uint64_t first,
                         std::size_t count) const override {
       Gradient gradient{std::vector<double>(weights.size()), {}};
       for (std::size_t k = 0; k < count; ++k) {

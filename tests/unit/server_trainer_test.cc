@@ -48,8 +48,9 @@ TEST(ExactnessRule5, AStepIsOneUpdateByTheMeanGradientOfItsOwnNoise) {
   for (std::uint64_t step = 0; step < 3; ++step) {
     std::vector<double> weights = trainer.state().weights;
     Adam adam = trainer.state().adam;
-    const Gradient whole = engine.objective(theory_of(run), architecture_of(run), Precision::kFloat64)
-                               ->reverse_kl(weights, run.noise_key(), training_index(step, 0), 32);
+    const Gradient whole =
+        engine.objective(theory_of(run), architecture_of(run), Precision::kFloat64)
+            ->reverse_kl(Estimator::kReparameterised, weights, run.noise_key(), training_index(step, 0), 32);
     std::vector<double> mean = whole.sum;
     double loss = 0, square = 0;
     for (double& slope : mean) {
