@@ -91,7 +91,9 @@ bool LocalCluster::coordinator_ended() const {
 }
 
 void LocalCluster::start_server() {
-  start(add("server", "flowloom-server", {"--log-file", (options_.directory.logs() / "server.log").string()}));
+  start(add("server", "flowloom-server",
+            {"--base", std::filesystem::absolute(options_.run_file).parent_path().string(), "--log-file",
+             (options_.directory.logs() / "server.log").string()}));
 }
 
 void LocalCluster::start_workers() {

@@ -28,6 +28,7 @@ struct Draws {
 };
 
 struct Densities {
+  std::vector<double> log_p;       // [sample]  -S
   std::vector<double> log_q;       // [sample], by the inverse flow
   std::vector<double> round_trip;  // [sample], max over sites of |flow(inverse(field)) - field|
 };
@@ -39,7 +40,7 @@ class Model {
   // The configurations at noise addresses (key, purpose, first .. first + count - 1). NaNs come out as NaNs.
   virtual Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const = 0;
 
-  // log_q of given configurations, `fields` [sample][site].
+  // log_p and log_q of given configurations, `fields` [sample][site].
   virtual Densities densities(std::span<const double> fields) const = 0;
 };
 
@@ -47,14 +48,6 @@ struct Gradient {
   std::vector<double> sum;    // [weight]  sum over samples of d(loss)/d(weight)
   std::vector<double> log_w;  // [sample]  log_p - log_q
 };
-
-// How the gradient of the reverse divergence is estimated; all have the same mean.
-//
-//   reparameterised  d(log_q + S)/dw with the noise held fixed (arXiv:1904.12072)
-//   path             the same without the part that acts on log_q at a fixed field, whose mean is zero: no noise is left
-//                    where q = p (arXiv:2207.08219), in one pass (arXiv:2403.15881)
-//   path-two-pass    the same numbers by the inverse flow, slower: the reference of the former
-enum class Estimator { kReparameterised, kPath, kPathTwoPass };
 
 // A loss whose slopes train a flow.
 class Objective {

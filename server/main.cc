@@ -48,6 +48,9 @@ int main(int argc, char** argv) {
   flowloom::add_common_options(app, options.common);
   app.add_option("--state", options.training.state, "Where weights and optimiser are kept; default: RUN/train")
       ->type_name("DIR");
+  app.add_option("--base", options.training.base,
+                 "Where the files lie that the run file names; default: the working directory")
+      ->type_name("DIR");
   app.add_option("--threads", options.training.threads, "Threads; the weights do not depend on it")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

@@ -6,7 +6,6 @@
 #include <mutex>
 
 #include "flow/catalog.h"
-#include "server/learning_rate.h"
 #include "stats/ess.h"
 
 namespace flowloom {
@@ -19,9 +18,8 @@ bool single(const RunSpec& run) { return run.numerics.precision == Precision::kM
 TrainerState initial_state(const RunSpec& run, const AffineCouplingFlow& architecture) {
   TrainerState state;
   state.weights = architecture.initial_weights(run.noise_key());
-  if (single(run)) {
-    for (double& weight : state.weights) weight = static_cast<double>(static_cast<float>(weight));
-  }
+  if (single(run)) round_to_single(state.weights);
+  if (run.train.average > 0) state.average = state.weights;
   state.adam = Adam(state.weights.size());
   return state;
 }
@@ -31,52 +29,80 @@ class OrderedSum {
  public:
   explicit OrderedSum(std::size_t weights) : gradient_(weights) {}
 
-  void add(std::size_t number, Gradient part) {
+  // The part's gradient times `factor`.
+  void add(std::size_t number, double factor, Gradient part) {
     const std::lock_guard lock(mutex_);
-    early_.emplace(number, std::move(part));
+    early_.emplace(number, std::pair(factor, std::move(part)));
     for (auto at = early_.begin(); at != early_.end() && at->first == next_; at = early_.erase(at), ++next_) {
-      for (std::size_t i = 0; i < gradient_.size(); ++i) gradient_[i] += at->second.sum[i];
-      for (const double log_w : at->second.log_w) log_w_ += log_w;
+      const auto& [by, next] = at->second;
+      for (std::size_t i = 0; i < gradient_.size(); ++i) gradient_[i] += by * next.sum[i];
+      log_w_.insert(log_w_.end(), next.log_w.begin(), next.log_w.end());
     }
   }
 
   std::vector<double>& gradient() { return gradient_; }
-  double log_w() const { return log_w_; }
+  std::span<const double> log_w() const { return log_w_; }  // of all parts, in their order
 
  private:
   std::mutex mutex_;
-  std::map<std::size_t, Gradient> early_;
+  std::map<std::size_t, std::pair<double, Gradient>> early_;
   std::size_t next_ = 0;
   std::vector<double> gradient_;
-  double log_w_ = 0;
+  std::vector<double> log_w_;
 };
 
-double ess_of(const std::vector<double>& log_w) {
-  const bool none = std::all_of(log_w.begin(), log_w.end(), [](double value) { return !std::isfinite(value); });
-  return none ? 0 : stats::ess(log_w);
+// Samples whose weight is no number count as weight zero; 0 if there are no others.
+double ess_of(std::span<const double> log_w) {
+  stats::WeightAccumulator weights;
+  bool any = false;
+  for (const double value : log_w) {
+    weights.add(std::isfinite(value) ? value : -std::numeric_limits<double>::infinity());
+    any = any || std::isfinite(value);
+  }
+  return any ? weights.ess() : 0;
+}
+
+double mean(std::span<const double> values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
 }
 
 }  // namespace
 
-Trainer::Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, std::optional<TrainerState> state)
+void round_to_single(std::vector<double>& values) {
+  for (double& value : values) value = static_cast<double>(static_cast<float>(value));
+}
+
+Trainer::Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, std::optional<TrainerState> state,
+                 std::vector<double> target)
     : run_(run),
       engine_(engine),
       theory_(theory_of(run)),
       architecture_(architecture_of(run)),
       objective_(engine.objective(theory_, architecture_, run.numerics.precision)),
       pool_(threads),
-      state_(state ? std::move(*state) : initial_state(run, architecture_)) {
+      state_(state ? std::move(*state) : initial_state(run, architecture_)),
+      target_(std::move(target)),
+      target_key_(NoiseKey::from(run.noise + " samples of the target")) {
   architecture_.refuse_other_count(state_.weights.size());
 }
 
 Trainer::Did Trainer::advance(std::stop_token stop) {
   if (evaluation_due()) {
     const auto ess = measure_ess(stop);
-    if (!ess) return Did::kNothing;
+    const auto target_ess = measure_target_ess(stop);
+    if (!ess || !target_ess) return Did::kNothing;
     state_.ess = *ess;
+    state_.target_ess = *target_ess;
     state_.ess_average =
         state_.evaluated_step < 0 ? *ess : (1 - kAverageShare) * state_.ess_average + kAverageShare * *ess;
     state_.evaluated_step = state_.step;
+    if (state_.loss_count > 0) {
+      state_.plateau.observe(run_.train.milestones, state_.loss_sum / static_cast<double>(state_.loss_count));
+    }
+    state_.loss_sum = 0;
+    state_.loss_count = 0;
     return Did::kEvaluation;
   }
   if (finished()) return Did::kNothing;
@@ -95,58 +121,130 @@ bool Trainer::finished() const {
 
 bool Trainer::step(std::stop_token stop) {
   const TrainSpec& train = run_.train;
+  const std::int64_t passed = milestones_passed(train.milestones, state_.step, state_.plateau);
+  const std::size_t batch = batch_size(train, passed);
+  const std::size_t units = batch / train.gradient_unit;
+  const auto step = static_cast<std::uint64_t>(state_.step);
+  const double share = train.target_share;
+
+  // Units of the flow's own samples, then units of the target's.
+  const std::size_t own_units = share < 1 ? units : 0, target_units = share > 0 ? units : 0;
+  const double own_factor = (1 - share) / static_cast<double>(batch),
+               target_factor = share / static_cast<double>(batch);
   OrderedSum sum(state_.weights.size());
   const bool all = pool_.for_each(
-      train.batch / train.gradient_unit,
+      own_units + target_units,
       [&](std::size_t unit) {
-        const std::uint64_t first = training_index(static_cast<std::uint64_t>(state_.step), unit * train.gradient_unit);
-        sum.add(unit, objective_->reverse_kl(Estimator::kReparameterised, state_.weights, run_.noise_key(), first,
-                                             train.gradient_unit));
+        if (unit < own_units) {
+          const std::uint64_t first = training_index(step, unit * train.gradient_unit);
+          sum.add(unit, own_factor,
+                  objective_->reverse_kl(train.gradient, state_.weights, run_.noise_key(), first, train.gradient_unit));
+        } else {
+          const std::uint64_t first = training_index(step, (unit - own_units) * train.gradient_unit);
+          sum.add(unit, target_factor, objective_->forward_kl(state_.weights, target_unit(first, train.gradient_unit)));
+        }
       },
       stop);
   if (!all) return false;
 
-  const double batch = static_cast<double>(train.batch);
-  loss_ = -sum.log_w() / batch;
+  const auto own_log_w = sum.log_w().first(own_units * train.gradient_unit);
+  const auto target_log_w = sum.log_w().subspan(own_log_w.size());
+  last_step_ = {};
+  last_step_.loss =
+      (own_units > 0 ? -(1 - share) * mean(own_log_w) : 0) + (target_units > 0 ? share * mean(target_log_w) : 0);
+  if (own_units > 0) last_step_.ess = ess_of(own_log_w);
+  last_step_.learning_rate = learning_rate(train, state_.step, passed);
+  last_step_.batch = batch;
   double square = 0;
-  for (double& slope : sum.gradient()) {
-    slope /= batch;
-    square += slope * slope;
-  }
-  gradient_norm_ = std::sqrt(square);
-  if (std::isfinite(gradient_norm_)) {
-    if (gradient_norm_ > train.clip) {
-      for (double& slope : sum.gradient()) slope *= train.clip / gradient_norm_;
+  for (const double slope : sum.gradient()) square += slope * slope;
+  const double norm = last_step_.gradient_norm = std::sqrt(square);
+  if (std::isfinite(norm)) {
+    if (norm > train.clip) {
+      for (double& slope : sum.gradient()) slope *= train.clip / norm;
     }
-    state_.adam.update(state_.weights, sum.gradient(), learning_rate(train, state_.step), single(run_));
+    state_.adam.update(train, state_.weights, sum.gradient(), last_step_.learning_rate, single(run_));
+    if (!state_.average.empty()) {
+      move_average(state_.average, state_.weights, train.average, state_.step - state_.skipped);
+    }
+    state_.loss_sum += last_step_.loss;
+    ++state_.loss_count;
   } else {
     ++state_.skipped;
   }
+  state_.samples += static_cast<std::int64_t>(batch);
   ++state_.step;
   return true;
 }
 
+std::span<const double> Trainer::target_sample(std::size_t number) const {
+  const std::size_t volume = theory_geometry(theory_).sites();
+  return std::span(target_).subspan(number * volume, volume);
+}
+
+// Samples of the target at training indices first .. first + count - 1: each one of all, with equal probability.
+std::vector<double> Trainer::target_unit(std::uint64_t first, std::size_t count) const {
+  const std::size_t samples = target_.size() / theory_geometry(theory_).sites();
+  std::vector<double> fields;
+  for (std::size_t i = 0; i < count; ++i) {
+    double uniform[1];  // in (0, 1]
+    fill_uniform(target_key_, Purpose::kTrain, first + i, uniform);
+    const auto number = static_cast<std::size_t>((1 - uniform[0]) * static_cast<double>(samples));
+    const auto sample = target_sample(std::min(number, samples - 1));
+    fields.insert(fields.end(), sample.begin(), sample.end());
+  }
+  return fields;
+}
+
+std::vector<double> Trainer::served_weights() const {
+  std::vector<double> weights = state_.average.empty() ? state_.weights : state_.average;
+  if (single(run_)) round_to_single(weights);
+  return weights;
+}
+
+bool Trainer::in_blocks(std::size_t samples, std::stop_token stop,
+                        const std::function<void(std::size_t begin, std::size_t count)>& work) {
+  return pool_.for_each((samples + kEvaluationBlock - 1) / kEvaluationBlock,
+                        [&](std::size_t block) {
+                          const std::size_t begin = block * kEvaluationBlock;
+                          work(begin, std::min(kEvaluationBlock, samples - begin));
+                        },
+                        stop);
+}
+
 std::optional<double> Trainer::measure_ess(std::stop_token stop) {
-  const auto model = engine_.model(theory_, architecture_, state_.weights, run_.numerics.precision);
-  const std::size_t samples = run_.train.evaluate_samples;
-  std::vector<double> log_w(samples);
-  const bool all = pool_.for_each((samples + kEvaluationBlock - 1) / kEvaluationBlock,
-                                  [&](std::size_t block) {
-                                    const std::size_t begin = block * kEvaluationBlock;
-                                    const std::uint64_t first =
-                                        training_index(static_cast<std::uint64_t>(state_.step), begin);
-                                    const std::size_t count = std::min(kEvaluationBlock, samples - begin);
-                                    const Draws draws = model->draw(run_.noise_key(), Purpose::kEval, first, count);
-                                    for (std::size_t i = 0; i < count; ++i)
-                                      log_w[begin + i] = stats::log_weight(draws.log_p[i], draws.log_q[i]);
-                                  },
-                                  stop);
+  const auto model = engine_.model(theory_, architecture_, served_weights(), run_.numerics.precision);
+  std::vector<double> log_w(run_.train.evaluate_samples);
+  const bool all = in_blocks(log_w.size(), stop, [&](std::size_t begin, std::size_t count) {
+    const std::uint64_t first = training_index(static_cast<std::uint64_t>(state_.step), begin);
+    const Draws draws = model->draw(run_.noise_key(), Purpose::kEval, first, count);
+    for (std::size_t i = 0; i < count; ++i) log_w[begin + i] = stats::log_weight(draws.log_p[i], draws.log_q[i]);
+  });
   if (!all) return {};
   return ess_of(log_w);
 }
 
+// From all samples of the target, or from `evaluate_samples` of them, evenly spaced. NaN without any.
+std::optional<double> Trainer::measure_target_ess(std::stop_token stop) {
+  const std::size_t samples = target_.size() / theory_geometry(theory_).sites();
+  if (samples == 0) return std::nan("");
+  const auto model = engine_.model(theory_, architecture_, served_weights(), run_.numerics.precision);
+  std::vector<double> log_w(std::min(run_.train.evaluate_samples, samples));
+  const bool all = in_blocks(log_w.size(), stop, [&](std::size_t begin, std::size_t count) {
+    std::vector<double> fields;
+    for (std::size_t i = begin; i < begin + count; ++i) {
+      const auto sample = target_sample(i * samples / log_w.size());
+      fields.insert(fields.end(), sample.begin(), sample.end());
+    }
+    const Densities densities = model->densities(fields);
+    for (std::size_t i = 0; i < count; ++i) log_w[begin + i] = densities.log_p[i] - densities.log_q[i];
+  });
+  if (!all) return {};
+  const bool finite = std::all_of(log_w.begin(), log_w.end(), [](double value) { return std::isfinite(value); });
+  return finite ? stats::ess_from_target(log_w) : 0;
+}
+
 Checkpoint Trainer::checkpoint() const {
-  Checkpoint checkpoint{run_.theory, run_.flow, run_.numerics.precision, state_.step, state_.weights, {}};
+  Checkpoint checkpoint{run_.theory, run_.flow, run_.numerics.precision, state_.step, served_weights(), {}};
   add_references(checkpoint, engine_);
   return checkpoint;
 }

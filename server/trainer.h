@@ -1,10 +1,10 @@
-// Training by reverse Kullback-Leibler divergence as a pure machine: weights after n steps are a function of
-// the run file (and of the engine's build), of nothing else.
+// Training by Kullback-Leibler divergence as a pure machine: weights after n steps are a function of the run file, of the
+// files that it names (and of the engine's build), of nothing else.
 //
 // Keeps true:
 //   - sample k of step s has the noise address (train, training_index(s, k)); s counts skipped steps too;
 //   - a step's batch is cut into gradient units of fixed size, whose gradients are added in unit order: no
-//     bit depends on the number of threads;
+//     bit depends on the number of threads, and no memory on the batch;
 //   - an evaluation of the ESS reads noise of its own and changes no weight;
 //   - a state that was saved and loaded continues bit for bit.
 //
@@ -22,6 +22,7 @@
 #include "flow/checkpoint.h"
 #include "flow/engine.h"
 #include "server/adam.h"
+#include "server/schedule.h"
 #include "server/thread_pool.h"
 #include "spec/run_spec.h"
 
@@ -31,20 +32,40 @@ namespace flowloom {
 struct TrainerState {
   std::int64_t step = 0;     // steps done
   std::int64_t skipped = 0;  // of these, without an update because the gradient was not finite
+  std::int64_t samples = 0;  // drawn for the steps
   std::vector<double> weights;
+  std::vector<double> average;  // of the weights; empty unless [train] average
   Adam adam;
+  Plateau plateau;
+  double loss_sum = 0;  // of the steps since the last evaluation
+  std::int64_t loss_count = 0;
   std::int64_t evaluated_step = -1;  // where `ess` was found; -1: nowhere yet
   double ess = std::nan("");
   double ess_average = std::nan("");  // exponential, with kAverageShare for the newest
+  double target_ess = std::nan("");   // from samples of the target, if there are any
 };
+
+// What the last step showed.
+struct StepFigures {
+  // (1 - share) mean(log_q + S) of the flow's samples + share mean(log_p - log_q) of the target's: the divergence, up to log Z
+  double loss = std::nan("");
+  double ess = std::nan("");            // of its whole batch of model samples
+  double gradient_norm = std::nan("");  // of the mean gradient, before clipping
+  double learning_rate = 0;
+  std::size_t batch = 0;
+};
+
+// To the float32 values that the weights of a run in mixed precision are.
+void round_to_single(std::vector<double>& values);
 
 class Trainer {
  public:
   static constexpr double kAverageShare = 0.1;
 
-  // Starts from the architecture's initial weights, or goes on from `state`. `engine` must be able to train
-  // (throws `kInvalidInput`) and outlive this.
-  Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, std::optional<TrainerState> state = {});
+  // Starts from the architecture's initial weights, or goes on from `state`. `target`: samples of the target,
+  // [sample][site]; may be empty. `engine` must be able to train (throws `kInvalidInput`) and outlive this.
+  Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, std::optional<TrainerState> state = {},
+          std::vector<double> target = {});
 
   enum class Did { kStep, kEvaluation, kNothing };
 
@@ -55,7 +76,8 @@ class Trainer {
   // Stopped: the steps are done or the ESS is reached, and the state is evaluated.
   bool finished() const;
 
-  // The ESS of the state as it is, from the noise that belongs to this step; nothing if `stop` was requested.
+  // The ESS of the weights that a checkpoint would have, from the noise that belongs to this step; nothing if `stop` was
+  // requested.
   // An invalid draw (docs/exactness.md, rule 2) counts as weight zero; 0 if all weights are zero.
   std::optional<double> measure_ess(std::stop_token stop = {});
 
@@ -63,12 +85,19 @@ class Trainer {
   Checkpoint checkpoint() const;
 
   const TrainerState& state() const { return state_; }
-  double loss() const { return loss_; }                    // mean(log_q + S) of the last step's batch
-  double gradient_norm() const { return gradient_norm_; }  // of its mean gradient, before clipping
+  const StepFigures& last_step() const { return last_step_; }
 
  private:
   bool evaluation_due() const;
   bool step(std::stop_token stop);
+  std::optional<double> measure_target_ess(std::stop_token stop);
+  std::vector<double> served_weights() const;  // those of a checkpoint
+  std::span<const double> target_sample(std::size_t number) const;
+  std::vector<double> target_unit(std::uint64_t first, std::size_t count) const;
+
+  // Calls work(begin, count) for the blocks of an evaluation of `samples`; false if `stop` was requested.
+  bool in_blocks(std::size_t samples, std::stop_token stop,
+                 const std::function<void(std::size_t begin, std::size_t count)>& work);
 
   RunSpec run_;
   const Engine& engine_;
@@ -77,7 +106,9 @@ class Trainer {
   std::unique_ptr<Objective> objective_;
   ThreadPool pool_;
   TrainerState state_;
-  double loss_ = std::nan(""), gradient_norm_ = std::nan("");
+  std::vector<double> target_;
+  NoiseKey target_key_;  // chooses the target's samples of a step
+  StepFigures last_step_;
 };
 
 }  // namespace flowloom

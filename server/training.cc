@@ -6,10 +6,12 @@
 
 #include "flow/catalog.h"
 #include "server/milestones.h"
+#include "server/start.h"
 #include "server/trainer.h"
 #include "server/training_store.h"
 #include "server/uplink.h"
 #include "spec/error.h"
+#include "spec/files.h"
 
 namespace flowloom {
 namespace {
@@ -68,12 +70,13 @@ class Training {
     const TrainerState& state = current();
     report.set_step(state.step);
     report.set_max_steps(run_.train.max_steps);
-    report.set_loss(trainer_ ? trainer_->loss() : std::nan(""));
+    const StepFigures figures = trainer_ ? trainer_->last_step() : StepFigures();
+    report.set_loss(figures.loss);
     report.set_ess(state.ess);
     report.set_ess_average(state.ess_average);
     report.set_samples_per_second(rate_);
     report.set_seconds(saved_.seconds);
-    report.set_gradient_norm(trainer_ ? trainer_->gradient_norm() : std::nan(""));
+    report.set_gradient_norm(figures.gradient_norm);
     report.set_skipped_steps(state.skipped);
     report.set_state(state_now);
     report.set_sentence(sentence);
@@ -115,15 +118,32 @@ class Training {
                    engine_->build());
     }
     saved_.build = engine_->build();
-    auto state = saved_.state.weights.empty() ? std::nullopt : std::optional(saved_.state);
-    trainer_.emplace(run_, *engine_, options_.threads, std::move(state));
+    const bool fresh = saved_.state.weights.empty();
+    std::optional<TrainerState> state;
+    if (!fresh) {
+      state = saved_.state;
+    } else if (!run_.train.start.empty()) {
+      state = starting_state(run_, options_.base);
+      spdlog::info("starting from the weights of '{}'", run_.train.start);
+    }
+    std::vector<double> target;
+    if (!run_.train.target_samples.empty()) {
+      if (fresh) {  // a copy, which later starts use
+        const std::filesystem::path given = options_.base / run_.train.target_samples;
+        read_target_samples(given, run_);
+        write_file_atomically(store_.target_file(), read_file(given));
+      }
+      target = read_target_samples(store_.target_file(), run_);
+    }
+    trainer_.emplace(run_, *engine_, options_.threads, std::move(state), std::move(target));
+    if (fresh) save();
     spdlog::info("training with {} on {} threads from step {}", engine_->build(), options_.threads,
                  trainer_->state().step);
   }
 
   void loop(std::stop_token stop) {
     Clock::time_point last_save = Clock::now(), last_report = last_save;
-    std::int64_t reported_step = trainer_->state().step;
+    std::int64_t reported_samples = trainer_->state().samples;
     while (true) {
       publish_if_due(stop);
       uplink_.check();
@@ -134,13 +154,12 @@ class Training {
       const TrainerState& state = trainer_->state();
       if (did == Trainer::Did::kEvaluation) {
         spdlog::info("step {}: loss {:.4f}, ESS {:.4f}, gradient {:.3g}, {:.0f} samples/s", state.step,
-                     trainer_->loss(), state.ess, trainer_->gradient_norm(), rate_);
+                     trainer_->last_step().loss, state.ess, trainer_->last_step().gradient_norm, rate_);
       }
       const bool report_due = Clock::now() - last_report >= options_.report_every;
       if (report_due) {
-        rate_ = static_cast<double>(run_.train.batch) * static_cast<double>(state.step - reported_step) /
-                seconds_since(last_report);
-        reported_step = state.step;
+        rate_ = static_cast<double>(state.samples - reported_samples) / seconds_since(last_report);
+        reported_samples = state.samples;
         last_report = Clock::now();
       }
       if (report_due || did == Trainer::Did::kEvaluation) report(TrainingReport::STATE_TRAINING);

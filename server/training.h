@@ -20,6 +20,7 @@ std::shared_ptr<const Engine> training_engine(const RunSpec& run);
 
 struct TrainingOptions {
   std::filesystem::path state;  // directory
+  std::filesystem::path base;   // what the files that the run file names are relative to
   std::size_t threads = 1;
   std::chrono::milliseconds wait{60000};  // for the coordinator to appear, at the start
   std::chrono::milliseconds save_every{10000};

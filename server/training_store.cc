@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdio>
@@ -20,11 +21,18 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr char kStateKey[] = "flowloom.training";
 constexpr char kDigestKey[] = "flowloom.sha256";
 constexpr char kRemedy[] = ". Put back a copy, or remove it to train again from the start.";
-constexpr const char* kTensors[] = {"weights", "first_moment", "second_moment"};
+
+// A state's arrays by their names in the file; the last two may be empty, and are then not there.
+template <class State>
+auto arrays(State& state) {
+  return std::array{std::pair("weights", &state.weights), std::pair("first_moment", &state.adam.first),
+                    std::pair("second_moment", &state.adam.second),
+                    std::pair("largest_second_moment", &state.adam.largest), std::pair("average", &state.average)};
+}
 
 json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 double number(const json& value) { return value.is_null() ? std::nan("") : value.get<double>(); }
@@ -130,18 +138,24 @@ void TrainingStore::save(const RunSpec& run, const SavedTraining& saved) const {
                   {"build", saved.build},
                   {"step", state.step},
                   {"skipped", state.skipped},
+                  {"samples", state.samples},
                   {"beta1_product", state.adam.beta1_product},
                   {"beta2_product", state.adam.beta2_product},
+                  {"plateau_lowest", number(state.plateau.lowest)},
+                  {"plateau_waited", state.plateau.waited},
+                  {"plateau_passed", state.plateau.passed},
+                  {"loss_sum", number(state.loss_sum)},
+                  {"loss_count", state.loss_count},
                   {"evaluated_step", state.evaluated_step},
                   {"ess", number(state.ess)},
                   {"ess_average", number(state.ess_average)},
+                  {"target_ess", number(state.target_ess)},
                   {"seconds", saved.seconds},
                   {"publications", json::array()}};
   for (const Publication& publication : saved.publications) content["publications"].push_back(to_json(publication));
   SafeTensors file;
-  const std::vector<double>* arrays[] = {&state.weights, &state.adam.first, &state.adam.second};
-  for (std::size_t i = 0; i < std::size(kTensors); ++i) {
-    file.tensors.push_back({kTensors[i], {static_cast<std::int64_t>(arrays[i]->size())}, *arrays[i], false});
+  for (const auto& [name, array] : arrays(state)) {
+    if (!array->empty()) file.tensors.push_back({name, {static_cast<std::int64_t>(array->size())}, *array, false});
   }
   file.metadata[kStateKey] = content.dump();
   file.metadata[kDigestKey] = digest_of(file.metadata[kStateKey], file.tensors);
@@ -150,53 +164,67 @@ void TrainingStore::save(const RunSpec& run, const SavedTraining& saved) const {
 
 std::optional<SavedTraining> TrainingStore::load(const RunSpec& run) const {
   if (!std::filesystem::exists(state_file())) return {};
-  const std::string name = quoted(state_file());
+  auto [saved, settings] = read_training_state(state_file());
+  if (const std::string text = differences(settings, training_settings(run)); !text.empty()) {
+    throw Error(ErrorCode::kConflict,
+                "The training in '" + directory_.string() + "' belongs to other settings: " + text +
+                    ". Put them back, or choose another directory with --state, or remove this one "
+                    "to train again from the start.");
+  }
+  return std::move(saved);
+}
+
+std::pair<SavedTraining, nlohmann::json> read_training_state(const std::filesystem::path& path) {
+  const std::string name = quoted(path);
   const auto refuse = [&](const std::string& what) {
     throw Error(ErrorCode::kCorrupt, name + " cannot be used: " + what + kRemedy);
   };
   SavedTraining saved;
+  json content;
   try {
-    SafeTensors file = read(state_file(), name);
+    SafeTensors file = read(path, name);
     if (!file.metadata.contains(kStateKey)) refuse("it is not a trainer's state");
-    const json content = json::parse(file.metadata.at(kStateKey));
+    content = json::parse(file.metadata.at(kStateKey));
     if (const int version = content.at("version"); version != kVersion) {
       throw Error(ErrorCode::kInvalidInput, name + " has version " + std::to_string(version) +
                                                 "; this build reads version " + std::to_string(kVersion) +
-                                                ". Use a newer build.");
+                                                ". Use the build that wrote it" + kRemedy);
     }
     if (digest_of(file.metadata.at(kStateKey), file.tensors) != file.metadata[kDigestKey]) {
       refuse("its bytes are not those that were written");
     }
-    if (const std::string text = differences(content.at("settings"), training_settings(run)); !text.empty()) {
-      throw Error(ErrorCode::kConflict,
-                  "The training in '" + directory_.string() + "' belongs to other settings: " + text +
-                      ". Put them back, or choose another directory with --state, or remove this one "
-                      "to train again from the start.");
-    }
-    if (file.tensors.size() != std::size(kTensors)) refuse("it lacks a tensor");
-    for (std::size_t i = 0; i < std::size(kTensors); ++i) {
-      if (file.tensors[i].name != kTensors[i] || file.tensors[i].values.size() != file.tensors[0].values.size()) {
-        refuse(std::string("it has no proper ") + kTensors[i]);
+    TrainerState& state = saved.state;
+    for (const auto& [tensor_name, array] : arrays(state)) {
+      for (Tensor& tensor : file.tensors) {
+        if (tensor.name == tensor_name) *array = std::move(tensor.values);
+      }
+      const bool may_lack = array == &state.adam.largest || array == &state.average;
+      if (array->size() != state.weights.size() && !(may_lack && array->empty())) {
+        refuse(std::string("it has no proper ") + tensor_name);
       }
     }
-    TrainerState& state = saved.state;
-    state.weights = std::move(file.tensors[0].values);
-    state.adam.first = std::move(file.tensors[1].values);
-    state.adam.second = std::move(file.tensors[2].values);
     state.step = content.at("step");
     state.skipped = content.at("skipped");
+    state.samples = content.at("samples");
     state.adam.beta1_product = content.at("beta1_product");
     state.adam.beta2_product = content.at("beta2_product");
+    const json& lowest = content.at("plateau_lowest");
+    if (!lowest.is_null()) state.plateau.lowest = lowest;
+    state.plateau.waited = content.at("plateau_waited");
+    state.plateau.passed = content.at("plateau_passed");
+    state.loss_sum = number(content.at("loss_sum"));
+    state.loss_count = content.at("loss_count");
     state.evaluated_step = content.at("evaluated_step");
     state.ess = number(content.at("ess"));
     state.ess_average = number(content.at("ess_average"));
+    state.target_ess = number(content.at("target_ess"));
     saved.seconds = content.at("seconds");
     saved.build = content.at("build");
     for (const json& entry : content.at("publications")) saved.publications.push_back(publication_of(entry));
   } catch (const json::exception& error) {
     refuse(error.what());
   }
-  return saved;
+  return {std::move(saved), content.at("settings")};
 }
 
 void TrainingStore::write_checkpoint(const Publication& publication, const std::string& bytes) const {

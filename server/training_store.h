@@ -2,6 +2,7 @@
 //
 //   STATE/lock                      held while a trainer works here
 //   STATE/state.safetensors         weights and moments in float64; everything else as JSON in the metadata
+//   STATE/target.safetensors        the samples of the target, as they were at the start
 //   STATE/step-000000120.safetensors  a checkpoint that was published, so that it can be published again
 //
 // Keeps true: files are whole or not there; a state is never behind the publications it names; what is
@@ -41,6 +42,9 @@ class TrainingStore {
   std::optional<SavedTraining> load(const RunSpec& run) const;
   void save(const RunSpec& run, const SavedTraining& saved) const;
 
+  // The samples of the target that the training uses, as safetensors.
+  std::filesystem::path target_file() const { return directory_ / "target.safetensors"; }
+
   // A publication's checkpoint. Reading throws `kCorrupt` unless it has the publication's SHA-256.
   void write_checkpoint(const Publication& publication, const std::string& bytes) const;
   std::string read_checkpoint(const Publication& publication) const;
@@ -52,6 +56,9 @@ class TrainingStore {
   std::filesystem::path directory_;
   int lock_ = -1;
 };
+
+// A state whose settings nobody has compared, and these settings. Throws as `load` does.
+std::pair<SavedTraining, nlohmann::json> read_training_state(const std::filesystem::path& path);
 
 // What the weights after n steps depend on: theory, noise, flow, precision and [train], without what only
 // says when to stop. Sorted keys, defaults filled in.

@@ -1,6 +1,7 @@
 #include "spec/run_spec.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "spec/error.h"
 
@@ -30,14 +31,55 @@ Condition condition_of(const Section& when, const std::string& where) {
   return condition;
 }
 
+Milestones milestones_of(const Section& section) {
+  Milestones milestones;
+  if (section.has("at")) milestones.at = section.integers("at");
+  if (section.has("every")) milestones.every = section.integer("every");
+  if (section.has("plateau")) milestones.plateau = section.integer("plateau");
+  milestones.progress = section.real("progress");
+  if (!milestones.at.empty() + (milestones.every > 0) + (milestones.plateau > 0) != 1) {
+    throw Error(ErrorCode::kInvalidInput, section.where("progress") +
+                                              ": milestones takes exactly one of: { at = [n, ...] }, { every = n }, "
+                                              "{ plateau = n }.");
+  }
+  if (!std::is_sorted(milestones.at.begin(), milestones.at.end(), std::less_equal<>())) {
+    throw Error(ErrorCode::kInvalidInput, section.where("at") + ": the steps must increase.");
+  }
+  return milestones;
+}
+
 TrainSpec train_of(const Section& section) {
   TrainSpec train;
   train.batch = section.size("batch");
   train.gradient_unit = std::min(section.size("gradient_unit"), train.batch);
+  const std::string gradient = section.text("gradient");
+  train.gradient = gradient == "path"            ? Estimator::kPath
+                   : gradient == "path-two-pass" ? Estimator::kPathTwoPass
+                                                 : Estimator::kReparameterised;
+  train.amsgrad = section.text("optimiser") == "amsgrad";
+  train.beta1 = section.real("beta1");
+  train.beta2 = section.real("beta2");
+  train.epsilon = section.real("epsilon");
+  train.average = section.real("average");
   train.learning_rate = section.real("learning_rate");
   train.warmup = section.integer("warmup");
   train.decay = section.text("decay") == "cosine" ? LearningRateDecay::kCosine : LearningRateDecay::kNone;
+  if (section.has("milestones")) {
+    train.milestones = milestones_of(section.table("milestones"));
+    train.rate_factor = section.real("rate_factor");
+    train.batch_factor = section.size("batch_factor");
+  }
   train.clip = section.real("clip");
+  if (section.has("target")) {
+    const Section target = section.table("target");
+    train.target_samples = target.text("samples");
+    train.target_share = target.real("share");
+  }
+  if (section.has("start")) {
+    const Section start = section.table("start");
+    train.start = start.text("from");
+    train.start_keeps_optimiser = start.text("optimiser") == "keep";
+  }
   train.evaluate_every = section.integer("evaluate_every");
   train.evaluate_samples = section.size("evaluate_samples");
   train.publish_gain = section.real("publish_gain");
@@ -187,6 +229,45 @@ const std::vector<Key>& train_keys() {
        .default_value = 128,
        .min = 1,
        .max = 65536},
+      {.name = "gradient",
+       .type = KeyType::kText,
+       .sentence =
+           "Of the reverse divergence. reparameterised: with the noise held fixed. path: the same without the part "
+           "that is only noise where the flow is the target (arXiv:2403.15881). path-two-pass: the same numbers by "
+           "the inverse flow, slower.",
+       .default_value = "reparameterised",
+       .choices = {"reparameterised", "path", "path-two-pass"}},
+      {.name = "optimiser",
+       .type = KeyType::kText,
+       .sentence = "adam: arXiv:1412.6980. amsgrad: its second moment never falls (arXiv:1904.09237).",
+       .default_value = "adam",
+       .choices = {"adam", "amsgrad"}},
+      {.name = "beta1",
+       .type = KeyType::kReal,
+       .sentence = "Adam's share of the old in the first moment.",
+       .default_value = 0.9,
+       .min = 0,
+       .max = 0.99999},
+      {.name = "beta2",
+       .type = KeyType::kReal,
+       .sentence = "Adam's share of the old in the second moment.",
+       .default_value = 0.999,
+       .min = 0,
+       .max = 0.9999999},
+      {.name = "epsilon",
+       .type = KeyType::kReal,
+       .sentence = "Added to the square root of Adam's second moment.",
+       .default_value = 1e-8,
+       .min = 0,
+       .max = 1,
+       .above_min = true},
+      {.name = "average",
+       .type = KeyType::kReal,
+       .sentence = "Share of the old in a moving average of the weights, which is then what is evaluated and published "
+                   "(the share is smaller in the first steps: (1 + n) / (10 + n) after n); 0: none.",
+       .default_value = 0.0,
+       .min = 0,
+       .max = 0.999999},
       {.name = "learning_rate",
        .type = KeyType::kReal,
        .sentence = "Adam's learning rate.",
@@ -205,6 +286,75 @@ const std::vector<Key>& train_keys() {
        .sentence = "none: the learning rate stays. cosine: it falls to zero along half a cosine until stop.steps.",
        .default_value = "none",
        .choices = {"none", "cosine"}},
+      {.name = "milestones",
+       .type = KeyType::kTable,
+       .sentence = "When the learning rate falls and the batch grows; none if absent.",
+       .keys = {{.name = "at",
+                 .type = KeyType::kIntegers,
+                 .sentence = "At these steps.",
+                 .min = 1,
+                 .max = 1e9,
+                 .min_size = 1,
+                 .max_size = 1000},
+                {.name = "every",
+                 .type = KeyType::kInteger,
+                 .sentence = "At each multiple of this many steps.",
+                 .min = 1,
+                 .max = 1e9},
+                {.name = "plateau",
+                 .type = KeyType::kInteger,
+                 .sentence =
+                     "When the loss, averaged from evaluation to evaluation, has made no progress this many times "
+                     "in a row.",
+                 .min = 1,
+                 .max = 1e9},
+                {.name = "progress",
+                 .type = KeyType::kReal,
+                 .sentence = "plateau: a loss lower than the lowest by more than this is progress.",
+                 .default_value = 0.0,
+                 .min = 0}}},
+      {.name = "rate_factor",
+       .type = KeyType::kReal,
+       .sentence = "The learning rate is multiplied by this at each milestone.",
+       .default_value = 1.0,
+       .min = 0,
+       .max = 1,
+       .above_min = true},
+      {.name = "batch_factor",
+       .type = KeyType::kInteger,
+       .sentence = "The batch is multiplied by this at each milestone, up to 2^24 samples.",
+       .default_value = 1,
+       .min = 1,
+       .max = 1024},
+      {.name = "target",
+       .type = KeyType::kTable,
+       .sentence =
+           "Samples of the target, for the ESS that sees a missed mode (arXiv:2211.07541, eq. 16), and to learn from.",
+       .keys = {{.name = "samples",
+                 .type = KeyType::kText,
+                 .sentence = "A safetensors file, relative to the run file, with one tensor 'fields' of shape [sample, "
+                             "extents of the lattice...].",
+                 .required = true},
+                {.name = "share",
+                 .type = KeyType::kReal,
+                 .sentence = "The loss is (1 - share) times the reverse divergence plus share times the forward one.",
+                 .default_value = 0.0,
+                 .min = 0,
+                 .max = 1}}},
+      {.name = "start",
+       .type = KeyType::kTable,
+       .sentence = "Start from trained weights, at this or another lattice and coupling, instead of random ones.",
+       .keys = {{.name = "from",
+                 .type = KeyType::kText,
+                 .sentence =
+                     "A checkpoint, or a run directory whose training's last state is taken; relative to the run "
+                     "file.",
+                 .required = true},
+                {.name = "optimiser",
+                 .type = KeyType::kText,
+                 .sentence = "drop: its moments start from zero. keep: they go on; 'from' must be a run directory.",
+                 .default_value = "drop",
+                 .choices = {"drop", "keep"}}}},
       {.name = "clip",
        .type = KeyType::kReal,
        .sentence = "The gradient's global L2 norm is scaled down to this.",

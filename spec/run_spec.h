@@ -52,7 +52,23 @@ struct ScheduledVersion {
   Condition when;
 };
 
+// How the gradient of the reverse divergence is estimated; all have the same mean.
+//
+//   reparameterised  d(log_q + S)/dw with the noise held fixed (arXiv:1904.12072)
+//   path             the same without the part that acts on log_q at a fixed field, whose mean is zero: no noise is left
+//                    where q = p (arXiv:2207.08219), in one pass (arXiv:2403.15881)
+//   path-two-pass    the same numbers by the inverse flow, slower: the reference of the former
+enum class Estimator { kReparameterised, kPath, kPathTwoPass };
+
 enum class LearningRateDecay { kNone, kCosine };
+
+// Steps at which the learning rate falls and the batch grows. At most one member is set; without any there are none.
+struct Milestones {
+  std::vector<std::int64_t> at = {};
+  std::int64_t every = 0;
+  std::int64_t plateau = 0;  // evaluations in a row without a loss lower by `progress`
+  double progress = 0;
+};
 
 struct TrainSpec {
   std::size_t batch = 0;          // samples per step
@@ -60,6 +76,17 @@ struct TrainSpec {
   double learning_rate = 0;
   std::int64_t warmup = 0;  // steps over which the rate rises linearly
   LearningRateDecay decay = LearningRateDecay::kNone;
+  Milestones milestones;
+  double rate_factor = 1;        // of the learning rate at each milestone
+  std::size_t batch_factor = 1;  // of the batch
+  Estimator gradient = Estimator::kReparameterised;
+  bool amsgrad = false;
+  double beta1 = 0, beta2 = 0, epsilon = 0;  // Adam's
+  double average = 0;                        // share of the old in the weights' moving average; 0: none is kept
+  std::string target_samples;                // a file; may be empty
+  double target_share = 0;                   // of the forward divergence in the loss
+  std::string start;                         // a file or run directory whose weights training starts from; may be empty
+  bool start_keeps_optimiser = false;
   double clip = 0;                  // global L2 norm of the gradient
   std::int64_t evaluate_every = 0;  // steps
   std::size_t evaluate_samples = 0;

@@ -58,12 +58,12 @@ class ScalarModel final : public Model {
       }
       const Lanes log_prior = prior_log_density(block.field);
       const Lanes log_det = forward(block);
-      std::array<Lanes, Theory::kSums> sums = lattice_sums(block.field);
+      const std::array<Lanes, Theory::kSums> sums = lattice_sums(block.field);
+      const Lanes log_p = log_target(sums);
       for (std::size_t lane = 0; lane < n; ++lane) {
         const std::size_t i = begin + lane;
-        std::array<double, Theory::kSums> own;
-        for (std::size_t k = 0; k < Theory::kSums; ++k) draws.sums[k * count + i] = own[k] = sums[k][lane];
-        draws.log_p[i] = -theory_.action(own);
+        for (std::size_t k = 0; k < Theory::kSums; ++k) draws.sums[k * count + i] = sums[k][lane];
+        draws.log_p[i] = log_p[lane];
         draws.log_q[i] = log_prior[lane] - log_det[lane];
         block.get(lane, std::span(draws.fields).subspan(i * volume_, volume_));
       }
@@ -73,7 +73,7 @@ class ScalarModel final : public Model {
 
   Densities densities(std::span<const double> fields) const override {
     const std::size_t count = fields.size() / volume_;
-    Densities densities{std::vector<double>(count), std::vector<double>(count)};
+    Densities densities{std::vector<double>(count), std::vector<double>(count), std::vector<double>(count)};
     Block block(*this);
     for (std::size_t begin = 0; begin < count; begin += kLanes) {
       const std::size_t n = std::min(kLanes, count - begin);
@@ -81,10 +81,12 @@ class ScalarModel final : public Model {
         block.put(lane, fields.subspan((begin + lane) * volume_, volume_));
       }
       const std::vector<double> given = block.field;
+      const Lanes log_p = log_target(lattice_sums(block.field));
       const Lanes log_det = inverse(block);
       const Lanes log_prior = prior_log_density(block.field);
       forward(block);
       for (std::size_t lane = 0; lane < n; ++lane) {
+        densities.log_p[begin + lane] = log_p[lane];
         densities.log_q[begin + lane] = log_prior[lane] + log_det[lane];
         double& largest = densities.round_trip[begin + lane];
         for (std::size_t x = 0; x < volume_; ++x) {
@@ -209,6 +211,16 @@ class ScalarModel final : public Model {
       }
     }
     return sums;
+  }
+
+  Lanes log_target(const std::array<Lanes, Theory::kSums>& sums) const {
+    Lanes log_p;
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      std::array<double, Theory::kSums> own;
+      for (std::size_t k = 0; k < Theory::kSums; ++k) own[k] = sums[k][lane];
+      log_p[lane] = -theory_.action(own);
+    }
+    return log_p;
   }
 
   Theory theory_;

@@ -179,6 +179,7 @@ class TorchModel final : public Model {
     for (std::size_t begin = 0; begin < count; begin += flow_.block()) {
       const Halves given =
           flow_.halves(fields.subspan(begin * volume, std::min(flow_.block(), count - begin) * volume));
+      for (const double action : to_vector(flow_.action(flow_.whole(given)))) densities.log_p.push_back(-action);
       Halves x = given;
       const at::Tensor log_det = flow_.inverse(weights_, x);
       const at::Tensor log_q = flow_.noise_log_density(x) + log_det;

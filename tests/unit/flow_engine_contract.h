@@ -49,6 +49,7 @@ inline void expect_inverse_finds_the_draws_log_q(const Engine& engine, const Flo
   const Densities densities = model->densities(draws.fields);
   ASSERT_EQ(densities.log_q.size(), count);
   for (std::size_t i = 0; i < count; ++i) {
+    EXPECT_NEAR(densities.log_p[i], draws.log_p[i], 1e-12 * (1 + std::abs(draws.log_p[i]))) << "sample " << i;
     EXPECT_NEAR(densities.log_q[i], draws.log_q[i], 1e-10) << "sample " << i;
     EXPECT_LT(densities.round_trip[i], 1e-12) << "sample " << i;
   }

@@ -67,7 +67,9 @@ class FakeEngine final : public Engine {
   struct FakeObjective final : Objective {
     explicit FakeObjective(const FakeEngine& e) : engine(e) {}
 
-    Gradient forward_kl(std::span<const double>, std::span<const double>) const override { return {}; }
+    Gradient forward_kl(std::span<const double>, std::span<const double>) const override {
+      throw Error(ErrorCode::kInternal, "no test needs this");
+    }
     Gradient reverse_kl(Estimator, std::span<const double> weights, NoiseKey key, std::uint64_t first,
                         std::size_t count) const override {
       Gradient gradient{std::vector<double>(weights.size()), {}};

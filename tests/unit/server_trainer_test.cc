@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "server_fakes.h"
+#include "stats/ess.h"
 
 namespace flowloom {
 namespace {
@@ -27,6 +28,12 @@ void expect_same(const TrainerState& a, const TrainerState& b) {
   EXPECT_EQ(a.evaluated_step, b.evaluated_step);
   EXPECT_TRUE(same(a.ess, b.ess));
   EXPECT_TRUE(same(a.ess_average, b.ess_average));
+  EXPECT_TRUE(same(a.target_ess, b.target_ess));
+  EXPECT_EQ(a.samples, b.samples);
+  EXPECT_EQ(a.average, b.average);
+  EXPECT_EQ(a.plateau, b.plateau);
+  EXPECT_EQ(a.loss_sum, b.loss_sum);
+  EXPECT_EQ(a.loss_count, b.loss_count);
 }
 
 TEST(Trainer, StartsFromTheArchitecturesWeightsAsFloat32ValuesInMixedPrecision) {
@@ -58,11 +65,11 @@ TEST(ExactnessRule5, AStepIsOneUpdateByTheMeanGradientOfItsOwnNoise) {
       square += slope * slope;
     }
     for (const double log_w : whole.log_w) loss -= log_w / 32;
-    adam.update(weights, mean, 0.05, false);
+    adam.update(run.train, weights, mean, 0.05, false);
     ASSERT_EQ(trainer.advance(), Trainer::Did::kStep);
     for (std::size_t i = 0; i < weights.size(); ++i) EXPECT_NEAR(trainer.state().weights[i], weights[i], 1e-12);
-    EXPECT_NEAR(trainer.loss(), loss, 1e-12);
-    EXPECT_NEAR(trainer.gradient_norm(), std::sqrt(square), 1e-12);
+    EXPECT_NEAR(trainer.last_step().loss, loss, 1e-12);
+    EXPECT_NEAR(trainer.last_step().gradient_norm, std::sqrt(square), 1e-12);
   }
 }
 
@@ -75,7 +82,7 @@ RC_GTEST_PROP(Trainer, WeightsDoNotDependOnTheNumberOfThreads, ()) {
   take(many, steps);
   RC_ASSERT(one.state().weights == many.state().weights);
   RC_ASSERT(one.state().adam == many.state().adam);
-  RC_ASSERT(one.loss() == many.loss());
+  RC_ASSERT(one.last_step().loss == many.last_step().loss);
 }
 
 RC_GTEST_PROP(Trainer, GoesOnBitForBitFromAStateWhereverItWasTaken, ()) {
@@ -91,6 +98,77 @@ RC_GTEST_PROP(Trainer, GoesOnBitForBitFromAStateWhereverItWasTaken, ()) {
   RC_ASSERT(second.state().weights == straight.state().weights);
   RC_ASSERT(second.state().adam == straight.state().adam);
   RC_ASSERT(second.state().evaluated_step == straight.state().evaluated_step);
+}
+
+// Everything that a state can hold, in use.
+constexpr char kEverything[] =
+    "optimiser = \"amsgrad\"\naverage = 0.8\nmilestones = { plateau = 1 }\nrate_factor = 0.5\nbatch_factor = 2\n";
+
+TEST(Trainer, GoesOnBitForBitWithEverySettingInUse) {
+  const FakeEngine engine;
+  RunSpec run = training_run(kEverything);
+  run.train.evaluate_every = 4;
+  Trainer straight(run, engine, 1);
+  take(straight, 24);
+  EXPECT_GT(straight.state().plateau.passed, 1);
+  for (std::int64_t before = 0; before <= 24; ++before) {
+    Trainer first(run, engine, 3);
+    take(first, before);
+    Trainer second(run, engine, 2, first.state());
+    take(second, 24 - before);
+    expect_same(second.state(), straight.state());
+  }
+}
+
+TEST(Trainer, AGrownBatchIsOneBatchOfMoreUnits) {
+  const FakeEngine engine;
+  const RunSpec run = training_run("milestones = { at = [2] }\nbatch_factor = 4\n", "", "precision = \"float64\"\n");
+  Trainer trainer(run, engine, 2);
+  take(trainer, 2);
+  EXPECT_EQ(trainer.last_step().batch, 32u);
+  EXPECT_EQ(trainer.state().samples, 64);
+  const std::vector<double> before = trainer.state().weights;
+  take(trainer, 1);
+  EXPECT_EQ(trainer.last_step().batch, 128u);
+  EXPECT_EQ(trainer.state().samples, 192);
+  const Gradient whole =
+      engine.objective(theory_of(run), architecture_of(run), Precision::kFloat64)
+          ->reverse_kl(Estimator::kReparameterised, before, run.noise_key(), training_index(2, 0), 128);
+  double square = 0;
+  for (const double slope : whole.sum) square += slope / 128 * (slope / 128);
+  EXPECT_NEAR(trainer.last_step().gradient_norm, std::sqrt(square), 1e-12);
+  EXPECT_NEAR(trainer.last_step().ess, stats::ess(whole.log_w), 1e-12) << "of the union, not a mean over units";
+}
+
+TEST(Trainer, APlateauLowersTheRate) {
+  const FakeEngine engine;
+  RunSpec run = training_run("milestones = { plateau = 2 }\nrate_factor = 0.5\n");
+  run.train.evaluate_every = 2;
+  Trainer trainer(run, engine, 1);
+  take(trainer, 60);
+  const std::int64_t passed = trainer.state().plateau.passed;
+  ASSERT_GT(passed, 0);
+  EXPECT_LT(passed, 16);
+  EXPECT_DOUBLE_EQ(trainer.last_step().learning_rate, 0.05 * std::pow(0.5, static_cast<double>(passed)));
+}
+
+TEST(Trainer, TheAverageOfTheWeightsIsWhatIsEvaluatedAndPublished) {
+  const FakeEngine engine;
+  const RunSpec run = training_run("average = 0.9\n");
+  Trainer trainer(run, engine, 1);
+  std::vector<double> average = trainer.state().weights;
+  for (std::int64_t step = 0; step < 7; ++step) {
+    take(trainer, 1);
+    move_average(average, trainer.state().weights, 0.9, step);
+  }
+  EXPECT_EQ(trainer.state().average, average);
+  for (double& value : average) value = static_cast<double>(static_cast<float>(value));
+  EXPECT_EQ(trainer.checkpoint().weights, average);
+  EXPECT_NE(trainer.state().weights, average);
+  TrainerState plain = trainer.state();
+  plain.average.clear();
+  plain.weights = average;
+  EXPECT_EQ(trainer.measure_ess(), Trainer(training_run(), engine, 1, plain).measure_ess());
 }
 
 TEST(ExactnessRule5, AnEvaluationReadsNoiseOfItsOwnAndChangesNoWeight) {
@@ -192,7 +270,7 @@ TEST(Trainer, AGradientAboveTheClipKeepsItsDirection) {
   const RunSpec run = training_run("clip = 0.125\n", "", "precision = \"float64\"\n");
   Trainer trainer(run, engine, 1);
   trainer.advance();
-  ASSERT_GT(trainer.gradient_norm(), 0.125);
+  ASSERT_GT(trainer.last_step().gradient_norm, 0.125);
   double square = 0;  // the first moment is a tenth of the clipped gradient
   for (const double m : trainer.state().adam.first) square += m * m;
   EXPECT_NEAR(std::sqrt(square), 0.0125, 1e-12);

@@ -69,6 +69,27 @@ TEST(TrainingStore, ThirtyStepsAreTenAndARestartAndTwenty) {
   EXPECT_EQ(second.state().adam, straight.state().adam);
 }
 
+TEST(TrainingStore, GivesBackWhatOnlySomeSettingsNeed) {
+  const TestDirectory directory;
+  RunSpec run =
+      training_run("optimiser = \"amsgrad\"\naverage = 0.8\nmilestones = { plateau = 1 }\nbatch_factor = 2\n");
+  run.train.evaluate_every = 3;
+  SavedTraining saved = some_training(run);
+  saved.state.target_ess = 0.625;
+  const TrainingStore store(directory / "train");
+  store.save(run, saved);
+  const TrainerState state = store.load(run)->state;
+  EXPECT_EQ(state.adam, saved.state.adam);
+  EXPECT_FALSE(state.adam.largest.empty());
+  EXPECT_EQ(state.average, saved.state.average);
+  EXPECT_FALSE(state.average.empty());
+  EXPECT_EQ(state.plateau, saved.state.plateau);
+  EXPECT_EQ(state.loss_sum, saved.state.loss_sum);
+  EXPECT_EQ(state.loss_count, saved.state.loss_count);
+  EXPECT_EQ(state.samples, saved.state.samples);
+  EXPECT_EQ(state.target_ess, 0.625);
+}
+
 TEST(TrainingStore, AnEssThatIsNotThereYetStaysSo) {
   const TestDirectory directory;
   const RunSpec run = training_run();
@@ -77,6 +98,7 @@ TEST(TrainingStore, AnEssThatIsNotThereYetStaysSo) {
   store.save(run, {Trainer(run, engine, 1).state(), {}, 0, ""});
   EXPECT_TRUE(std::isnan(store.load(run)->state.ess));
   EXPECT_EQ(store.load(run)->state.evaluated_step, -1);
+  EXPECT_EQ(store.load(run)->state.plateau, Plateau());
 }
 
 TEST(TrainingStore, OtherSettingsAreRefusedAndNamed) {
