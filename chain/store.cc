@@ -13,7 +13,7 @@ namespace flowloom {
 namespace {
 
 constexpr int kApplicationId = 0x466c6f6d;  // "Flom"
-constexpr int kFormat = 1;                  // user_version; docs/log-format.md
+constexpr int kFormat = 2;                  // user_version; docs/log-format.md
 
 constexpr char kSchema[] = R"sql(
   CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -35,7 +35,9 @@ constexpr char kSchema[] = R"sql(
   CREATE TABLE switches(
     from_index INTEGER PRIMARY KEY, version INTEGER NOT NULL, sha256 BLOB NOT NULL, by_clock INTEGER NOT NULL);
   CREATE TABLE events(sequence INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
-  CREATE TABLE metrics(sequence INTEGER PRIMARY KEY, at TEXT NOT NULL, step INTEGER NOT NULL, json TEXT NOT NULL);
+  CREATE TABLE training(            -- columns: message TrainingPoint; NULL for NaN
+    step INTEGER PRIMARY KEY, seconds REAL, core_seconds REAL, samples INTEGER, loss REAL, batch_ess REAL, ess REAL,
+    ess_from_target REAL, gradient_norm REAL, learning_rate REAL, batch INTEGER, skipped INTEGER);
 )sql";
 
 constexpr char kNow[] = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
@@ -524,12 +526,56 @@ std::vector<Store::Event> Store::events() const {
   });
 }
 
-void Store::add_metrics(std::int64_t step, const std::string& json) {
+void Store::add_training(const std::vector<TrainingPoint>& points) {
+  if (points.empty()) return;
+  const auto* type = TrainingPoint::descriptor();
+  std::string names, places;
+  for (int i = 0; i < type->field_count(); ++i) {
+    names += (i > 0 ? ", " : "") + type->field(i)->name();
+    places += i > 0 ? ", ?" : "?";
+  }
   impl_->guard([&] {
-    SQLite::Statement insert(*impl_->db, std::string("INSERT INTO metrics(at, step, json) VALUES(") + kNow + ", ?, ?)");
-    insert.bind(1, step);
-    insert.bind(2, json);
-    insert.exec();
+    SQLite::Transaction transaction(*impl_->db);
+    SQLite::Statement insert(*impl_->db, "INSERT OR REPLACE INTO training(" + names + ") VALUES(" + places + ")");
+    for (const TrainingPoint& point : points) {
+      insert.reset();
+      for (int i = 0; i < type->field_count(); ++i) {
+        const auto* field = type->field(i);
+        if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT64) {
+          insert.bind(i + 1, point.GetReflection()->GetInt64(point, field));
+        } else if (const double value = point.GetReflection()->GetDouble(point, field); std::isnan(value)) {
+          insert.bind(i + 1);
+        } else {
+          insert.bind(i + 1, value);
+        }
+      }
+      insert.exec();
+    }
+    transaction.commit();
+  });
+}
+
+std::vector<TrainingPoint> Store::training(std::int64_t after_step, std::size_t limit) const {
+  const auto* type = TrainingPoint::descriptor();
+  return impl_->guard([&] {
+    std::vector<TrainingPoint> points;
+    SQLite::Statement query(*impl_->db, "SELECT * FROM training WHERE step > ? ORDER BY step LIMIT ?");
+    query.bind(1, after_step);
+    query.bind(2, static_cast<std::int64_t>(limit));
+    while (query.executeStep()) {
+      TrainingPoint point;
+      for (int i = 0; i < type->field_count(); ++i) {
+        const auto* field = type->field(i);
+        const SQLite::Column column = query.getColumn(field->name().c_str());
+        if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT64) {
+          point.GetReflection()->SetInt64(&point, field, column.getInt64());
+        } else {
+          point.GetReflection()->SetDouble(&point, field, column.isNull() ? std::nan("") : column.getDouble());
+        }
+      }
+      points.push_back(std::move(point));
+    }
+    return points;
   });
 }
 

@@ -1,4 +1,4 @@
-// The store of a run: one SQLite file holding the log, the model registry's index, switches, events and metrics.
+// The store of a run: one SQLite file holding the log, the model registry's index, switches, events and the training's record.
 //
 // Keeps true:
 //   - `append` returns only when its records are on disk, all of them or none (WAL, synchronous=FULL);
@@ -15,9 +15,12 @@
 #include <vector>
 
 #include "chain/record.h"
+#include "flowloom/v1/chain.pb.h"
 #include "spec/run_spec.h"
 
 namespace flowloom {
+
+using flowloom::v1::TrainingPoint;
 
 struct ModelRow {
   std::uint32_t version = 0;
@@ -99,8 +102,9 @@ class Store {
   };
   std::vector<Event> events() const;
 
-  // The trainer's record, one JSON object a line.
-  void add_metrics(std::int64_t step, const std::string& json);
+  // The training's record: durable; a point of a step that is there already replaces it. Read in the order of the steps.
+  void add_training(const std::vector<TrainingPoint>& points);
+  std::vector<TrainingPoint> training(std::int64_t after_step, std::size_t limit) const;
 
  private:
   struct Impl;

@@ -139,6 +139,21 @@ v1::DescribeReply Connection::describe() const {
   return reply;
 }
 
+std::vector<v1::TrainingPoint> Connection::training() const {
+  std::vector<v1::TrainingPoint> points;
+  const auto stub = v1::Models::NewStub(channel_);
+  v1::RecordRequest request;
+  request.set_after_step(-1);
+  for (v1::RecordReply reply;;) {
+    grpc::ClientContext context;
+    prepare(context, endpoint_.token, limits::kUnaryDeadline);
+    if (const auto status = stub->Record(&context, request, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+    if (reply.points().empty()) return points;
+    points.insert(points.end(), reply.points().begin(), reply.points().end());
+    request.set_after_step(points.back().step());
+  }
+}
+
 std::string Connection::fetch(const v1::ModelVersion& version) const {
   if (version.size() > limits::kModelBytes) {
     throw Error(ErrorCode::kInvalidInput, "Version " + std::to_string(version.version()) + " has " +

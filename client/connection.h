@@ -70,6 +70,9 @@ class Connection {
   // The run file as accepted, and which entries of its schedule have their checkpoint.
   v1::DescribeReply describe() const;
 
+  // The training's record so far, in the order of its steps.
+  std::vector<v1::TrainingPoint> training() const;
+
   // The bytes of a checkpoint, checked against the SHA-256 that the registry names it by.
   std::string fetch(const v1::ModelVersion& version) const;
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <limits>
 #include <optional>
 
 #include "chain/status_reply.h"
@@ -30,6 +31,7 @@ class LiveSource final : public Source {
   }
   v1::StatusReply status() override { return connection_.status(); }
   v1::ListReply models() override { return connection_.models(); }
+  std::vector<v1::TrainingPoint> training() override { return connection_.training(); }
   std::string head() override { return status().head(); }
   void watch(double interval, std::stop_token stop, const std::function<bool(const v1::StatusReply&)>& visit) override {
     connection_.watch_status(interval, stop, visit);
@@ -54,6 +56,9 @@ class StoreSource final : public Source {
   const RunSpec& run() override { return run_; }
   v1::StatusReply status() override { return offline_status(store_, run_); }
   v1::ListReply models() override { return list_reply(store_.models(), store_.switches()); }
+  std::vector<v1::TrainingPoint> training() override {
+    return store_.training(-1, std::numeric_limits<std::int64_t>::max());
+  }
   std::string head() override { return to_hex(store_.head()); }
   void watch(double, std::stop_token, const std::function<bool(const v1::StatusReply&)>& visit) override {
     visit(status());

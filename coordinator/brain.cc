@@ -71,9 +71,10 @@ void Brain::worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message)
   settle();
 }
 
-flowloom::v1::ReportReply Brain::trainer_reported(const flowloom::v1::TrainingReport& report, const std::string& json) {
+flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport report) {
+  store_.add_training({report.points().begin(), report.points().end()});
+  report.clear_points();
   core_.reported(report, now());
-  store_.add_metrics(report.step(), json);
   flowloom::v1::ReportReply reply;
   reply.set_complete(core_.complete());
   trainer_heard_.reset();

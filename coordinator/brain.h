@@ -65,7 +65,7 @@ class Brain : private Log {
   void worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello, WorkerId& id);
   void worker_left(WorkerId id);
   void worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message);
-  flowloom::v1::ReportReply trainer_reported(const flowloom::v1::TrainingReport& report, const std::string& json);
+  flowloom::v1::ReportReply trainer_reported(flowloom::v1::TrainingReport report);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
 

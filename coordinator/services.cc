@@ -5,7 +5,6 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/ip/tcp.hpp>
 
-#include <google/protobuf/util/json_util.h>
 
 #include <cmath>
 
@@ -146,11 +145,20 @@ class ModelsService final : public v1::Models::CallbackService {
   grpc::ServerUnaryReactor* Report(CallbackServerContext* context, const v1::TrainingReport* report,
                                    v1::ReportReply* reply) override {
     return edge_.unary(context, "flowloom.v1.Models/Report", report, [this, report, reply] {
-      std::string json;
-      if (!google::protobuf::util::MessageToJsonString(*report, &json).ok()) {
-        throw Error(ErrorCode::kInvalidInput, "The report's texts must be UTF-8.");
+      if (report->points_size() > limits::kReportedPoints) {
+        throw Error(ErrorCode::kInvalidInput,
+                    "A report has at most " + std::to_string(limits::kReportedPoints) + " points.");
       }
-      *reply = edge_.brain().trainer_reported(*report, json);
+      *reply = edge_.brain().trainer_reported(*report);
+    });
+  }
+
+  grpc::ServerUnaryReactor* Record(CallbackServerContext* context, const v1::RecordRequest* request,
+                                   v1::RecordReply* reply) override {
+    return edge_.unary(context, "flowloom.v1.Models/Record", request, [this, request, reply] {
+      for (TrainingPoint& point : edge_.brain().store().training(request->after_step(), limits::kRecordPoints)) {
+        *reply->add_points() = std::move(point);
+      }
     });
   }
 

@@ -16,6 +16,8 @@ namespace limits {
 inline constexpr std::chrono::seconds kUnaryDeadline{10};      // status, list, describe, report
 inline constexpr std::chrono::seconds kTransferDeadline{300};  // publish, fetch
 inline constexpr std::chrono::seconds kConnectDeadline{5};
+inline constexpr int kReportedPoints = 1000;  // of a training's record, in one report
+inline constexpr std::size_t kRecordPoints = 10000;  // in one reply
 inline constexpr std::size_t kMessageBytes = 16 << 20;  // a unit of 65536 proposals with 30 columns still fits
 inline constexpr std::size_t kChunkBytes = 1 << 20;     // of a checkpoint
 inline constexpr std::size_t kModelBytes = 1ull << 32;  // a checkpoint

@@ -91,10 +91,10 @@ Trainer::Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, 
 Trainer::Did Trainer::advance(std::stop_token stop) {
   if (evaluation_due()) {
     const auto ess = measure_ess(stop);
-    const auto target_ess = measure_target_ess(stop);
-    if (!ess || !target_ess) return Did::kNothing;
+    const auto ess_from_target = measure_ess_from_target(stop);
+    if (!ess || !ess_from_target) return Did::kNothing;
     state_.ess = *ess;
-    state_.target_ess = *target_ess;
+    state_.ess_from_target = *ess_from_target;
     state_.ess_average =
         state_.evaluated_step < 0 ? *ess : (1 - kAverageShare) * state_.ess_average + kAverageShare * *ess;
     state_.evaluated_step = state_.step;
@@ -224,7 +224,7 @@ std::optional<double> Trainer::measure_ess(std::stop_token stop) {
 }
 
 // From all samples of the target, or from `evaluate_samples` of them, evenly spaced. NaN without any.
-std::optional<double> Trainer::measure_target_ess(std::stop_token stop) {
+std::optional<double> Trainer::measure_ess_from_target(std::stop_token stop) {
   const std::size_t samples = target_.size() / theory_geometry(theory_).sites();
   if (samples == 0) return std::nan("");
   const auto model = engine_.model(theory_, architecture_, served_weights(), run_.numerics.precision);

@@ -42,7 +42,7 @@ struct TrainerState {
   std::int64_t evaluated_step = -1;  // where `ess` was found; -1: nowhere yet
   double ess = std::nan("");
   double ess_average = std::nan("");  // exponential, with kAverageShare for the newest
-  double target_ess = std::nan("");   // from samples of the target, if there are any
+  double ess_from_target = std::nan("");   // from samples of the target, if there are any
 };
 
 // What the last step showed.
@@ -90,7 +90,7 @@ class Trainer {
  private:
   bool evaluation_due() const;
   bool step(std::stop_token stop);
-  std::optional<double> measure_target_ess(std::stop_token stop);
+  std::optional<double> measure_ess_from_target(std::stop_token stop);
   std::vector<double> served_weights() const;  // those of a checkpoint
   std::span<const double> target_sample(std::size_t number) const;
   std::vector<double> target_unit(std::uint64_t first, std::size_t count) const;

@@ -41,6 +41,7 @@ class Training {
       known_.insert(to_hex(model.sha256()));
     }
     if (auto found = store_.load(run_)) saved_ = std::move(*found);
+    for (auto& point : saved_.undelivered) uplink_.record(std::move(point));
   }
 
   void go(std::stop_token stop) {
@@ -78,6 +79,9 @@ class Training {
     report.set_seconds(saved_.seconds);
     report.set_gradient_norm(figures.gradient_norm);
     report.set_skipped_steps(state.skipped);
+    report.set_ess_from_target(state.ess_from_target);
+    report.set_learning_rate(figures.learning_rate);
+    report.set_batch(static_cast<std::int64_t>(figures.batch));
     report.set_state(state_now);
     report.set_sentence(sentence);
     report.set_target_ess(target_ess());
@@ -150,12 +154,15 @@ class Training {
       if (stop.stop_requested() || uplink_.chain_complete() || trainer_->finished() || everything_published()) return;
       const auto start = Clock::now();
       const Trainer::Did did = trainer_->advance(stop);
-      saved_.seconds += seconds_since(start);
+      const double seconds = seconds_since(start);
+      saved_.seconds += seconds;
+      saved_.core_seconds += seconds * static_cast<double>(options_.threads);
       const TrainerState& state = trainer_->state();
       if (did == Trainer::Did::kEvaluation) {
         spdlog::info("step {}: loss {:.4f}, ESS {:.4f}, gradient {:.3g}, {:.0f} samples/s", state.step,
                      trainer_->last_step().loss, state.ess, trainer_->last_step().gradient_norm, rate_);
       }
+      record(did);
       const bool report_due = Clock::now() - last_report >= options_.report_every;
       if (report_due) {
         rate_ = static_cast<double>(state.samples - reported_samples) / seconds_since(last_report);
@@ -168,6 +175,28 @@ class Training {
         last_save = Clock::now();
       }
     }
+  }
+
+  // A point where one is due: at an evaluation, or after `record_every` steps.
+  void record(Trainer::Did did) {
+    const TrainerState& state = trainer_->state();
+    const bool evaluated = did == Trainer::Did::kEvaluation;
+    if (!evaluated && (did != Trainer::Did::kStep || state.step % run_.train.record_every != 0)) return;
+    const StepFigures& figures = trainer_->last_step();
+    flowloom::v1::TrainingPoint point;
+    point.set_step(state.step);
+    point.set_seconds(saved_.seconds);
+    point.set_core_seconds(saved_.core_seconds);
+    point.set_samples(state.samples);
+    point.set_loss(figures.loss);
+    point.set_batch_ess(figures.ess);
+    point.set_ess(evaluated ? state.ess : std::nan(""));
+    point.set_ess_from_target(evaluated ? state.ess_from_target : std::nan(""));
+    point.set_gradient_norm(figures.gradient_norm);
+    point.set_learning_rate(figures.learning_rate);
+    point.set_batch(static_cast<std::int64_t>(figures.batch));
+    point.set_skipped(state.skipped);
+    uplink_.record(std::move(point));
   }
 
   void publish_if_due(std::stop_token stop) {
@@ -198,6 +227,7 @@ class Training {
 
   void save() {
     saved_.state = trainer_->state();
+    saved_.undelivered = uplink_.undelivered();
     store_.save(run_, saved_);
   }
 

@@ -49,6 +49,34 @@ Publication publication_of(const json& entry) {
           entry.at("sha256")};
 }
 
+// A point as a list of its fields' values.
+json to_json(const flowloom::v1::TrainingPoint& point) {
+  json values = json::array();
+  const auto* type = point.GetDescriptor();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const auto* field = type->field(i);
+    const bool whole = field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT64;
+    values.push_back(whole ? json(point.GetReflection()->GetInt64(point, field))
+                           : number(point.GetReflection()->GetDouble(point, field)));
+  }
+  return values;
+}
+
+flowloom::v1::TrainingPoint point_of(const json& values) {
+  flowloom::v1::TrainingPoint point;
+  const auto* type = point.GetDescriptor();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const auto* field = type->field(i);
+    const json& value = values.at(static_cast<std::size_t>(i));
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT64) {
+      point.GetReflection()->SetInt64(&point, field, value.get<std::int64_t>());
+    } else {
+      point.GetReflection()->SetDouble(&point, field, number(value));
+    }
+  }
+  return point;
+}
+
 std::string quoted(const std::filesystem::path& path) { return std::string("'").append(path.string()).append("'"); }
 
 // Of the JSON text and the tensors' numbers, so that a flipped bit anywhere is noticed.
@@ -95,6 +123,7 @@ std::string differences(const json& saved, const json& wanted) {
 json training_settings(const RunSpec& run) {
   json train = run.policy.at("train");
   train.erase("stop");
+  train.erase("record_every");
   // The schedule's shape depends on where it ends.
   if (run.train.decay == LearningRateDecay::kCosine) train["stop"] = {{"steps", run.train.max_steps}};
   json noise = json::parse(run.noise);  // a seed, or a shared name
@@ -149,10 +178,13 @@ void TrainingStore::save(const RunSpec& run, const SavedTraining& saved) const {
                   {"evaluated_step", state.evaluated_step},
                   {"ess", number(state.ess)},
                   {"ess_average", number(state.ess_average)},
-                  {"target_ess", number(state.target_ess)},
+                  {"ess_from_target", number(state.ess_from_target)},
                   {"seconds", saved.seconds},
+                  {"core_seconds", saved.core_seconds},
+                  {"undelivered", json::array()},
                   {"publications", json::array()}};
   for (const Publication& publication : saved.publications) content["publications"].push_back(to_json(publication));
+  for (const auto& point : saved.undelivered) content["undelivered"].push_back(to_json(point));
   SafeTensors file;
   for (const auto& [name, array] : arrays(state)) {
     if (!array->empty()) file.tensors.push_back({name, {static_cast<std::int64_t>(array->size())}, *array, false});
@@ -217,8 +249,10 @@ std::pair<SavedTraining, nlohmann::json> read_training_state(const std::filesyst
     state.evaluated_step = content.at("evaluated_step");
     state.ess = number(content.at("ess"));
     state.ess_average = number(content.at("ess_average"));
-    state.target_ess = number(content.at("target_ess"));
+    state.ess_from_target = number(content.at("ess_from_target"));
     saved.seconds = content.at("seconds");
+    saved.core_seconds = content.at("core_seconds");
+    for (const json& values : content.at("undelivered")) saved.undelivered.push_back(point_of(values));
     saved.build = content.at("build");
     for (const json& entry : content.at("publications")) saved.publications.push_back(publication_of(entry));
   } catch (const json::exception& error) {

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "flowloom/v1/models.pb.h"
 #include "server/milestones.h"
 #include "server/trainer.h"
 #include "spec/run_spec.h"
@@ -23,8 +24,10 @@ namespace flowloom {
 struct SavedTraining {
   TrainerState state;
   std::vector<Publication> publications;
-  double seconds = 0;  // spent training, over all starts
-  std::string build;   // of the engine that trained last
+  double seconds = 0;       // spent training, over all starts
+  double core_seconds = 0;  // the same times the threads
+  std::string build;        // of the engine that trained last
+  std::vector<flowloom::v1::TrainingPoint> undelivered;  // of the record
 };
 
 class TrainingStore {

@@ -75,6 +75,16 @@ void Uplink::report(flowloom::v1::TrainingReport report) {
   changed_.notify_all();
 }
 
+void Uplink::record(flowloom::v1::TrainingPoint point) {
+  const std::lock_guard lock(mutex_);
+  points_.push_back(std::move(point));
+}
+
+std::vector<flowloom::v1::TrainingPoint> Uplink::undelivered() const {
+  const std::lock_guard lock(mutex_);
+  return {points_.begin(), points_.end()};
+}
+
 bool Uplink::chain_complete() const {
   const std::lock_guard lock(mutex_);
   return chain_complete_;
@@ -102,14 +112,14 @@ void Uplink::deliver(std::stop_token stop) {
   while (changed_.wait(lock, stop, [&] { return !refusal_ && (!parcels_.empty() || report_); })) {
     // Only this thread takes parcels away, and `push_back` leaves the first where it is.
     const Parcel* parcel = parcels_.empty() ? nullptr : &parcels_.front();
-    const auto report = parcel ? std::nullopt : std::exchange(report_, std::nullopt);
+    auto report = parcel ? std::nullopt : std::exchange(report_, std::nullopt);
     busy_ = true;
     lock.unlock();
     std::exception_ptr refusal;
     bool delivered = false;
     try {
       const Peer peer = finder_.find();
-      parcel ? send(peer, *parcel, stop) : send(peer, *report, stop);
+      parcel ? send(peer, *parcel, stop) : send(peer, std::move(*report), stop);
       delivered = true;
       retry.succeeded();
     } catch (const Error& error) {
@@ -145,14 +155,26 @@ void Uplink::send(const Peer& peer, const Parcel& parcel, std::stop_token stop) 
                parcel.header.training_step(), parcel.header.ess(), parcel.header.origin());
 }
 
-void Uplink::send(const Peer& peer, const flowloom::v1::TrainingReport& report, std::stop_token stop) {
-  grpc::ClientContext context;
-  prepare(context, peer.token, limits::kUnaryDeadline);
-  const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
-  flowloom::v1::ReportReply reply;
-  throw_unless_ok(Models::NewStub(peer.channel)->Report(&context, report, &reply), peer);
-  const std::lock_guard lock(mutex_);
-  chain_complete_ = reply.complete();
+// With the oldest points; with more reports for the others.
+void Uplink::send(const Peer& peer, flowloom::v1::TrainingReport report, std::stop_token stop) {
+  const auto stub = Models::NewStub(peer.channel);
+  for (bool more = true; more;) {
+    report.clear_points();
+    {
+      const std::lock_guard lock(mutex_);
+      const auto count = std::min<std::size_t>(points_.size(), limits::kReportedPoints);
+      for (std::size_t i = 0; i < count; ++i) *report.add_points() = points_[i];
+      more = count < points_.size();
+    }
+    grpc::ClientContext context;
+    prepare(context, peer.token, limits::kUnaryDeadline);
+    const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
+    flowloom::v1::ReportReply reply;
+    throw_unless_ok(stub->Report(&context, report, &reply), peer);
+    const std::lock_guard lock(mutex_);
+    chain_complete_ = reply.complete();
+    points_.erase(points_.begin(), points_.begin() + report.points_size());  // `record` only adds behind them
+  }
 }
 
 }  // namespace flowloom

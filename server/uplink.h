@@ -2,8 +2,8 @@
 // waits for the network.
 //
 // Keeps true: checkpoints arrive in the order of `publish`, each tried until the coordinator has it
-// (publishing the same bytes twice is one version); of reports only the latest is kept, and one that cannot
-// be delivered is dropped.
+// (publishing the same bytes twice is one version), and so do points of the record; of reports only the latest is kept, and
+// one that cannot be delivered is dropped.
 #pragma once
 
 #include <chrono>
@@ -15,6 +15,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "flowloom/v1/models.grpc.pb.h"
 #include "program/peer.h"
@@ -38,6 +39,10 @@ class Uplink {
   void publish(flowloom::v1::PublishHeader header, std::string bytes);
   void report(flowloom::v1::TrainingReport report);
 
+  // A point of the training's record: goes with the next report, and is kept until the coordinator has it.
+  void record(flowloom::v1::TrainingPoint point);
+  std::vector<flowloom::v1::TrainingPoint> undelivered() const;
+
   // True once the coordinator has said so: training may end.
   bool chain_complete() const;
 
@@ -56,7 +61,7 @@ class Uplink {
 
   void deliver(std::stop_token stop);
   void send(const Peer& peer, const Parcel& parcel, std::stop_token stop) const;
-  void send(const Peer& peer, const flowloom::v1::TrainingReport& report, std::stop_token stop);
+  void send(const Peer& peer, flowloom::v1::TrainingReport report, std::stop_token stop);
   bool idle() const { return parcels_.empty() && !report_ && !busy_; }
 
   PeerFinder finder_;
@@ -65,6 +70,7 @@ class Uplink {
   std::condition_variable_any changed_;
   std::deque<Parcel> parcels_;
   std::optional<flowloom::v1::TrainingReport> report_;
+  std::deque<flowloom::v1::TrainingPoint> points_;
   bool busy_ = false;
   bool chain_complete_ = false;
   std::exception_ptr refusal_;

@@ -82,6 +82,7 @@ TrainSpec train_of(const Section& section) {
   }
   train.evaluate_every = section.integer("evaluate_every");
   train.evaluate_samples = section.size("evaluate_samples");
+  train.record_every = section.integer("record_every");
   train.publish_gain = section.real("publish_gain");
   const Section stop = section.table("stop");
   train.max_steps = stop.integer("steps");
@@ -373,6 +374,12 @@ const std::vector<Key>& train_keys() {
        .default_value = 4096,
        .min = 2,
        .max = 1 << 24},
+      {.name = "record_every",
+       .type = KeyType::kInteger,
+       .sentence = "Steps between two points of the training's record, besides those of the evaluations.",
+       .default_value = 10,
+       .min = 1,
+       .max = 1e9},
       {.name = "publish_gain",
        .type = KeyType::kReal,
        .sentence = "placement = \"asap\": a checkpoint is published when the ESS has grown by this factor "

@@ -90,6 +90,7 @@ struct TrainSpec {
   double clip = 0;                  // global L2 norm of the gradient
   std::int64_t evaluate_every = 0;  // steps
   std::size_t evaluate_samples = 0;
+  std::int64_t record_every = 0;  // steps
   std::int64_t max_steps = 0;
   std::optional<double> stop_ess;
   double publish_gain = 0;  // asap: relative gain in ESS worth a version

@@ -200,10 +200,10 @@ TEST_F(StoreTest, RefusesATruncatedFileAtTheLatestWhenItIsRead) {
 
 TEST_F(StoreTest, RefusesAnotherFormatAndNamesBoth) {
   { create(); }
-  sql("PRAGMA user_version=2");
+  sql("PRAGMA user_version=3");
   const Error error = error_of([&] { open(); });
   EXPECT_EQ(error.code(), ErrorCode::kConflict);
-  EXPECT_THAT(error.what(), HasSubstr("has store format 2; this build reads format 1"));
+  EXPECT_THAT(error.what(), HasSubstr("has store format 3; this build reads format 2"));
 }
 
 TEST_F(StoreTest, RefusesAnotherApplication) {
@@ -216,7 +216,7 @@ TEST_F(StoreTest, TellsOthersWhatItIs) {
   { create(); }
   SQLite::Database database(file_.string());
   EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x466c6f6d);
-  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 1);
+  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 2);
   EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "wal");
   EXPECT_EQ(database.execAndGet("SELECT group_concat(name) FROM columns").getString(),
             "hopping,phi2_sum,phi4_sum,phi_sum");
@@ -407,8 +407,31 @@ TEST_F(StoreTest, FailsWithASentenceInEveryCallIfThereIsNoRoom) {
                                                     },
                                                     [&] { store.fulfil({1}, 1); },
                                                     [&] { store.add_event("kind", "text"); },
-                                                    [&] { store.add_metrics(1, "{}"); }};
+                                                    [&] { store.add_training({TrainingPoint()}); }};
   for (const auto& call : calls) EXPECT_EQ(error_of(call).code(), ErrorCode::kUnavailable);
+}
+
+TEST_F(StoreTest, KeepsTheTrainingsRecordByStep) {
+  Store store = create();
+  const auto point = [](std::int64_t step, double loss) {
+    TrainingPoint made;
+    made.set_step(step);
+    made.set_loss(loss);
+    made.set_ess(std::nan(""));
+    made.set_samples(1'000'000'007);
+    return made;
+  };
+  store.add_training({point(20, 1.0 / 3), point(10, 2)});
+  store.add_training({point(20, -1.0 / 3), point(30, 4)});  // a trainer that was killed repeats its last steps
+  store.add_training({});
+  const auto all = store.training(-1, 100);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].step(), 10);
+  EXPECT_EQ(all[1].loss(), -1.0 / 3);
+  EXPECT_EQ(all[1].samples(), 1'000'000'007);
+  EXPECT_TRUE(std::isnan(all[1].ess()));
+  ASSERT_EQ(store.training(10, 1).size(), 1u);
+  EXPECT_EQ(store.training(10, 1)[0].step(), 20);
 }
 
 TEST_F(StoreTest, HasWhatWasAppendedWhenItsOwnerIsKilled) {

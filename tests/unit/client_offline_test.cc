@@ -263,6 +263,32 @@ TEST_F(Offline, ModelsSayWhereEachServes) {
   EXPECT_EQ(json.at("switches").at(0).at("from"), 0);
 }
 
+TEST_F(Offline, TrainingIsTheRecordAsCsvAndJsonLines) {
+  make_chain(1);
+  {
+    Store store = Store::open(directory_.store(), Store::Mode::kReadWrite);
+    v1::TrainingPoint point;
+    point.set_ess(std::nan(""));
+    point.set_ess_from_target(std::nan(""));
+    for (const std::int64_t step : {10, 20}) {
+      point.set_step(step);
+      point.set_loss(-1.0 / 3);
+      if (step == 20) point.set_ess(0.5);
+      store.add_training({point});
+    }
+  }
+  const std::string csv = flowloom_command({"training", where()}).out;
+  EXPECT_TRUE(csv.starts_with("step,seconds,core_seconds,samples,loss,batch_ess,ess,ess_from_target,gradient_norm,"
+                              "learning_rate,batch,skipped\n10,0,0,0,-0.33333333333333331,0,nan,nan,0,0,0,0\n20,"))
+      << csv;
+  std::istringstream lines(flowloom_command({"training", where(), "--format", "jsonl", "--evaluations"}).out);
+  std::string line, rest;
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(nlohmann::json::parse(line).at("ess"), 0.5);
+  EXPECT_TRUE(nlohmann::json::parse(line).at("ess_from_target").is_null());
+  EXPECT_FALSE(std::getline(lines, rest));
+}
+
 TEST_F(Offline, VerifyTellsWhatItChecked) {
   make_chain(3);
   const Outcome outcome = flowloom_command({"verify", where()});

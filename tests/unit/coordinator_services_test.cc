@@ -461,6 +461,42 @@ TEST_F(ServicesTest, ShowTheTrainersReport) {
   EXPECT_EQ(served_.status().training().step(), 17);
 }
 
+TEST_F(ServicesTest, KeepTheTrainingsRecordAndGiveItBackInPages) {
+  flowloom::v1::TrainingReport report;
+  for (int step = 1; step <= 12000; ++step) {
+    auto& point = *report.add_points();
+    point.set_step(step);
+    point.set_loss(1.0 / step);
+    if (report.points_size() < limits::kReportedPoints) continue;
+    Call call(served_);
+    flowloom::v1::ReportReply reply;
+    ASSERT_TRUE(served_.models()->Report(&call.context, report, &reply).ok());
+    report.clear_points();
+  }
+  EXPECT_EQ(served_.status().training().points_size(), 0);
+  flowloom::v1::RecordRequest request;
+  request.set_after_step(-1);
+  flowloom::v1::RecordReply reply;
+  Call first(served_), second(served_), third(served_);
+  ASSERT_TRUE(served_.models()->Record(&first.context, request, &reply).ok());
+  ASSERT_EQ(reply.points_size(), 10000);
+  EXPECT_EQ(reply.points(41).loss(), 1.0 / 42);
+  request.set_after_step(10000);
+  ASSERT_TRUE(served_.models()->Record(&second.context, request, &reply).ok());
+  EXPECT_EQ(reply.points_size(), 2000);
+  request.set_after_step(12000);
+  ASSERT_TRUE(served_.models()->Record(&third.context, request, &reply).ok());
+  EXPECT_EQ(reply.points_size(), 0);
+}
+
+TEST_F(ServicesTest, RefuseAReportOfTooManyPoints) {
+  flowloom::v1::TrainingReport report;
+  for (int step = 0; step <= limits::kReportedPoints; ++step) report.add_points()->set_step(step);
+  Call call(served_);
+  flowloom::v1::ReportReply reply;
+  EXPECT_EQ(served_.models()->Report(&call.context, report, &reply).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(ServicesTest, SayThatTheRunCannotGoOnIfTrainingFailedBeforeItsVersion) {
   Call call(served_);
   flowloom::v1::TrainingReport report;

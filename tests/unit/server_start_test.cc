@@ -24,7 +24,7 @@ class StartTest : public testing::Test {
     while (trainer.state().step < 7) trainer.advance();
     trained_ = trainer.state();
     std::filesystem::create_directories(directory_ / "old");
-    TrainingStore(directory_ / "old" / "train").save(run, {trained_, {}, 0, "fake 1"});
+    TrainingStore(directory_ / "old" / "train").save(run, {trained_, {}, 0, 0, "fake 1", {}});
     write_file_atomically(directory_ / "old.safetensors", trainer.checkpoint().bytes());
   }
 

@@ -42,7 +42,7 @@ TEST(TorchTrainer, WeightsAreEqualInBitsOnAnyNumberOfThreadsAndAcrossARestart) {
     {
       Trainer first(run, torch(), 3);
       take_to(first, 10);
-      TrainingStore(directory / "train").save(run, {first.state(), {}, 0, torch().build()});
+      TrainingStore(directory / "train").save(run, {first.state(), {}, 0, 0, torch().build(), {}});
     }
     Trainer second(run, torch(), 2, TrainingStore(directory / "train").load(run)->state);
     take_to(second, 30);
@@ -99,9 +99,9 @@ TEST(TorchTrainer, SamplesOfTheTargetShowAModeThatTheFlowMissesAndCanTeachIt) {
   };
   const TrainerState reverse = train("", 300);
   EXPECT_GT(reverse.ess, 0.2) << "its own samples see nothing wrong";
-  EXPECT_LT(reverse.target_ess, 0.01);
+  EXPECT_LT(reverse.ess_from_target, 0.01);
   const TrainerState forward = train("target = { samples = \"given\", share = 1 }\n", 300);
-  EXPECT_GT(forward.target_ess, 10 * reverse.target_ess);
+  EXPECT_GT(forward.ess_from_target, 10 * reverse.ess_from_target);
 }
 
 TEST(TorchTrainer, ItsCheckpointsServeTheScalarEngineToo) {

@@ -28,7 +28,7 @@ void expect_same(const TrainerState& a, const TrainerState& b) {
   EXPECT_EQ(a.evaluated_step, b.evaluated_step);
   EXPECT_TRUE(same(a.ess, b.ess));
   EXPECT_TRUE(same(a.ess_average, b.ess_average));
-  EXPECT_TRUE(same(a.target_ess, b.target_ess));
+  EXPECT_TRUE(same(a.ess_from_target, b.ess_from_target));
   EXPECT_EQ(a.samples, b.samples);
   EXPECT_EQ(a.average, b.average);
   EXPECT_EQ(a.plateau, b.plateau);

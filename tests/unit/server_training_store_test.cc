@@ -13,7 +13,7 @@ SavedTraining some_training(const RunSpec& run) {
   const FakeEngine engine;
   Trainer trainer(run, engine, 1);
   for (int i = 0; i < 13; ++i) trainer.advance();
-  return {trainer.state(), {{10, 0.25, {"ESS >= 0.2", "trained"}, std::string(64, 'a')}}, 1.0 / 3, "fake 1"};
+  return {trainer.state(), {{10, 0.25, {"ESS >= 0.2", "trained"}, std::string(64, 'a')}}, 1.0 / 3, 2.0 / 3, "fake 1", {}};
 }
 
 void expect_contains(const std::string& text, const std::string& part) {
@@ -60,7 +60,7 @@ TEST(TrainingStore, ThirtyStepsAreTenAndARestartAndTwenty) {
   {
     Trainer first(run, engine, 2);
     take_to(first, 10);
-    TrainingStore(directory / "train").save(run, {first.state(), {}, 0, "fake 1"});
+    TrainingStore(directory / "train").save(run, {first.state(), {}, 0, 0, "fake 1", {}});
   }
   Trainer second(run, engine, 3, TrainingStore(directory / "train").load(run)->state);
   EXPECT_EQ(second.state().step, 10);
@@ -75,7 +75,7 @@ TEST(TrainingStore, GivesBackWhatOnlySomeSettingsNeed) {
       training_run("optimiser = \"amsgrad\"\naverage = 0.8\nmilestones = { plateau = 1 }\nbatch_factor = 2\n");
   run.train.evaluate_every = 3;
   SavedTraining saved = some_training(run);
-  saved.state.target_ess = 0.625;
+  saved.state.ess_from_target = 0.625;
   const TrainingStore store(directory / "train");
   store.save(run, saved);
   const TrainerState state = store.load(run)->state;
@@ -87,7 +87,7 @@ TEST(TrainingStore, GivesBackWhatOnlySomeSettingsNeed) {
   EXPECT_EQ(state.loss_sum, saved.state.loss_sum);
   EXPECT_EQ(state.loss_count, saved.state.loss_count);
   EXPECT_EQ(state.samples, saved.state.samples);
-  EXPECT_EQ(state.target_ess, 0.625);
+  EXPECT_EQ(state.ess_from_target, 0.625);
 }
 
 TEST(TrainingStore, AnEssThatIsNotThereYetStaysSo) {
@@ -95,7 +95,7 @@ TEST(TrainingStore, AnEssThatIsNotThereYetStaysSo) {
   const RunSpec run = training_run();
   const FakeEngine engine;
   const TrainingStore store(directory / "train");
-  store.save(run, {Trainer(run, engine, 1).state(), {}, 0, ""});
+  store.save(run, {Trainer(run, engine, 1).state(), {}, 0, 0, "", {}});
   EXPECT_TRUE(std::isnan(store.load(run)->state.ess));
   EXPECT_EQ(store.load(run)->state.evaluated_step, -1);
   EXPECT_EQ(store.load(run)->state.plateau, Plateau());

@@ -28,6 +28,7 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
 
   std::atomic<int> refuse_publishes = 0;  // the next so many are answered UNAVAILABLE
   std::atomic<bool> refuse_for_good = false;
+  std::atomic<bool> refuse_reports = false;
 
   Headers headers() const {
     const std::lock_guard lock(mutex_);
@@ -38,6 +39,10 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
   TrainingReport last_report() const {
     const std::lock_guard lock(mutex_);
     return reports_.back();
+  }
+  std::map<std::int64_t, flowloom::v1::TrainingPoint> record() const {  // as the store keeps it
+    const std::lock_guard lock(mutex_);
+    return record_;
   }
   void forget() {
     const std::lock_guard lock(mutex_);
@@ -86,8 +91,10 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
   }
 
   grpc::Status Report(grpc::ServerContext*, const TrainingReport* report, flowloom::v1::ReportReply* reply) override {
+    if (refuse_reports) return {grpc::StatusCode::UNAVAILABLE, "no room"};
     const std::lock_guard lock(mutex_);
     reports_.push_back(*report);
+    for (const auto& point : report->points()) record_[point.step()] = point;
     reply->set_complete(chain_complete);
     return grpc::Status::OK;
   }
@@ -98,6 +105,7 @@ class FakeRegistry final : public flowloom::v1::Models::Service {
   Headers headers_;
   std::vector<std::string> bytes_;
   std::vector<TrainingReport> reports_;
+  std::map<std::int64_t, flowloom::v1::TrainingPoint> record_;
 };
 
 class TrainingProgram : public ::testing::Test {
@@ -218,6 +226,44 @@ TEST_F(TrainingProgram, StopsInOrderAndGoesOnToTheSameCheckpoints) {
   for (std::size_t i = 0; i < registry_->headers().size(); ++i)
     pieces[registry_->headers()[i].origin()] = registry_->bytes(i);
   EXPECT_EQ(pieces, straight);
+}
+
+TEST_F(TrainingProgram, ItsRecordArrivesWholeHoweverOftenItIsStopped) {
+  RunSpec run = training_run(kStop + "record_every = 4\n", kSchedule);
+  serve(run);
+  train_it();
+  const auto straight = registry_->record();
+  std::vector<std::int64_t> steps;
+  for (const auto& [step, point] : straight) {
+    steps.push_back(step);
+    EXPECT_EQ(std::isnan(point.ess()), step % 10 != 0) << step;
+    EXPECT_EQ(point.samples(), 32 * step);
+    EXPECT_EQ(point.batch(), 32);
+    EXPECT_EQ(point.learning_rate(), 0.05);
+    EXPECT_GE(point.core_seconds(), point.seconds());
+  }
+  EXPECT_EQ(steps, (std::vector<std::int64_t>{4, 8, 10, 12, 16, 20, 24, 28, 30, 32, 36, 40, 44, 48, 50, 52, 56, 60}));
+
+  std::filesystem::remove_all(directory_ / "train");
+  serve(run);
+  registry_->refuse_reports = true;  // what is not delivered before a stop is delivered after it
+  for (const std::uint64_t step : {5u, 36u, 37u}) {
+    std::stop_source stop;
+    engine_.disturb_gradient = [&](std::uint64_t first, Gradient&) {
+      if (first >> 32 == step) stop.request_stop();
+    };
+    train_it(stop.get_token());
+  }
+  EXPECT_TRUE(registry_->record().empty());
+  engine_.disturb_gradient = [](std::uint64_t, Gradient&) {};
+  registry_->refuse_reports = false;
+  train_it();
+  const auto pieces = registry_->record();
+  ASSERT_EQ(pieces.size(), straight.size());
+  for (const auto& [step, point] : straight) {
+    EXPECT_EQ(pieces.at(step).loss(), point.loss()) << step;
+    EXPECT_EQ(pieces.at(step).gradient_norm(), point.gradient_norm()) << step;
+  }
 }
 
 TEST_F(TrainingProgram, WhatTheCoordinatorNeverGotIsPublishedAfterARestart) {
