@@ -147,7 +147,8 @@ std::vector<v1::TrainingPoint> Connection::training() const {
   for (v1::RecordReply reply;;) {
     grpc::ClientContext context;
     prepare(context, endpoint_.token, limits::kUnaryDeadline);
-    if (const auto status = stub->Record(&context, request, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+    if (const auto status = stub->Record(&context, request, &reply); !status.ok())
+      throw to_error(status, named(endpoint_));
     if (reply.points().empty()) return points;
     points.insert(points.end(), reply.points().begin(), reply.points().end());
     request.set_after_step(points.back().step());

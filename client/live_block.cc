@@ -41,6 +41,10 @@ std::string wanted_ess(const v1::TrainingReport& training) {
              : "";
 }
 
+std::string from_target(const v1::TrainingReport& training) {
+  return training.has_ess_from_target() ? ", from target samples " + shown(training.ess_from_target(), 3) : "";
+}
+
 std::vector<std::string> training_block(const v1::TrainingReport& training, std::size_t columns) {
   const double done = ratio(static_cast<double>(training.step()), static_cast<double>(training.max_steps()));
   const bool active = training.state() == v1::TrainingReport::STATE_TRAINING;
@@ -50,8 +54,8 @@ std::vector<std::string> training_block(const v1::TrainingReport& training, std:
                                std::to_string(training.max_steps()) + "   " +
                                (active ? "ETA " + duration(training_eta(training)) : training_text(training))));
   lines.push_back(labelled("", "loss " + shown(training.loss(), 5) + "   ESS " + shown(training.ess(), 3) + " (mean " +
-                                   shown(training.ess_average(), 3) + wanted_ess(training) + ")   " +
-                                   with_si_prefix(training.samples_per_second()) + " samples/s"));
+                                   shown(training.ess_average(), 3) + from_target(training) + wanted_ess(training) +
+                                   ")   " + with_si_prefix(training.samples_per_second()) + " samples/s"));
   return lines;
 }
 
@@ -100,31 +104,36 @@ std::vector<std::string> live_block(const v1::StatusReply& status, const LiveFra
   if (status.training().state() != v1::TrainingReport::STATE_UNSPECIFIED) {
     for (std::string& line : training_block(status.training(), frame.columns)) lines.push_back(std::move(line));
   }
-  lines.push_back(labelled("chain", bar(done, bar_columns(frame.columns)) + "  " + std::to_string(status.proposals()) +
-                                        " of " + std::to_string(status.length()) + "   ETA " +
-                                        duration(chain_eta(status))));
-  lines.push_back(labelled("", with_si_prefix(status.proposals_per_second()) + " proposals/s   acceptance " +
-                                   shown(status.acceptance(), 3) + "   ESS " + shown(status.ess(), 3)));
-  if (const std::string text = observable_text(status, "   "); !text.empty()) {
-    lines.push_back(labelled("", text + "   (live estimate)"));
+  if (!frame.training_only) {
+    lines.push_back(labelled("chain", bar(done, bar_columns(frame.columns)) + "  " +
+                                          std::to_string(status.proposals()) + " of " +
+                                          std::to_string(status.length()) + "   ETA " + duration(chain_eta(status))));
+    lines.push_back(labelled("", with_si_prefix(status.proposals_per_second()) + " proposals/s   acceptance " +
+                                     shown(status.acceptance(), 3) + "   ESS " + shown(status.ess(), 3)));
+    if (const std::string text = observable_text(status, "   "); !text.empty()) {
+      lines.push_back(labelled("", text + "   (live estimate)"));
+    }
   }
   lines.push_back(labelled("versions", versions_text(status.models())));
-  lines.push_back(labelled("workers", workers_text(status)));
-  lines.push_back(labelled("state", state_text(status)));
+  if (!frame.training_only) {
+    lines.push_back(labelled("workers", workers_text(status)));
+    lines.push_back(labelled("state", state_text(status)));
+  }
   if (!frame.notice.empty()) lines.push_back(labelled("notice", frame.notice));
   if (!frame.footer.empty()) lines.push_back(frame.footer);
   for (std::string& line : lines) line = truncated(line, frame.columns);
   return lines;
 }
 
-std::string live_line(const v1::StatusReply& status, double seconds) {
-  std::string line = duration(seconds) + "  " + state_text(status);
+std::string live_line(const v1::StatusReply& status, double seconds, bool training_only) {
+  std::string line = duration(seconds) + "  " + (training_only ? status.name() : state_text(status));
   if (status.training().state() != v1::TrainingReport::STATE_UNSPECIFIED) {
     const auto& training = status.training();
     line += "; training: step " + std::to_string(training.step()) + " of " + std::to_string(training.max_steps()) +
             ", ESS " + shown(training.ess(), 3) +
             (training.state() == v1::TrainingReport::STATE_TRAINING ? "" : ", " + training_text(training));
   }
+  if (training_only) return printable(line);
   line += "; chain: " + std::to_string(status.proposals()) + " of " + std::to_string(status.length());
   if (status.proposals() > 0) line += ", acceptance " + shown(status.acceptance(), 3);
   if (const std::string text = observable_text(status, ", "); !text.empty()) line += ", " + text;

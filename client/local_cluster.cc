@@ -54,6 +54,7 @@ bool LocalCluster::start_coordinator(const std::function<bool()>& waiting) {
   }
   std::vector<std::string> arguments{"--run", options_.run_file.string(), "--listen", "127.0.0.1:0"};
   for (const std::string& assignment : options_.overrides) arguments.insert(arguments.end(), {"--set", assignment});
+  if (options_.training_only) arguments.push_back("--stay");
   Program& coordinator = add("coordinator", "flowloom-coordinator", std::move(arguments));
   start(coordinator);
   for (const auto deadline = Clock::now() + kCoordinatorDeadline; Clock::now() < deadline;
@@ -91,9 +92,11 @@ bool LocalCluster::coordinator_ended() const {
 }
 
 void LocalCluster::start_server() {
-  start(add("server", "flowloom-server",
-            {"--base", std::filesystem::absolute(options_.run_file).parent_path().string(), "--log-file",
-             (options_.directory.logs() / "server.log").string()}));
+  std::vector<std::string> arguments{"--base", std::filesystem::absolute(options_.run_file).parent_path().string(),
+                                     "--log-file", (options_.directory.logs() / "server.log").string()};
+  if (options_.training_only) arguments.push_back("--to-end");
+  if (options_.threads > 0) arguments.insert(arguments.end(), {"--threads", std::to_string(options_.threads)});
+  start(add("server", "flowloom-server", std::move(arguments)));
 }
 
 void LocalCluster::start_workers() {

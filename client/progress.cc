@@ -27,8 +27,8 @@ Size terminal_size() {
 
 }  // namespace
 
-Progress::Progress(std::ostream& out, Mode mode, std::string footer)
-    : out_(out), mode_(mode), footer_(std::move(footer)) {
+Progress::Progress(std::ostream& out, Mode mode, std::string footer, bool training_only)
+    : out_(out), mode_(mode), training_only_(training_only), footer_(std::move(footer)) {
   if (mode_ == Mode::kTerminal) out_ << "\x1b[?25l" << std::flush;
 }
 
@@ -45,7 +45,7 @@ void Progress::show(const v1::StatusReply& status, Clock::time_point now) {
   if (mode_ == Mode::kTerminal) {
     draw(status, now);
   } else {
-    out_ << live_line(status, std::chrono::duration<double>(now - start_).count()) << std::endl;
+    out_ << live_line(status, std::chrono::duration<double>(now - start_).count(), training_only_) << std::endl;
   }
 }
 
@@ -56,8 +56,8 @@ void Progress::notice(const std::string& sentence) {
 
 void Progress::draw(const v1::StatusReply& status, Clock::time_point now) {
   const Size size = terminal_size();
-  auto lines =
-      live_block(status, {std::chrono::duration<double>(now - start_).count(), notice_, footer_, size.columns});
+  auto lines = live_block(
+      status, {std::chrono::duration<double>(now - start_).count(), notice_, footer_, size.columns, training_only_});
   if (lines.size() >= size.rows) lines.resize(std::max<std::size_t>(1, size.rows - 1));
   // In one piece, so that nothing flickers.
   std::string frame = to_top(size.columns);

@@ -17,7 +17,7 @@ class Progress {
   enum class Mode { kTerminal, kLines, kSilent };
 
   // `footer` stands below the block. On a terminal (standard output) the cursor is hidden until the end.
-  Progress(std::ostream& out, Mode mode, std::string footer);
+  Progress(std::ostream& out, Mode mode, std::string footer, bool training_only = false);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -39,6 +39,7 @@ class Progress {
 
   std::ostream& out_;
   Mode mode_;
+  bool training_only_;
   std::string footer_, notice_;
   Clock::time_point start_ = Clock::now();
   std::optional<Clock::time_point> shown_;

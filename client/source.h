@@ -29,7 +29,7 @@ class Source {
   virtual v1::StatusReply status() = 0;
   virtual v1::ListReply models() = 0;
   virtual std::vector<v1::TrainingPoint> training() = 0;  // the whole record, in the order of its steps
-  virtual std::string head() = 0;  // of the log, hexadecimal
+  virtual std::string head() = 0;                         // of the log, hexadecimal
 
   // As `Connection::watch_status`; from a store: the status once.
   virtual void watch(double interval, std::stop_token stop,

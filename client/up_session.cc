@@ -15,6 +15,7 @@
 #include "client/results.h"
 #include "client/source.h"
 #include "client/status_watch.h"
+#include "client/training_summary.h"
 #include "flow/catalog.h"
 #include "flow/checkpoint.h"
 #include "program/program.h"
@@ -70,20 +71,21 @@ class UpSession {
         directory_(directory_for(options, run_)) {}
 
   int run() {
-    if (is_complete(directory_, run_)) return report();
+    if (!options_.training_only && is_complete(directory_, run_)) return report();
     if (!directory_.exists()) refuse_unfit_files(run_, std::filesystem::absolute(options_.run_file).parent_path());
     const Signals signals([this](int count) {
       interrupts_ = count;
       if (count > 2 || reporting_) ::_exit(130);
     });
     cluster_.emplace(ClusterOptions{program_folder(), directory_, options_.run_file, options_.overrides,
-                                    options_.workers, options_.log_level});
+                                    options_.training_only ? 0 : options_.workers, options_.training_only,
+                                    options_.threads, options_.log_level});
     const bool terminal = console_.out_is_terminal && !options_.json;
     progress_.emplace(options_.json ? console_.err : console_.out,
                       options_.quiet ? Progress::Mode::kSilent
                       : terminal     ? Progress::Mode::kTerminal
                                      : Progress::Mode::kLines,
-                      "Ctrl-C stops in order; the same command goes on where it stopped.");
+                      "Ctrl-C stops in order; the same command goes on where it stopped.", options_.training_only);
     try {
       follow();
     } catch (...) {
@@ -101,6 +103,7 @@ class UpSession {
       console_.err << "Stopped. To go on: " << command() << std::endl;
       return 130;
     }
+    if (options_.training_only) return report_training();
     if (halted()) throw Error(ErrorCode::kHalted, "The run has halted. " + status_->sentence());
     return report();
   }
@@ -120,7 +123,9 @@ class UpSession {
         throw Error(ErrorCode::kUnavailable, "The coordinator gives no status; see its log.");
     }
     if (over()) return;
-    if (!complete()) {
+    if (options_.training_only) {
+      cluster_->start_server();
+    } else if (!complete()) {
       if (needs_training(run_, Connection(find_coordinator(directory_.path().string())).describe()))
         cluster_->start_server();
       cluster_->start_workers();
@@ -128,13 +133,22 @@ class UpSession {
     for (auto deadline = Clock::time_point::max(); !over(); std::this_thread::sleep_for(kTick)) {
       look(watch);
       // A complete chain's coordinator leaves by itself, as soon as its clients know.
-      if (complete() && deadline == Clock::time_point::max()) deadline = Clock::now() + 30s;
+      if (!options_.training_only && complete() && deadline == Clock::time_point::max()) deadline = Clock::now() + 30s;
       if (Clock::now() > deadline) return;
     }
     look(watch);
   }
 
-  bool over() const { return interrupts_ > 0 || halted() || cluster_->coordinator_left(); }
+  bool over() const {
+    const bool done = options_.training_only ? training_over() : halted();
+    return interrupts_ > 0 || done || cluster_->coordinator_left();
+  }
+
+  bool training_over() const {
+    if (!status_) return false;
+    const auto state = status_->training().state();
+    return state == v1::TrainingReport::STATE_TRAINED || state == v1::TrainingReport::STATE_FAILED;
+  }
 
   void look(const StatusWatch& watch) {
     const auto now = Clock::now();
@@ -159,10 +173,11 @@ class UpSession {
   }
 
   std::string command() const {
-    std::string text = "flowloom up " + shell_word(options_.run_file.string());
+    std::string text =
+        (options_.training_only ? "flowloom train " : "flowloom up ") + shell_word(options_.run_file.string());
     if (!options_.directory.empty()) text += " --dir " + shell_word(directory_.path().string());
     for (const std::string& assignment : options_.overrides) text += " --set " + shell_word(assignment);
-    return text + " --workers " + std::to_string(options_.workers);
+    return text + (options_.training_only ? "" : " --workers " + std::to_string(options_.workers));
   }
 
   // Somebody may be reading the store at this moment: waits for it.
@@ -195,6 +210,25 @@ class UpSession {
       console_.out << json_text(final_json(final)) << "\n";
     } else {
       console_.print(final_lines(final));
+    }
+    return 0;
+  }
+
+  int report_training() {
+    reporting_ = true;
+    const v1::TrainingReport training = status_ ? status_->training() : v1::TrainingReport();
+    if (training.state() == v1::TrainingReport::STATE_FAILED) {
+      throw Error(ErrorCode::kHalted, "Training has failed. " + training.sentence());
+    }
+    if (training.state() != v1::TrainingReport::STATE_TRAINED) {
+      throw Error(ErrorCode::kUnavailable, "Training was stopped. To go on: " + command());
+    }
+    const auto source = open_when_free();
+    const TrainingSummary summary{status_->name(), training, source->training(), source->models(), directory_.path()};
+    if (options_.json) {
+      console_.out << json_text(training_summary_json(summary)) << "\n";
+    } else {
+      console_.print(training_summary_lines(summary));
     }
     return 0;
   }

@@ -48,6 +48,7 @@ int main(int argc, char** argv) {
   flowloom::add_common_options(app, options.common);
   app.add_option("--state", options.training.state, "Where weights and optimiser are kept; default: RUN/train")
       ->type_name("DIR");
+  app.add_flag("--to-end", options.training.to_end, "Train until [train] stop, even if the chain needs no more");
   app.add_option("--base", options.training.base,
                  "Where the files lie that the run file names; default: the working directory")
       ->type_name("DIR");

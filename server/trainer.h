@@ -41,8 +41,8 @@ struct TrainerState {
   std::int64_t loss_count = 0;
   std::int64_t evaluated_step = -1;  // where `ess` was found; -1: nowhere yet
   double ess = std::nan("");
-  double ess_average = std::nan("");  // exponential, with kAverageShare for the newest
-  double ess_from_target = std::nan("");   // from samples of the target, if there are any
+  double ess_average = std::nan("");      // exponential, with kAverageShare for the newest
+  double ess_from_target = std::nan("");  // from samples of the target, if there are any
 };
 
 // What the last step showed.

@@ -46,11 +46,11 @@ class Training {
 
   void go(std::stop_token stop) {
     publish_again();
-    if (!everything_published()) {
+    if (!enough()) {
       prepare_trainer();
       loop(stop);
       save();
-      if (!trainer_->finished() && !everything_published()) {
+      if (!trainer_->finished() && (options_.to_end || !everything_published())) {
         report(TrainingReport::STATE_STOPPED,
                uplink_.chain_complete() ? "the chain is complete" : "goes on when it is started again");
         uplink_.drain({}, kLastReport);
@@ -58,7 +58,9 @@ class Training {
         return;
       }
       if (const Entries open = open_now(); !open.empty()) {
-        throw Error(ErrorCode::kHalted, shortfall(run_, saved_.state, open));
+        const std::string sentence = shortfall(run_, saved_.state, open);
+        if (!options_.to_end) throw Error(ErrorCode::kHalted, sentence);
+        spdlog::warn(sentence);
       }
     }
     report(TrainingReport::STATE_TRAINED);
@@ -79,7 +81,7 @@ class Training {
     report.set_seconds(saved_.seconds);
     report.set_gradient_norm(figures.gradient_norm);
     report.set_skipped_steps(state.skipped);
-    report.set_ess_from_target(state.ess_from_target);
+    if (!run_.train.target_samples.empty()) report.set_ess_from_target(state.ess_from_target);
     report.set_learning_rate(figures.learning_rate);
     report.set_batch(static_cast<std::int64_t>(figures.batch));
     report.set_state(state_now);
@@ -94,6 +96,9 @@ class Training {
 
   // Nothing that training could add would be published.
   bool everything_published() const { return !run_.chain.asap && open_now().empty(); }
+
+  // No more steps are wanted, though training has not finished.
+  bool enough() const { return !options_.to_end && (uplink_.chain_complete() || everything_published()); }
 
   double target_ess() const {
     double target = run_.train.stop_ess.value_or(std::nan(""));
@@ -151,7 +156,7 @@ class Training {
     while (true) {
       publish_if_due(stop);
       uplink_.check();
-      if (stop.stop_requested() || uplink_.chain_complete() || trainer_->finished() || everything_published()) return;
+      if (stop.stop_requested() || trainer_->finished() || enough()) return;
       const auto start = Clock::now();
       const Trainer::Did did = trainer_->advance(stop);
       const double seconds = seconds_since(start);

@@ -22,6 +22,7 @@ struct TrainingOptions {
   std::filesystem::path state;  // directory
   std::filesystem::path base;   // what the files that the run file names are relative to
   std::size_t threads = 1;
+  bool to_end = false;                    // train until [train] stop, even if the chain needs no more
   std::chrono::milliseconds wait{60000};  // for the coordinator to appear, at the start
   std::chrono::milliseconds save_every{10000};
   std::chrono::milliseconds report_every{1000};
@@ -29,8 +30,8 @@ struct TrainingOptions {
 };
 
 // Returns when training has stopped and everything it owes is published, or, with the state written, once
-// `stop` is requested or the chain is complete. Training goes on while the coordinator is away. Throws `kHalted` if training ends
-// short of an entry of [chain] versions.
+// `stop` is requested or the chain is complete. Training goes on while the coordinator is away. Throws `kHalted` if training
+// ends short of an entry of [chain] versions (only logs it with `to_end`).
 void train(PeerFinder finder, const TrainingOptions& options, std::stop_token stop);
 
 }  // namespace flowloom

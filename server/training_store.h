@@ -24,9 +24,9 @@ namespace flowloom {
 struct SavedTraining {
   TrainerState state;
   std::vector<Publication> publications;
-  double seconds = 0;       // spent training, over all starts
-  double core_seconds = 0;  // the same times the threads
-  std::string build;        // of the engine that trained last
+  double seconds = 0;                                    // spent training, over all starts
+  double core_seconds = 0;                               // the same times the threads
+  std::string build;                                     // of the engine that trained last
   std::vector<flowloom::v1::TrainingPoint> undelivered;  // of the record
 };
 

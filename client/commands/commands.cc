@@ -49,6 +49,7 @@ int run_command_line(std::vector<std::string> arguments, const Console& console)
   Action action;
   add_check(app, action);
   add_up(app, action);
+  add_train(app, action);
   add_status(app, action);
   add_samples(app, action);
   add_verify(app, action);
