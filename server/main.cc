@@ -14,6 +14,7 @@ namespace {
 
 struct Options {
   CommonOptions common;
+  double save_every = 10;
   TrainingOptions training;
 };
 
@@ -33,6 +34,7 @@ int run(Options options) {
     }
     options.training.state = RunDirectory(options.common.peer.directory).training();
   }
+  options.training.save_every = std::chrono::milliseconds(static_cast<std::int64_t>(1000 * options.save_every));
   options.training.wait = std::chrono::milliseconds(static_cast<std::int64_t>(1000 * options.common.wait_seconds));
   train(std::move(finder), options.training, stop.get_token());
   return 0;
@@ -48,6 +50,9 @@ int main(int argc, char** argv) {
   flowloom::add_common_options(app, options.common);
   app.add_option("--state", options.training.state, "Where weights and optimiser are kept; default: RUN/train")
       ->type_name("DIR");
+  app.add_option("--save-every", options.save_every, "Seconds between two saved states")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
   app.add_flag("--to-end", options.training.to_end, "Train until [train] stop, even if the chain needs no more");
   app.add_option("--base", options.training.base,
                  "Where the files lie that the run file names; default: the working directory")
