@@ -82,7 +82,9 @@ class TrainingTest(Flowloom):
             self.trained(file, *steps)
             losses.append(float(self.record()[0]["loss"]))
         self.assertLess(losses[0], losses[1] - 1, "carried over, from scratch")
-        sentence = self.refused("flowloom", "train", carried, "--dir", self.tmp / "other", "--quiet", "--set", "flow.layers=6")
+        code, _, sentence = self.command("flowloom", "train", carried, "--dir", self.tmp / "other", "--quiet", "--set",
+                                         "flow.layers=6")
+        self.assertEqual(code, 1)
         self.assertIn("'trained' has flow.layers = 4, this run 6", sentence)
 
     def test_samples_of_the_target_are_measured_and_copied(self):
