@@ -20,6 +20,8 @@ const char* type_name(KeyType type) {
       return "text";
     case KeyType::kIntegers:
       return "list of whole numbers";
+    case KeyType::kValues:
+      return "list";
     case KeyType::kTable:
       return "table";
     case KeyType::kTables:

@@ -44,6 +44,8 @@ const char* type_name(KeyType type) {
       return "a text in quotes";
     case KeyType::kIntegers:
       return "a list of whole numbers";
+    case KeyType::kValues:
+      return "a list";
     case KeyType::kTable:
       return "a table { key = value, … }";
     case KeyType::kTables:
@@ -147,6 +149,15 @@ class Reader {
           numbers.push_back(check_range(static_cast<double>(number), json(number), key, where));
         }
         return numbers;
+      }
+      case KeyType::kValues: {
+        const toml::array* list = node.as_array();
+        if (!list || list->size() < key.min_size || list->size() > key.max_size) refuse(where, wanted);
+        json texts = json::array();
+        for (const toml::node& element : *list) {
+          texts.push_back(element.is_string() ? std::string(**element.as_string()) : describe(element));
+        }
+        return texts;
       }
       case KeyType::kTable: {
         if (node.is_string() && !key.choices.empty()) {

@@ -12,7 +12,7 @@
 
 namespace flowloom {
 
-enum class KeyType { kFlag, kInteger, kReal, kText, kIntegers, kTable, kTables };
+enum class KeyType { kFlag, kInteger, kReal, kText, kIntegers, kValues, kTable, kTables };
 
 struct Key {
   std::string name = {};
@@ -44,6 +44,10 @@ class Section {
   std::string text(const std::string& key) const { return values_.at(key).get<std::string>(); }
   std::vector<std::int64_t> integers(const std::string& key) const {
     return values_.at(key).get<std::vector<std::int64_t>>();
+  }
+  // Of kValues: each value as TOML would write it, texts without their quotes.
+  std::vector<std::string> texts(const std::string& key) const {
+    return values_.at(key).get<std::vector<std::string>>();
   }
   Section table(const std::string& key) const;
   std::vector<Section> tables(const std::string& key) const;

@@ -56,6 +56,7 @@ int run_command_line(std::vector<std::string> arguments, const Console& console)
   add_digest(app, action);
   add_models(app, action);
   add_training(app, action);
+  add_study(app, action);
   if (arguments.empty()) {
     console.out << app.help();
     return 0;
