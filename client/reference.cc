@@ -106,7 +106,8 @@ std::string run_file_reference(const Catalog& catalog) {
       "directory\n"
       "exists. All other keys may change between starts; each change is logged. `[flow]` and `[train]` belong to a "
       "training\n"
-      "from its first step to its last: only `train.stop` may change on the way (without `decay`), or the training "
+      "from its first step to its last: only `train.stop` (without `decay`) and `train.record_every` may change on the "
+      "way, or the training "
       "starts "
       "again\n"
       "in an empty directory.\n\n";

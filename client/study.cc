@@ -275,22 +275,31 @@ class StudyRunner {
         }
         data += "\n\n";
         curves += (curves.empty() ? "" : ", \\\n    ") + std::string("data index ") + std::to_string(block++) +
-                  " using column:4 with lines linetype " + std::to_string(colour) +
+                  " using column:4 with linespoints pointtype 7 pointsize 0.4 linetype " + std::to_string(colour) +
                   (result == members.front() ? " title '" + label + "'" : " notitle");
       }
     }
+    const std::size_t key_rows = (colour + 1) / 2, key_height = 22 * key_rows, height = 440 + key_height;
+    const std::string size = std::to_string(1500) + "," + std::to_string(height);
+    const std::string bottom = rounded(static_cast<double>(key_height + 70) / static_cast<double>(height), 3);
     const std::string script =
         "# gnuplot plot.gp, in this directory, draws it again.\n"
         "data = 'plot.dat'  # steps, samples, core-seconds, ESS; a block for each training\n"
-        "draw = \"set multiplot layout 1,3; set ylabel 'ESS'; set yrange [0:1]; set logscale x; set grid; "
-        "set key top left noenhanced; column = 1; set xlabel 'steps'; plot @curves; unset key; unset ylabel; "
-        "column = 2; set xlabel 'samples'; plot @curves; column = 3; set xlabel 'core-seconds'; plot @curves; "
-        "unset multiplot\"\n"
         "curves = \"" +
         curves +
         "\"\n"
-        "set terminal svg size 1500,480 background 'white'; set output 'plot.svg'; eval draw; set output\n"
-        "set terminal pngcairo size 1500,480; set output 'plot.png'; eval draw; set output\n";
+        "draw = \"set multiplot layout 1,3 margins 0.05,0.98," +
+        bottom +
+        ",0.96 spacing 0.04; set ylabel 'ESS'; set yrange [0:1]; set logscale x; set format x '%.0s%c'; set grid; "
+        "set key at screen 0.5,0.01 center bottom horizontal maxcols 2 noenhanced; "
+        "column = 1; set xlabel 'steps'; plot @curves; unset key; unset ylabel; "
+        "column = 2; set xlabel 'samples'; plot @curves; column = 3; set xlabel 'core-seconds'; plot @curves; "
+        "unset multiplot\"\n"
+        "set terminal svg size " +
+        size +
+        " background 'white'; set output 'plot.svg'; eval draw; set output\n"
+        "set terminal pngcairo size " +
+        size + "; set output 'plot.png'; eval draw; set output\n";
     write_file_atomically(directory_ / "plot.dat", data);
     write_file_atomically(directory_ / "plot.gp", script);
     const std::string command = "cd " + shell_word(directory_.string()) + " && gnuplot plot.gp > plot.log 2>&1";

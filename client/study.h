@@ -15,6 +15,7 @@
 
 #include "client/commands/commands.h"
 #include "flowloom/v1/models.pb.h"
+#include "spec/schema.h"
 
 namespace flowloom {
 

@@ -149,24 +149,25 @@ bool Trainer::step(std::stop_token stop) {
 
   const auto own_log_w = sum.log_w().first(own_units * train.gradient_unit);
   const auto target_log_w = sum.log_w().subspan(own_log_w.size());
-  last_step_ = {};
-  last_step_.loss =
+  StepFigures& figures = state_.last_step;
+  figures = {};
+  figures.loss =
       (own_units > 0 ? -(1 - share) * mean(own_log_w) : 0) + (target_units > 0 ? share * mean(target_log_w) : 0);
-  if (own_units > 0) last_step_.ess = ess_of(own_log_w);
-  last_step_.learning_rate = learning_rate(train, state_.step, passed);
-  last_step_.batch = batch;
+  if (own_units > 0) figures.ess = ess_of(own_log_w);
+  figures.learning_rate = learning_rate(train, state_.step, passed);
+  figures.batch = batch;
   double square = 0;
   for (const double slope : sum.gradient()) square += slope * slope;
-  const double norm = last_step_.gradient_norm = std::sqrt(square);
+  const double norm = figures.gradient_norm = std::sqrt(square);
   if (std::isfinite(norm)) {
     if (norm > train.clip) {
       for (double& slope : sum.gradient()) slope *= train.clip / norm;
     }
-    state_.adam.update(train, state_.weights, sum.gradient(), last_step_.learning_rate, single(run_));
+    state_.adam.update(train, state_.weights, sum.gradient(), figures.learning_rate, single(run_));
     if (!state_.average.empty()) {
       move_average(state_.average, state_.weights, train.average, state_.step - state_.skipped);
     }
-    state_.loss_sum += last_step_.loss;
+    state_.loss_sum += figures.loss;
     ++state_.loss_count;
   } else {
     ++state_.skipped;

@@ -28,6 +28,16 @@
 
 namespace flowloom {
 
+// What the last step showed.
+struct StepFigures {
+  // (1 - share) mean(log_q + S) of the flow's samples + share mean(log_p - log_q) of the target's: the divergence, up to log Z
+  double loss = std::nan("");
+  double ess = std::nan("");            // of its whole batch of model samples
+  double gradient_norm = std::nan("");  // of the mean gradient, before clipping
+  double learning_rate = 0;
+  std::size_t batch = 0;
+};
+
 // All that training depends on, besides the run file.
 struct TrainerState {
   std::int64_t step = 0;     // steps done
@@ -37,22 +47,13 @@ struct TrainerState {
   std::vector<double> average;  // of the weights; empty unless [train] average
   Adam adam;
   Plateau plateau;
+  StepFigures last_step;
   double loss_sum = 0;  // of the steps since the last evaluation
   std::int64_t loss_count = 0;
   std::int64_t evaluated_step = -1;  // where `ess` was found; -1: nowhere yet
   double ess = std::nan("");
   double ess_average = std::nan("");      // exponential, with kAverageShare for the newest
   double ess_from_target = std::nan("");  // from samples of the target, if there are any
-};
-
-// What the last step showed.
-struct StepFigures {
-  // (1 - share) mean(log_q + S) of the flow's samples + share mean(log_p - log_q) of the target's: the divergence, up to log Z
-  double loss = std::nan("");
-  double ess = std::nan("");            // of its whole batch of model samples
-  double gradient_norm = std::nan("");  // of the mean gradient, before clipping
-  double learning_rate = 0;
-  std::size_t batch = 0;
 };
 
 // To the float32 values that the weights of a run in mixed precision are.
@@ -85,7 +86,7 @@ class Trainer {
   Checkpoint checkpoint() const;
 
   const TrainerState& state() const { return state_; }
-  const StepFigures& last_step() const { return last_step_; }
+  const StepFigures& last_step() const { return state_.last_step; }
 
  private:
   bool evaluation_due() const;
@@ -108,7 +109,6 @@ class Trainer {
   TrainerState state_;
   std::vector<double> target_;
   NoiseKey target_key_;  // chooses the target's samples of a step
-  StepFigures last_step_;
 };
 
 }  // namespace flowloom

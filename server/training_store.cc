@@ -173,6 +173,12 @@ void TrainingStore::save(const RunSpec& run, const SavedTraining& saved) const {
                   {"plateau_lowest", number(state.plateau.lowest)},
                   {"plateau_waited", state.plateau.waited},
                   {"plateau_passed", state.plateau.passed},
+                  {"last_step",
+                   {{"loss", number(state.last_step.loss)},
+                    {"ess", number(state.last_step.ess)},
+                    {"gradient_norm", number(state.last_step.gradient_norm)},
+                    {"learning_rate", state.last_step.learning_rate},
+                    {"batch", state.last_step.batch}}},
                   {"loss_sum", number(state.loss_sum)},
                   {"loss_count", state.loss_count},
                   {"evaluated_step", state.evaluated_step},
@@ -244,6 +250,9 @@ std::pair<SavedTraining, nlohmann::json> read_training_state(const std::filesyst
     if (!lowest.is_null()) state.plateau.lowest = lowest;
     state.plateau.waited = content.at("plateau_waited");
     state.plateau.passed = content.at("plateau_passed");
+    const json& figures = content.at("last_step");
+    state.last_step = {number(figures.at("loss")), number(figures.at("ess")), number(figures.at("gradient_norm")),
+                       figures.at("learning_rate"), figures.at("batch")};
     state.loss_sum = number(content.at("loss_sum"));
     state.loss_count = content.at("loss_count");
     state.evaluated_step = content.at("evaluated_step");

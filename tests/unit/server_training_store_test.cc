@@ -84,6 +84,11 @@ TEST(TrainingStore, GivesBackWhatOnlySomeSettingsNeed) {
   EXPECT_EQ(state.average, saved.state.average);
   EXPECT_FALSE(state.average.empty());
   EXPECT_EQ(state.plateau, saved.state.plateau);
+  EXPECT_EQ(state.last_step.loss, saved.state.last_step.loss);
+  EXPECT_EQ(state.last_step.ess, saved.state.last_step.ess);
+  EXPECT_EQ(state.last_step.gradient_norm, saved.state.last_step.gradient_norm);
+  EXPECT_EQ(state.last_step.learning_rate, saved.state.last_step.learning_rate);
+  EXPECT_EQ(state.last_step.batch, saved.state.last_step.batch);
   EXPECT_EQ(state.loss_sum, saved.state.loss_sum);
   EXPECT_EQ(state.loss_count, saved.state.loss_count);
   EXPECT_EQ(state.samples, saved.state.samples);

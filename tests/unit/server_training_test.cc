@@ -229,7 +229,12 @@ TEST_F(TrainingProgram, StopsInOrderAndGoesOnToTheSameCheckpoints) {
 }
 
 TEST_F(TrainingProgram, ItsRecordArrivesWholeHoweverOftenItIsStopped) {
-  RunSpec run = training_run(kStop + "record_every = 4\n", kSchedule);
+  const RunSpec run = load_run_text(
+      [] {  // evaluations of many blocks, so that a stop falls into one
+        std::string text = training_run(kStop + "record_every = 5\n", kSchedule).toml;
+        return text.replace(text.find("evaluate_samples = 300"), 22, "evaluate_samples = 4000");
+      }(),
+      "test.toml");
   serve(run);
   train_it();
   const auto straight = registry_->record();
@@ -242,7 +247,7 @@ TEST_F(TrainingProgram, ItsRecordArrivesWholeHoweverOftenItIsStopped) {
     EXPECT_EQ(point.learning_rate(), 0.05);
     EXPECT_GE(point.core_seconds(), point.seconds());
   }
-  EXPECT_EQ(steps, (std::vector<std::int64_t>{4, 8, 10, 12, 16, 20, 24, 28, 30, 32, 36, 40, 44, 48, 50, 52, 56, 60}));
+  EXPECT_EQ(steps, (std::vector<std::int64_t>{5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60}));
 
   std::filesystem::remove_all(directory_ / "train");
   serve(run);
@@ -254,8 +259,16 @@ TEST_F(TrainingProgram, ItsRecordArrivesWholeHoweverOftenItIsStopped) {
     };
     train_it(stop.get_token());
   }
-  EXPECT_TRUE(registry_->record().empty());
   engine_.disturb_gradient = [](std::uint64_t, Gradient&) {};
+  {  // between a step and its evaluation
+    std::stop_source stop;
+    engine_.disturb_draws = [&](std::uint64_t first, Draws&) {
+      if (first >> 32 == 50) stop.request_stop();
+    };
+    train_it(stop.get_token());
+    engine_.disturb_draws = [](std::uint64_t, Draws&) {};
+  }
+  EXPECT_TRUE(registry_->record().empty());
   registry_->refuse_reports = false;
   train_it();
   const auto pieces = registry_->record();
@@ -263,6 +276,7 @@ TEST_F(TrainingProgram, ItsRecordArrivesWholeHoweverOftenItIsStopped) {
   for (const auto& [step, point] : straight) {
     EXPECT_EQ(pieces.at(step).loss(), point.loss()) << step;
     EXPECT_EQ(pieces.at(step).gradient_norm(), point.gradient_norm()) << step;
+    EXPECT_TRUE(pieces.at(step).ess() == point.ess() || std::isnan(point.ess())) << step;
   }
 }
 

@@ -1,0 +1,136 @@
+#include "client/study.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "spec/error.h"
+#include "spec/files.h"
+#include "temporary_directory.h"
+
+namespace flowloom {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr char kRun[] =
+    "[run]\nname = \"r\"\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -4\nlambda = 8\n"
+    "[flow]\nkind = \"affine-coupling\"\n[chain]\nlength = 100\n";
+
+class StudyFile : public testing::Test {
+ protected:
+  StudyFile() { write_file_atomically(directory_.path() / "run.toml", kRun); }
+
+  Study load(const std::string& text) {
+    write_file_atomically(directory_.path() / "study.toml", "[study]\nname = \"s\"\nrun = \"run.toml\"\n" + text);
+    return load_study(directory_.path() / "study.toml");
+  }
+  std::string refusal(const std::string& text) {
+    try {
+      load(text);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidInput);
+      return error.what();
+    }
+    return "";
+  }
+  static std::vector<std::string> names(const Study& study) {
+    std::vector<std::string> names;
+    for (const StudyCell& cell : study.cells) names.push_back(cell.name);
+    return names;
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(StudyFile, IsEveryCombinationOfItsValues) {
+  const Study study = load(
+      "set = [\"train.batch=64\"]\nvary = [{ key = \"train.gradient\", values = [\"path\", \"reparameterised\"] },\n"
+      "{ key = \"flow.hidden\", values = [[4], [8, 8]] }]\n");
+  EXPECT_THAT(names(study),
+              ElementsAre("gradient=path,hidden=__4__", "gradient=path,hidden=__8__8__",
+                          "gradient=reparameterised,hidden=__4__", "gradient=reparameterised,hidden=__8__8__"));
+  EXPECT_THAT(study.cells[1].overrides, ElementsAre("train.batch=64", "train.gradient=path", "flow.hidden=[ 8, 8 ]"));
+  EXPECT_EQ(study.cells[1].follows, StudyCell::kNothing);
+}
+
+TEST_F(StudyFile, CasesSetSeveralKeysAtOnce) {
+  const Study study = load(
+      "cases = [{ name = \"rate\", set = [\"train.milestones={ every = 10 }\", \"train.rate_factor=0.5\"] },\n"
+      "{ name = \"batch\", set = [\"train.milestones={ every = 10 }\", \"train.batch_factor=2\"] }]\n"
+      "vary = [{ key = \"run.seed\", values = [1, 2] }]\n");
+  EXPECT_THAT(names(study), ElementsAre("rate,seed=1", "rate,seed=2", "batch,seed=1", "batch,seed=2"));
+  EXPECT_THAT(study.cells[3].overrides,
+              ElementsAre("train.milestones={ every = 10 }", "train.batch_factor=2", "run.seed=2"));
+}
+
+TEST_F(StudyFile, InASequenceEachTrainingFollowsTheOneBefore) {
+  const Study study = load(
+      "vary = [{ key = \"run.seed\", values = [1, 2] }]\nsequence = { key = \"theory.lambda\", values = [8.0, 7.5, "
+      "7.0],\n"
+      "set = [\"train.learning_rate=1e-4\"] }\n");
+  ASSERT_EQ(study.cells.size(), 6u);
+  EXPECT_TRUE(study.keep_optimiser);
+  const std::size_t follows[] = {StudyCell::kNothing, 0, 1, StudyCell::kNothing, 3, 4};
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(study.cells[i].follows, follows[i]) << i;
+  EXPECT_THAT(study.cells[3].overrides, ElementsAre("run.seed=2", "theory.lambda=8.0"));
+  EXPECT_THAT(study.cells[4].overrides, ElementsAre("run.seed=2", "theory.lambda=7.5", "train.learning_rate=1e-4"));
+}
+
+TEST_F(StudyFile, WhatCannotBeTrainedIsRefusedBeforeAnythingIsStarted) {
+  EXPECT_THAT(refusal("vary = [{ key = \"train.gradient\", values = [\"path\", \"oath\"] }]\n"),
+              testing::AllOf(HasSubstr("training 'gradient=oath'"), HasSubstr("train.gradient")));
+  EXPECT_THAT(refusal("vary = [{ key = \"run.seed\", values = [1, 1] }]\n"),
+              HasSubstr("two trainings have the name 'seed=1'"));
+  EXPECT_THAT(refusal("vari = []\n"), HasSubstr("did you mean 'vary'"));
+}
+
+v1::TrainingPoint point(std::int64_t step, double ess) {
+  v1::TrainingPoint made;
+  made.set_step(step);
+  made.set_samples(100 * step);
+  made.set_core_seconds(0.5 * static_cast<double>(step));
+  made.set_ess(ess);
+  made.set_ess_from_target(std::nan(""));
+  return made;
+}
+
+std::vector<StudyResult> results() {
+  const auto cell = [](const std::string& gradient, const std::string& seed) {
+    StudyCell made;
+    made.name = "gradient=" + gradient + ",seed=" + seed;
+    made.settings = {{"train.gradient", gradient}, {"run.seed", seed}};
+    return made;
+  };
+  return {{cell("path", "1"), {point(5, std::nan("")), point(10, 0.3), point(20, 0.6), point(25, std::nan(""))}},
+          {cell("path", "2"), {point(10, 0.1), point(20, 0.4)}},
+          {cell("other", "1"), {point(10, 0.1)}}};
+}
+
+TEST(StudyTable, HasARowForEachTrainingAndSaysWhenAnEssWasReached) {
+  EXPECT_EQ(
+      study_table(results()),
+      "training,train.gradient,run.seed,steps,samples,seconds,core_seconds,ess,ess_from_target,core_seconds_to_0.3,"
+      "steps_to_0.3,core_seconds_to_0.5,steps_to_0.5,core_seconds_to_0.7,steps_to_0.7\n"
+      "\"gradient=path,seed=1\",path,1,20,2000,0,10,0.59999999999999998,nan,5,10,10,20,,\n"
+      "\"gradient=path,seed=2\",path,2,20,2000,0,10,0.40000000000000002,nan,10,20,,,,\n"
+      "\"gradient=other,seed=1\",other,1,10,1000,0,5,0.10000000000000001,nan,,,,,,\n");
+}
+
+TEST(StudyTable, PutsSeedsTogetherWithAnErrorForPeople) {
+  const auto lines = study_lines(results());
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_THAT(lines[1], testing::AllOf(HasSubstr("gradient = path"), HasSubstr("0.50(10)"), HasSubstr("10 in 1")));
+  EXPECT_THAT(lines[2], testing::AllOf(HasSubstr("gradient = other"), HasSubstr(" 0.1 ")));
+}
+
+TEST(StudyTable, TheRecordHasEveryEvaluation) {
+  const std::string record = study_record(results());
+  EXPECT_EQ(std::count(record.begin(), record.end(), '\n'), 1 + 2 + 2 + 1);
+}
+
+}  // namespace
+}  // namespace flowloom
