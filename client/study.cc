@@ -279,7 +279,7 @@ class StudyRunner {
                   (result == members.front() ? " title '" + label + "'" : " notitle");
       }
     }
-    const std::size_t key_rows = (colour + 1) / 2, key_height = 22 * key_rows, height = 440 + key_height;
+    const std::size_t key_height = 20 * colour + 10, height = 440 + key_height;
     const std::string size = std::to_string(1500) + "," + std::to_string(height);
     const std::string bottom = rounded(static_cast<double>(key_height + 70) / static_cast<double>(height), 3);
     const std::string script =
@@ -291,7 +291,7 @@ class StudyRunner {
         "draw = \"set multiplot layout 1,3 margins 0.05,0.98," +
         bottom +
         ",0.96 spacing 0.04; set ylabel 'ESS'; set yrange [0:1]; set logscale x; set format x '%.0s%c'; set grid; "
-        "set key at screen 0.5,0.01 center bottom horizontal maxcols 2 noenhanced; "
+        "set key at screen 0.5,0.01 center bottom vertical maxcols 1 noenhanced; "
         "column = 1; set xlabel 'steps'; plot @curves; unset key; unset ylabel; "
         "column = 2; set xlabel 'samples'; plot @curves; column = 3; set xlabel 'core-seconds'; plot @curves; "
         "unset multiplot\"\n"

@@ -70,7 +70,7 @@ TEST_F(StudyFile, CasesSetSeveralKeysAtOnce) {
 TEST_F(StudyFile, InASequenceEachTrainingFollowsTheOneBefore) {
   const Study study = load(
       "vary = [{ key = \"run.seed\", values = [1, 2] }]\nsequence = { key = \"theory.lambda\", values = [8.0, 7.5, "
-      "7.0],\n"
+      "7.0], "
       "set = [\"train.learning_rate=1e-4\"] }\n");
   ASSERT_EQ(study.cells.size(), 6u);
   EXPECT_TRUE(study.keep_optimiser);
