@@ -30,6 +30,68 @@ using namespace std::chrono_literals;
 constexpr char kSeed[] = "run.seed";
 constexpr double kTableLevels[] = {0.3, 0.5, 0.7};  // the table says when each ESS was reached
 
+// The section of a study file.
+const std::vector<Key>& study_keys() {
+  static const std::vector<Key> keys = {
+      {.name = "name", .type = KeyType::kText, .sentence = "Also names the study's directory.", .required = true},
+      {.name = "run", .type = KeyType::kText, .sentence = "The run file, relative to this one.", .required = true},
+      {.name = "set",
+       .type = KeyType::kValues,
+       .sentence = "What is set for every training: \"train.batch=256\".",
+       .default_value = nlohmann::json::array()},
+      {.name = "cases",
+       .type = KeyType::kTables,
+       .sentence = "Trainings that differ in several keys at once.",
+       .keys = {{.name = "name", .type = KeyType::kText, .sentence = "Of the case.", .required = true},
+                {.name = "set", .type = KeyType::kValues, .sentence = "Its settings.", .required = true}},
+       .max_size = 1000},
+      {.name = "vary",
+       .type = KeyType::kTables,
+       .sentence = "Every combination of the values of these keys (and of the cases) is one training.",
+       .keys = {{.name = "key", .type = KeyType::kText, .sentence = "Any key: \"train.gradient\".", .required = true},
+                {.name = "values",
+                 .type = KeyType::kValues,
+                 .sentence = "Its values.",
+                 .required = true,
+                 .min_size = 1,
+                 .max_size = 1000}},
+       .max_size = 16},
+      {.name = "sequence",
+       .type = KeyType::kTable,
+       .sentence =
+           "Instead of single trainings, chains of them: each value's starts from the weights of the one before.",
+       .keys = {{.name = "key", .type = KeyType::kText, .sentence = "A coupling: \"theory.lambda\".", .required = true},
+                {.name = "values",
+                 .type = KeyType::kValues,
+                 .sentence = "Its values, in their order.",
+                 .required = true,
+                 .min_size = 2,
+                 .max_size = 1000},
+                {.name = "set",
+                 .type = KeyType::kValues,
+                 .sentence = "What is set for all but the first: fewer steps, a lower rate.",
+                 .default_value = nlohmann::json::array()},
+                {.name = "optimiser",
+                 .type = KeyType::kText,
+                 .sentence = "keep: its moments go on. drop: they start from zero.",
+                 .default_value = "keep",
+                 .choices = {"keep", "drop"}}}},
+      {.name = "parallel",
+       .type = KeyType::kInteger,
+       .sentence = "Trainings at a time.",
+       .default_value = 1,
+       .min = 1,
+       .max = 1024},
+      {.name = "threads",
+       .type = KeyType::kInteger,
+       .sentence = "Threads of each training; 0: the cores, shared out.",
+       .default_value = 0,
+       .min = 0,
+       .max = 1024},
+  };
+  return keys;
+}
+
 // "gradient=path": a setting as a piece of a directory's name.
 std::string piece(const std::string& key, const std::string& value) {
   std::string text = key.substr(key.find('.') + 1) + "=" + value;
@@ -105,6 +167,12 @@ std::vector<std::pair<std::string, std::vector<const StudyResult*>>> groups_of(
     found->second.push_back(&result);
   }
   return groups;
+}
+
+// Without what would end a text in gnuplot's script.
+std::string unquoted(std::string text) {
+  std::erase_if(text, [](char c) { return c == '\'' || c == '"' || c == '`' || c == '\\'; });
+  return text;
 }
 
 // Mean with its standard error over runs; without an error for a single one.
@@ -276,7 +344,7 @@ class StudyRunner {
         data += "\n\n";
         curves += (curves.empty() ? "" : ", \\\n    ") + std::string("data index ") + std::to_string(block++) +
                   " using column:4 with linespoints pointtype 7 pointsize 0.4 linetype " + std::to_string(colour) +
-                  (result == members.front() ? " title '" + label + "'" : " notitle");
+                  (result == members.front() ? " title '" + unquoted(label) + "'" : " notitle");
       }
     }
     const std::size_t key_height = 20 * colour + 10, height = 440 + key_height;
@@ -320,67 +388,6 @@ class StudyRunner {
 };
 
 }  // namespace
-
-const std::vector<Key>& study_keys() {
-  static const std::vector<Key> keys = {
-      {.name = "name", .type = KeyType::kText, .sentence = "Also names the study's directory.", .required = true},
-      {.name = "run", .type = KeyType::kText, .sentence = "The run file, relative to this one.", .required = true},
-      {.name = "set",
-       .type = KeyType::kValues,
-       .sentence = "What is set for every training: \"train.batch=256\".",
-       .default_value = nlohmann::json::array()},
-      {.name = "cases",
-       .type = KeyType::kTables,
-       .sentence = "Trainings that differ in several keys at once.",
-       .keys = {{.name = "name", .type = KeyType::kText, .sentence = "Of the case.", .required = true},
-                {.name = "set", .type = KeyType::kValues, .sentence = "Its settings.", .required = true}},
-       .max_size = 1000},
-      {.name = "vary",
-       .type = KeyType::kTables,
-       .sentence = "Every combination of the values of these keys (and of the cases) is one training.",
-       .keys = {{.name = "key", .type = KeyType::kText, .sentence = "Any key: \"train.gradient\".", .required = true},
-                {.name = "values",
-                 .type = KeyType::kValues,
-                 .sentence = "Its values.",
-                 .required = true,
-                 .min_size = 1,
-                 .max_size = 1000}},
-       .max_size = 16},
-      {.name = "sequence",
-       .type = KeyType::kTable,
-       .sentence =
-           "Instead of single trainings, chains of them: each value's starts from the weights of the one before.",
-       .keys = {{.name = "key", .type = KeyType::kText, .sentence = "A coupling: \"theory.lambda\".", .required = true},
-                {.name = "values",
-                 .type = KeyType::kValues,
-                 .sentence = "Its values, in their order.",
-                 .required = true,
-                 .min_size = 2,
-                 .max_size = 1000},
-                {.name = "set",
-                 .type = KeyType::kValues,
-                 .sentence = "What is set for all but the first: fewer steps, a lower rate.",
-                 .default_value = nlohmann::json::array()},
-                {.name = "optimiser",
-                 .type = KeyType::kText,
-                 .sentence = "keep: its moments go on. drop: they start from zero.",
-                 .default_value = "keep",
-                 .choices = {"keep", "drop"}}}},
-      {.name = "parallel",
-       .type = KeyType::kInteger,
-       .sentence = "Trainings at a time.",
-       .default_value = 1,
-       .min = 1,
-       .max = 1024},
-      {.name = "threads",
-       .type = KeyType::kInteger,
-       .sentence = "Threads of each training; 0: the cores, shared out.",
-       .default_value = 0,
-       .min = 0,
-       .max = 1024},
-  };
-  return keys;
-}
 
 Study load_study(const std::filesystem::path& file) {
   const Document document = Document::read(file);

@@ -15,7 +15,6 @@
 
 #include "client/commands/commands.h"
 #include "flowloom/v1/models.pb.h"
-#include "spec/schema.h"
 
 namespace flowloom {
 
@@ -39,9 +38,6 @@ struct Study {
 
 // Reads a study file and every cell's run file; a mistake throws `kInvalidInput` before anything is started.
 Study load_study(const std::filesystem::path& file);
-
-// The keys of a study file, for docs/.
-const std::vector<Key>& study_keys();
 
 struct StudyOptions {
   std::filesystem::path study_file;

@@ -87,6 +87,34 @@ class TrainingTest(Flowloom):
         self.assertEqual(code, 1)
         self.assertIn("'trained' has flow.layers = 4, this run 6", sentence)
 
+    def test_a_study_is_interrupted_goes_on_and_tells_what_failed(self):
+        self.write(small_run())
+        study = self.write("""
+[study]
+name = "both"
+run = "run.toml"
+set = ["train.stop={ steps = 60 }", "chain.versions=[{ from = 0, when = \\"trained\\" }]"]
+cases = [{ name = "good", set = [] },
+         { name = "bad", set = ["train.start={ from = \\"nowhere\\", optimiser = \\"drop\\" }"] }]
+sequence = { key = "theory.lambda", values = [8.0, 7.0] }
+""", "study.toml")
+        directory = self.tmp / "studies" / "both"
+        first = self.start("flowloom", "study", study)
+        self.until(lambda: (directory / "good,lambda=8.0" / "trained").exists(), "one training")
+        first.send_signal(signal.SIGINT)
+        self.assertEqual(self.ended(first), 130)
+        before = (directory / "good,lambda=8.0" / "train" / "state.safetensors").stat().st_mtime_ns
+        code, out, err = self.command("flowloom", "study", study)
+        self.assertEqual(code, 1)
+        self.assertIn("bad,lambda=8.0: flowloom: Training has failed.", err)
+        self.assertIn("bad,lambda=7.0: was not begun", err)
+        self.assertEqual((directory / "good,lambda=8.0" / "train" / "state.safetensors").stat().st_mtime_ns, before)
+        rows = list(csv.DictReader(io.StringIO((directory / "table.csv").read_text())))
+        self.assertEqual([row["training"] for row in rows], ["good,lambda=8.0", "good,lambda=7.0"])
+        self.assertTrue(all(0 < float(row["ess"]) <= 1 and row["steps"] == "60" for row in rows))
+        for name in ("plot.svg", "plot.png"):
+            self.assertGreater((directory / name).stat().st_size, 1000, name)
+
     def test_samples_of_the_target_are_measured_and_copied(self):
         values = [random.Random(2).gauss(0, 0.35) for _ in range(50 * 16)]
         header = json.dumps({"fields": {"dtype": "F64", "shape": [50, 4, 4], "data_offsets": [0, 8 * len(values)]}}).encode()

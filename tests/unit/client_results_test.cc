@@ -223,5 +223,25 @@ TEST(RateMeter, CountsOnlyTheTimeInWhichProposalsCame) {
   EXPECT_DOUBLE_EQ(meter.per_second(), 500);  // 2000 / (2 + 2)
 }
 
+TEST(StatusLines, ShowTheTrainingsRateBatchAndBothEss) {
+  v1::StatusReply status;
+  v1::TrainingReport& training = *status.mutable_training();
+  training.set_state(v1::TrainingReport::STATE_TRAINING);
+  training.set_ess(0.5);
+  training.set_learning_rate(0.00125);
+  training.set_batch(512);
+  const auto text = [&] {
+    std::string all;
+    for (const std::string& line : status_lines(status)) all += line + "\n";
+    return all;
+  };
+  EXPECT_THAT(text(), AllOf(HasSubstr("learning rate 0.00125, batch 512"), Not(HasSubstr("target samples"))));
+  EXPECT_TRUE(status_json(status).at("training").at("ess_from_target").is_null());
+  training.set_ess_from_target(0.0625);
+  EXPECT_THAT(text(), HasSubstr("from target samples 0.0625"));
+  EXPECT_EQ(status_json(status).at("training").at("ess_from_target"), 0.0625);
+  EXPECT_EQ(status_json(status).at("training").at("batch"), 512);
+}
+
 }  // namespace
 }  // namespace flowloom
