@@ -1,5 +1,6 @@
 #include "client/child.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -21,7 +22,7 @@ struct SpawnSettings {
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_t actions;
 
-  explicit SpawnSettings(const std::string& output) {
+  SpawnSettings(const std::string& output, const std::string& folder) {
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
@@ -34,6 +35,7 @@ struct SpawnSettings {
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
     posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+    if (!folder.empty()) posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
   }
   ~SpawnSettings() {
     posix_spawn_file_actions_destroy(&actions);
@@ -45,6 +47,10 @@ struct SpawnSettings {
 
 }  // namespace
 
+Exit Exit::from(int status) {
+  return WIFSIGNALED(status) ? Exit{true, WTERMSIG(status)} : Exit{false, WEXITSTATUS(status)};
+}
+
 std::string Exit::sentence() const {
   if (!by_signal) return "ended with exit code " + std::to_string(code);
   const char* name = ::strsignal(code);
@@ -52,9 +58,9 @@ std::string Exit::sentence() const {
 }
 
 Child::Child(const std::filesystem::path& program, const std::vector<std::string>& arguments,
-             const std::filesystem::path& output)
-    : output_(output) {
-  if (!std::filesystem::exists(program)) {
+             const std::filesystem::path& output, const std::filesystem::path& folder)
+    : name_(program.filename().string()), output_(output) {
+  if (program.has_parent_path() && !std::filesystem::exists(program)) {
     throw Error(ErrorCode::kNotFound, "'" + program.string() +
                                           "' does not exist; install all programs of Flowloom in "
                                           "one folder.");
@@ -62,30 +68,37 @@ Child::Child(const std::filesystem::path& program, const std::vector<std::string
   std::error_code missing;
   const auto size = std::filesystem::file_size(output_, missing);
   output_start_ = missing ? 0 : size;
-  const SpawnSettings settings(output_.string());
+  const SpawnSettings settings(output_.string(), folder.string());
   std::vector<std::string> words{program.string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   const int error =
-      ::posix_spawn(&pid_, program.c_str(), &settings.actions, &settings.attributes, argv.data(), environ);
+      ::posix_spawnp(&pid_, program.c_str(), &settings.actions, &settings.attributes, argv.data(), environ);
   if (error != 0) {
-    throw Error(ErrorCode::kUnavailable, "'" + program.string() + "' cannot be started (" + ::strerror(error) + ").");
+    throw Error(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kUnavailable,
+                "'" + program.string() + "' cannot be started (" + ::strerror(error) + ").");
   }
 }
 
 Child::~Child() {
   if (poll()) return;
   ::kill(pid_, SIGKILL);
-  int status = 0;
-  ::waitpid(pid_, &status, 0);
+  wait();
+}
+
+Exit Child::wait() {
+  for (int status = 0; !exit_;) {
+    if (::waitpid(pid_, &status, 0) == pid_) exit_ = Exit::from(status);
+  }
+  return *exit_;
 }
 
 const std::optional<Exit>& Child::poll() {
   int status = 0;
   if (!exit_ && ::waitpid(pid_, &status, WNOHANG) == pid_) {
-    exit_ = WIFSIGNALED(status) ? Exit{true, WTERMSIG(status)} : Exit{false, WEXITSTATUS(status)};
+    exit_ = Exit::from(status);
   }
   return exit_;
 }
@@ -101,7 +114,7 @@ std::string Child::last_words() const {
   while (std::getline(file, line)) {
     if (!line.empty()) last = line;
   }
-  return last;
+  return last.starts_with(name_ + ": ") ? last.substr(name_.size() + 2) : last;
 }
 
 std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }

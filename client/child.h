@@ -17,15 +17,17 @@ struct Exit {
   bool by_signal = false;
   int code = 0;  // the exit code, or the signal's number
 
+  static Exit from(int status);  // as waitpid gives it
   bool orderly() const { return !by_signal && code == 0; }
   std::string sentence() const;  // "ended with exit code 1", "was killed by signal 9 (Killed)"
 };
 
 class Child {
  public:
-  // Throws `kNotFound` if there is no such program, `kUnavailable` if it cannot be started.
+  // A program's name without a folder is looked for on the PATH. It runs in `folder` (empty: where we are). Throws
+  // `kNotFound` if there is no such program, `kUnavailable` if it cannot be started.
   Child(const std::filesystem::path& program, const std::vector<std::string>& arguments,
-        const std::filesystem::path& output);
+        const std::filesystem::path& output, const std::filesystem::path& folder = {});
   ~Child();  // a child that still runs is killed
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
@@ -35,14 +37,18 @@ class Child {
   // How it ended; nothing while it runs. Does not wait.
   const std::optional<Exit>& poll();
 
+  // Waits for its end.
+  Exit wait();
+
   // Nothing happens to a child that has ended.
   void signal(int number);
 
-  // The last line that this child wrote to its output, or "".
+  // The last line that this child wrote to its output, without its own name before it, or "".
   std::string last_words() const;
 
  private:
   pid_t pid_ = 0;
+  std::string name_;
   std::optional<Exit> exit_;
   std::filesystem::path output_;
   std::uintmax_t output_start_ = 0;  // where its own output begins in the file

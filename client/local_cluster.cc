@@ -14,12 +14,6 @@ using namespace std::chrono_literals;
 
 constexpr auto kCoordinatorDeadline = 10min;  // a long log is read before it serves
 
-// What a program said without its own name before it.
-std::string without_name(const std::string& sentence, const std::string& program) {
-  const std::string prefix = program + ": ";
-  return sentence.starts_with(prefix) ? sentence.substr(prefix.size()) : sentence;
-}
-
 }  // namespace
 
 LocalCluster::Program& LocalCluster::add(const std::string& name, const std::string& binary,
@@ -67,7 +61,7 @@ bool LocalCluster::start_coordinator(const std::function<bool()>& waiting) {
       const bool own_sentence = !exit->by_signal && !words.empty();
       if (own_sentence && fresh) remove_logs();
       throw Error(!exit->by_signal && exit->code == 2 ? ErrorCode::kConflict : ErrorCode::kUnavailable,
-                  own_sentence ? without_name(words, "flowloom-coordinator") : epitaph(coordinator));
+                  own_sentence ? words : epitaph(coordinator));
     }
     if (!waiting()) return false;
   }
@@ -110,8 +104,8 @@ void LocalCluster::start_workers() {
 std::string LocalCluster::epitaph(const Program& program) const {
   const std::string words = program.child->last_words();
   return program.binary.filename().string() + " (" + program.name + ") " + program.child->poll()->sentence() +
-         (words.empty() ? "" : ", saying: " + without_name(words, program.binary.filename().string())) +
-         "; its log is " + (options_.directory.logs() / (program.name + ".log")).string() + ".";
+         (words.empty() ? "" : ", saying: " + words) + "; its log is " +
+         (options_.directory.logs() / (program.name + ".log")).string() + ".";
 }
 
 std::vector<std::string> LocalCluster::tick(Clock::time_point now, bool may_train) {

@@ -1,10 +1,4 @@
-// A study: a grid of trainings, each in a directory of its own, compared in a table and a plot.
-//
-//   STUDY/<cell>/         the run directory of one training, as `flowloom train` makes it
-//   STUDY/<cell>/trained  written when it has ended: what it was asked for
-//   STUDY/table.csv       one row a training
-//   STUDY/record.csv      one row an evaluation
-//   STUDY/plot.gp, plot.svg, plot.png   ESS against steps, samples and core-seconds
+// A study: a grid of trainings, each given by the same run file and other settings.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +6,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "client/commands/commands.h"
-#include "flowloom/v1/models.pb.h"
 
 namespace flowloom {
 
@@ -38,25 +29,5 @@ struct Study {
 
 // Reads a study file and every cell's run file; a mistake throws `kInvalidInput` before anything is started.
 Study load_study(const std::filesystem::path& file);
-
-struct StudyOptions {
-  std::filesystem::path study_file;
-  std::filesystem::path directory;  // empty: studies/<name>
-  bool quiet = false;
-};
-
-// Runs what has not been run, then writes and prints the table. 0: all trained; 1: some failed; 130: interrupted.
-int run_study(const StudyOptions& options, const Console& console);
-
-// One training and its record.
-struct StudyResult {
-  StudyCell cell;
-  std::vector<v1::TrainingPoint> record;
-};
-std::string study_table(const std::vector<StudyResult>& results);   // CSV
-std::string study_record(const std::vector<StudyResult>& results);  // CSV
-
-// Rows for people: runs that differ in nothing but `run.seed` are one, with the mean and its standard error.
-std::vector<std::string> study_lines(const std::vector<StudyResult>& results);
 
 }  // namespace flowloom

@@ -15,6 +15,7 @@
 #include "client/results.h"
 #include "client/source.h"
 #include "client/status_watch.h"
+#include "client/training_files.h"
 #include "client/training_summary.h"
 #include "flow/catalog.h"
 #include "flow/checkpoint.h"
@@ -73,7 +74,10 @@ class UpSession {
   int run() {
     if (options_.with_parent) die_with_parent();
     if (!options_.training_only && is_complete(directory_, run_)) return report();
-    if (!directory_.exists()) refuse_unfit_files(run_, std::filesystem::absolute(options_.run_file).parent_path());
+    if (!directory_.exists()) {
+      refuse_unfit_files(run_, std::filesystem::absolute(options_.run_file).parent_path());
+      refuse_unfit_training_files(run_, options_.run_file, options_.overrides);
+    }
     const Signals signals([this](int count) {
       interrupts_ = count;
       if (count > 2 || reporting_) ::_exit(130);

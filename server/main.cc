@@ -3,9 +3,11 @@
 
 #include <thread>
 
+#include "flow/catalog.h"
 #include "program/options.h"
 #include "program/program.h"
 #include "program/run_directory.h"
+#include "server/start.h"
 #include "server/training.h"
 #include "spec/error.h"
 
@@ -16,9 +18,16 @@ struct Options {
   CommonOptions common;
   double save_every = 10;
   TrainingOptions training;
+  std::filesystem::path check;  // a run file
+  std::vector<std::string> overrides;
 };
 
 int run(Options options) {
+  if (!options.check.empty()) {
+    const auto base = std::filesystem::absolute(options.check).parent_path();
+    refuse_unfit_training_files(load_run_file(options.check, options.overrides), base);
+    return 0;
+  }
   std::stop_source stop;
   const Signals signals([&](int count) {
     if (count > 1) ::_exit(1);  // the last saved state is whole
@@ -60,6 +69,11 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.training.threads, "Threads; the weights do not depend on it")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  app.add_option("--check", options.check, "Only check the files that this run file's [train] names")
+      ->type_name("RUN.toml");
+  app.add_option("--set", options.overrides, "Override a key of the checked run file")
+      ->type_name("SECTION.KEY=VALUE")
+      ->allow_extra_args(false);
   if (const auto code = flowloom::parse_options(app, argc, argv)) return *code;
   return flowloom::run_program("flowloom-server", [&] { return flowloom::run(options); });
 }

@@ -39,6 +39,9 @@ void refuse_other_architecture(const json& theory, const json& flow, const RunSp
 TrainerState starting_state(const RunSpec& run, const std::filesystem::path& base) {
   const std::filesystem::path from = base / run.train.start;
   const std::string name = "'" + run.train.start + "'";
+  if (!std::filesystem::exists(from)) {
+    throw Error(ErrorCode::kNotFound, "[train] start: " + name + " does not exist; it is relative to the run file.");
+  }
   TrainerState state;
   if (std::filesystem::is_directory(from)) {
     auto file = from / "train" / "state.safetensors";
@@ -70,6 +73,9 @@ TrainerState starting_state(const RunSpec& run, const std::filesystem::path& bas
 
 std::vector<double> read_target_samples(const std::filesystem::path& file, const RunSpec& run) {
   const std::string name = "'" + file.string() + "'";
+  if (!std::filesystem::exists(file)) {
+    throw Error(ErrorCode::kNotFound, "[train] target: " + name + " does not exist; it is relative to the run file.");
+  }
   SafeTensors content = read_safetensors(read_file(file), name);
   const auto refuse = [&](const std::string& what) {
     throw Error(ErrorCode::kInvalidInput, "[train] target: " + name + " " + what + ".");
@@ -90,6 +96,11 @@ std::vector<double> read_target_samples(const std::filesystem::path& file, const
     refuse("has a number that is not finite in sample " + std::to_string((bad - fields->values.begin()) / volume));
   }
   return std::move(fields->values);
+}
+
+void refuse_unfit_training_files(const RunSpec& run, const std::filesystem::path& base) {
+  if (!run.train.start.empty()) starting_state(run, base);
+  if (!run.train.target_samples.empty()) read_target_samples(base / run.train.target_samples, run);
 }
 
 }  // namespace flowloom

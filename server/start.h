@@ -19,4 +19,7 @@ TrainerState starting_state(const RunSpec& run, const std::filesystem::path& bas
 // `kInvalidInput` for another shape or a number that is not finite, `kNotFound` and `kCorrupt` for the file.
 std::vector<double> read_target_samples(const std::filesystem::path& file, const RunSpec& run);
 
+// Throws what either would say about the files that [train] names.
+void refuse_unfit_training_files(const RunSpec& run, const std::filesystem::path& base);
+
 }  // namespace flowloom

@@ -32,6 +32,25 @@ std::string describe(const toml::node& node) {
   return text.str();
 }
 
+// A value as it could stand after `key =`, on one line.
+std::string toml_text(const toml::node& node) {
+  if (const toml::array* list = node.as_array()) {
+    std::string text;
+    for (const toml::node& element : *list) text += (text.empty() ? "" : ", ") + toml_text(element);
+    return "[" + text + "]";
+  }
+  if (const toml::table* entries = node.as_table()) {
+    std::string text;
+    for (const auto& [key, value] : *entries) {
+      text += (text.empty() ? "" : ", ") + std::string(key.str()) + " = " + toml_text(value);
+    }
+    return "{ " + text + " }";
+  }
+  const auto* number = node.as_floating_point();
+  if (number && std::isfinite(**number)) return json(**number).dump();  // as few digits as say it exactly
+  return describe(node);
+}
+
 const char* type_name(KeyType type) {
   switch (type) {
     case KeyType::kFlag:
@@ -155,7 +174,7 @@ class Reader {
         if (!list || list->size() < key.min_size || list->size() > key.max_size) refuse(where, wanted);
         json texts = json::array();
         for (const toml::node& element : *list) {
-          texts.push_back(element.is_string() ? std::string(**element.as_string()) : describe(element));
+          texts.push_back(element.is_string() ? std::string(**element.as_string()) : toml_text(element));
         }
         return texts;
       }

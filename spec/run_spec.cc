@@ -506,13 +506,7 @@ RunSpec load_run(const Document& document, const Catalog& catalog) {
     for (const Kind& engine : catalog.engines) key.choices.push_back(engine.name);
   }
   const Section section = document.section("run", keys);
-  run.name = section.text("name");
-  if (run.name.empty() || run.name.size() > 128 || run.name.front() == '.' || run.name.find('/') != std::string::npos) {
-    throw Error(ErrorCode::kInvalidInput,
-                section.where("name") + " = \"" + run.name +
-                    "\" names the run directory: use 1 to 128 bytes without '/' and without a "
-                    "leading dot.");
-  }
+  run.name = section.name("name");
   run.unit = section.size("unit");
   run.numerics.engine = section.text("engine");
   run.numerics.precision = section.text("precision") == "mixed" ? Precision::kMixed : Precision::kFloat64;

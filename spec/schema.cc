@@ -25,6 +25,16 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+std::string Section::name(const std::string& key) const {
+  const std::string name = text(key);
+  if (name.empty() || name.size() > 128 || name.front() == '.' || name.find('/') != std::string::npos) {
+    throw Error(ErrorCode::kInvalidInput, where(key) + " = \"" + name +
+                                              "\" names a directory: use 1 to 128 bytes without '/' and without a "
+                                              "leading dot.");
+  }
+  return name;
+}
+
 std::string Section::where(const std::string& key) const {
   if (!places_.contains(key)) return place_ + " " + key;
   const nlohmann::json& place = places_.at(key);

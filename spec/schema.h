@@ -42,10 +42,12 @@ class Section {
   std::size_t size(const std::string& key) const { return values_.at(key).get<std::size_t>(); }
   double real(const std::string& key) const { return values_.at(key).get<double>(); }
   std::string text(const std::string& key) const { return values_.at(key).get<std::string>(); }
+  // A text that also names a directory: throws `kInvalidInput` unless it has 1 to 128 bytes, no '/' and no leading dot.
+  std::string name(const std::string& key) const;
   std::vector<std::int64_t> integers(const std::string& key) const {
     return values_.at(key).get<std::vector<std::int64_t>>();
   }
-  // Of kValues: each value as TOML would write it, texts without their quotes.
+  // Of kValues: each value as TOML writes it on one line, texts without their quotes.
   std::vector<std::string> texts(const std::string& key) const {
     return values_.at(key).get<std::vector<std::string>>();
   }

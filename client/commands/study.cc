@@ -1,5 +1,6 @@
 // flowloom study: a grid of trainings, compared.
-#include "client/study.h"
+#include "client/commands/commands.h"
+#include "client/study_runner.h"
 
 namespace flowloom {
 

@@ -16,7 +16,7 @@ KNOWN = {"chi2": (0.7451, 0.0025), "abs_m": (0.08704, 0.00016), "phi2": (0.14347
 
 class KnownNumbersTest(Flowloom):
     def test_a_short_chain_reproduces_them(self):
-        table = self.complete(EXAMPLE, "--set", "train.stop.steps=500", "--set", "chain.length=60000",
+        table = self.complete(EXAMPLE, "--set", "train.stop.steps=1000", "--set", "chain.length=60000",
                               "--set", 'chain.versions=[{from=0,when="trained"}]')
         measured = {o["name"]: o for o in table["observables"]}
         for name, (value, error) in KNOWN.items():

@@ -84,8 +84,10 @@ class TrainingTest(Flowloom):
         self.assertLess(losses[0], losses[1] - 1, "carried over, from scratch")
         code, _, sentence = self.command("flowloom", "train", carried, "--dir", self.tmp / "other", "--quiet", "--set",
                                          "flow.layers=6")
-        self.assertEqual(code, 1)
+        self.assertEqual(code, 2)
         self.assertIn("'trained' has flow.layers = 4, this run 6", sentence)
+        self.assertFalse((self.tmp / "other").exists(), "refused before anything is made")
+        self.assertEqual(self.command("flowloom", "check", carried, "--set", "flow.layers=6")[::2], (2, sentence))
 
     def test_a_study_is_interrupted_goes_on_and_tells_what_failed(self):
         self.write(small_run())
@@ -106,7 +108,7 @@ sequence = { key = "theory.lambda", values = [8.0, 7.0] }
         before = (directory / "good,lambda=8.0" / "train" / "state.safetensors").stat().st_mtime_ns
         code, out, err = self.command("flowloom", "study", study)
         self.assertEqual(code, 1)
-        self.assertIn("bad,lambda=8.0: flowloom: Training has failed.", err)
+        self.assertIn("bad,lambda=8.0: [train] start: 'nowhere'", err)
         self.assertIn("bad,lambda=7.0: was not begun", err)
         self.assertEqual((directory / "good,lambda=8.0" / "train" / "state.safetensors").stat().st_mtime_ns, before)
         rows = list(csv.DictReader(io.StringIO((directory / "table.csv").read_text())))

@@ -1,4 +1,4 @@
-#include "client/study.h"
+#include "client/study_report.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -50,11 +50,20 @@ TEST_F(StudyFile, IsEveryCombinationOfItsValues) {
   const Study study = load(
       "set = [\"train.batch=64\"]\nvary = [{ key = \"train.gradient\", values = [\"path\", \"reparameterised\"] },\n"
       "{ key = \"flow.hidden\", values = [[4], [8, 8]] }]\n");
-  EXPECT_THAT(names(study),
-              ElementsAre("gradient=path,hidden=__4__", "gradient=path,hidden=__8__8__",
-                          "gradient=reparameterised,hidden=__4__", "gradient=reparameterised,hidden=__8__8__"));
-  EXPECT_THAT(study.cells[1].overrides, ElementsAre("train.batch=64", "train.gradient=path", "flow.hidden=[ 8, 8 ]"));
+  EXPECT_THAT(names(study), ElementsAre("gradient=path,hidden=4", "gradient=path,hidden=8_8",
+                                        "gradient=reparameterised,hidden=4", "gradient=reparameterised,hidden=8_8"));
+  EXPECT_THAT(study.cells[1].overrides, ElementsAre("train.batch=64", "train.gradient=path", "flow.hidden=[8, 8]"));
   EXPECT_EQ(study.cells[1].follows, StudyCell::kNothing);
+}
+
+TEST_F(StudyFile, ValuesMayBeAnything) {
+  const Study study = load(
+      "vary = [{ key = \"train.stop\", values = [{ steps = 40, ess = 0.04 }, \"{ steps = 20 }\"] },\n"
+      "{ key = \"train.learning_rate\", values = [0.04] }]\n");
+  EXPECT_THAT(study.cells[0].overrides,
+              ElementsAre("train.stop={ ess = 0.04, steps = 40 }", "train.learning_rate=0.04"));
+  EXPECT_EQ(study.cells[1].name, "stop=steps=20,learning_rate=0.04");
+  EXPECT_NE(refusal("vary = [{ key = \"train.batch\", values = [nan] }]\n"), "");
 }
 
 TEST_F(StudyFile, CasesSetSeveralKeysAtOnce) {
@@ -78,6 +87,21 @@ TEST_F(StudyFile, InASequenceEachTrainingFollowsTheOneBefore) {
   for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(study.cells[i].follows, follows[i]) << i;
   EXPECT_THAT(study.cells[3].overrides, ElementsAre("run.seed=2", "theory.lambda=8.0"));
   EXPECT_THAT(study.cells[4].overrides, ElementsAre("run.seed=2", "theory.lambda=7.5", "train.learning_rate=1e-4"));
+}
+
+TEST_F(StudyFile, ASequenceIsComparedWithTrainingFromRandomWeights) {
+  const Study study = load(
+      "sequence = { key = \"theory.lambda\", values = [8.0, 7.0, 6.0], set = [\"train.learning_rate=1e-4\"], "
+      "optimiser = \"drop\", compare = true }\n");
+  EXPECT_THAT(names(study),
+              ElementsAre("lambda=8.0,start=random", "lambda=7.0,start=random", "lambda=7.0,start=previous",
+                          "lambda=6.0,start=random", "lambda=6.0,start=previous"));
+  const std::size_t nothing = StudyCell::kNothing, follows[] = {nothing, nothing, 0, nothing, 2};
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(study.cells[i].follows, follows[i]) << i;
+  EXPECT_FALSE(study.keep_optimiser);
+  EXPECT_THAT(study.cells[3].overrides, ElementsAre("theory.lambda=6.0"));
+  EXPECT_THAT(study.cells[4].overrides, ElementsAre("theory.lambda=6.0", "train.learning_rate=1e-4"));
+  EXPECT_THAT(study.cells[4].settings.back(), testing::Pair("start", "previous"));
 }
 
 TEST_F(StudyFile, WhatCannotBeTrainedIsRefusedBeforeAnythingIsStarted) {
@@ -114,10 +138,11 @@ TEST(StudyTable, HasARowForEachTrainingAndSaysWhenAnEssWasReached) {
   EXPECT_EQ(
       study_table(results()),
       "training,train.gradient,run.seed,steps,samples,seconds,core_seconds,ess,ess_from_target,core_seconds_to_0.3,"
-      "steps_to_0.3,core_seconds_to_0.5,steps_to_0.5,core_seconds_to_0.7,steps_to_0.7\n"
-      "\"gradient=path,seed=1\",path,1,20,2000,0,10,0.59999999999999998,nan,5,10,10,20,,\n"
-      "\"gradient=path,seed=2\",path,2,20,2000,0,10,0.40000000000000002,nan,10,20,,,,\n"
-      "\"gradient=other,seed=1\",other,1,10,1000,0,5,0.10000000000000001,nan,,,,,,\n");
+      "samples_to_0.3,steps_to_0.3,core_seconds_to_0.5,samples_to_0.5,steps_to_0.5,core_seconds_to_0.7,samples_to_0.7,"
+      "steps_to_0.7\n"
+      "\"gradient=path,seed=1\",path,1,20,2000,0,10,0.59999999999999998,nan,5,1000,10,10,2000,20,,,\n"
+      "\"gradient=path,seed=2\",path,2,20,2000,0,10,0.40000000000000002,nan,10,2000,20,,,,,,\n"
+      "\"gradient=other,seed=1\",other,1,10,1000,0,5,0.10000000000000001,nan,,,,,,,,,\n");
 }
 
 TEST(StudyTable, PutsSeedsTogetherWithAnErrorForPeople) {
@@ -125,6 +150,14 @@ TEST(StudyTable, PutsSeedsTogetherWithAnErrorForPeople) {
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_THAT(lines[1], testing::AllOf(HasSubstr("gradient = path"), HasSubstr("0.50(10)"), HasSubstr("10 in 1")));
   EXPECT_THAT(lines[2], testing::AllOf(HasSubstr("gradient = other"), HasSubstr(" 0.1 ")));
+}
+
+TEST(StudyTable, APlotHasTheMeanOfSeedsWhereAllWereEvaluated) {
+  const StudyPlot plot = study_plot(results());
+  EXPECT_EQ(plot.data,
+            "10 1000 5 0.20000000000000001 0.099999999999999992\n20 2000 10 0.5 0.099999999999999978\n\n\n"
+            "10 1000 5 0.10000000000000001 0\n\n\n");
+  EXPECT_THAT(plot.script, testing::AllOf(HasSubstr("'gradient = path'"), HasSubstr("'gradient = other'")));
 }
 
 TEST(StudyTable, TheRecordHasEveryEvaluation) {

@@ -1,0 +1,32 @@
+// What a study has found, as tables and as a plot.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "client/study.h"
+#include "flowloom/v1/models.pb.h"
+
+namespace flowloom {
+
+// One training and its record.
+struct StudyResult {
+  StudyCell cell;
+  std::vector<v1::TrainingPoint> record;
+};
+
+std::string study_table(const std::vector<StudyResult>& results);   // CSV: a row for each training
+std::string study_record(const std::vector<StudyResult>& results);  // CSV: a row for each evaluation
+
+// Rows for people: runs that differ in nothing but `run.seed` are one, with the mean and its standard error.
+std::vector<std::string> study_lines(const std::vector<StudyResult>& results);
+
+// ESS against steps, samples and core-seconds, as means over runs that differ in the seed with their standard errors: what
+// gnuplot needs to draw plot.svg and plot.png.
+struct StudyPlot {
+  std::string data;    // plot.dat
+  std::string script;  // plot.gp
+};
+StudyPlot study_plot(const std::vector<StudyResult>& results);
+
+}  // namespace flowloom
