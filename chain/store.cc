@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "lattice/theories.h"
+#include "proto/numbers.h"
 #include "spec/error.h"
 #include "spec/packing.h"
 
@@ -528,27 +529,25 @@ std::vector<Store::Event> Store::events() const {
 
 void Store::add_training(const std::vector<TrainingPoint>& points) {
   if (points.empty()) return;
-  const auto* type = TrainingPoint::descriptor();
   std::string names, places;
-  for (int i = 0; i < type->field_count(); ++i) {
-    names += (i > 0 ? ", " : "") + type->field(i)->name();
-    places += i > 0 ? ", ?" : "?";
+  for (const std::string& name : number_names(*TrainingPoint::descriptor())) {
+    names += (names.empty() ? "" : ", ") + name;
+    places += places.empty() ? "?" : ", ?";
   }
   impl_->guard([&] {
     SQLite::Transaction transaction(*impl_->db);
     SQLite::Statement insert(*impl_->db, "INSERT OR REPLACE INTO training(" + names + ") VALUES(" + places + ")");
     for (const TrainingPoint& point : points) {
       insert.reset();
-      for (int i = 0; i < type->field_count(); ++i) {
-        const auto* field = type->field(i);
-        if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT64) {
-          insert.bind(i + 1, point.GetReflection()->GetInt64(point, field));
-        } else if (const double value = point.GetReflection()->GetDouble(point, field); std::isnan(value)) {
-          insert.bind(i + 1);
+      int column = 0;
+      visit_numbers(point, [&](const std::string&, const auto& value) {
+        ++column;
+        if (value != value) {
+          insert.bind(column);  // NaN is NULL
         } else {
-          insert.bind(i + 1, value);
+          insert.bind(column, value);
         }
-      }
+      });
       insert.exec();
     }
     transaction.commit();
@@ -556,7 +555,6 @@ void Store::add_training(const std::vector<TrainingPoint>& points) {
 }
 
 std::vector<TrainingPoint> Store::training(std::int64_t after_step, std::size_t limit) const {
-  const auto* type = TrainingPoint::descriptor();
   return impl_->guard([&] {
     std::vector<TrainingPoint> points;
     SQLite::Statement query(*impl_->db, "SELECT * FROM training WHERE step > ? ORDER BY step LIMIT ?");
@@ -564,15 +562,14 @@ std::vector<TrainingPoint> Store::training(std::int64_t after_step, std::size_t 
     query.bind(2, static_cast<std::int64_t>(limit));
     while (query.executeStep()) {
       TrainingPoint point;
-      for (int i = 0; i < type->field_count(); ++i) {
-        const auto* field = type->field(i);
-        const SQLite::Column column = query.getColumn(field->name().c_str());
-        if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT64) {
-          point.GetReflection()->SetInt64(&point, field, column.getInt64());
+      assign_numbers(point, [&]<class Number>(const std::string& name, Number& value) {
+        const SQLite::Column column = query.getColumn(name.c_str());
+        if constexpr (std::is_same_v<Number, double>) {
+          value = column.isNull() ? std::nan("") : column.getDouble();
         } else {
-          point.GetReflection()->SetDouble(&point, field, column.isNull() ? std::nan("") : column.getDouble());
+          value = column.getInt64();
         }
-      }
+      });
       points.push_back(std::move(point));
     }
     return points;

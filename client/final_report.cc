@@ -20,14 +20,6 @@ std::string proposals_text(const FinalReport& report) {
 
 }  // namespace
 
-std::string shell_word(const std::string& text) {
-  constexpr char kPlain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@";
-  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 std::vector<std::string> final_lines(const FinalReport& report) {
   const auto& analysis = report.analysis;
   std::vector<std::string> lines;

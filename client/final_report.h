@@ -23,7 +23,4 @@ struct FinalReport {
 std::vector<std::string> final_lines(const FinalReport& report);
 nlohmann::json final_json(const FinalReport& report);
 
-// How a shell reads a path as one word.
-std::string shell_word(const std::string& text);
-
 }  // namespace flowloom

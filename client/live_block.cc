@@ -36,8 +36,8 @@ std::string observable_text(const v1::StatusReply& status, const char* separator
 }
 
 std::string wanted_ess(const v1::TrainingReport& training) {
-  return std::isfinite(training.target_ess()) && training.target_ess() > 0
-             ? ", wanted " + shown(training.target_ess(), 3)
+  return std::isfinite(training.wanted_ess()) && training.wanted_ess() > 0
+             ? ", wanted " + shown(training.wanted_ess(), 3)
              : "";
 }
 

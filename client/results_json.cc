@@ -23,7 +23,7 @@ json training_json(const v1::TrainingReport& training) {
           {"state", state_name(training.state())},
           {"sentence", training.sentence()},
           {"silent_seconds", training.silent_seconds()},
-          {"target_ess", training.target_ess()}};
+          {"wanted_ess", training.wanted_ess()}};
 }
 
 json worker_json(const v1::WorkerStatus& worker) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
-#include "client/final_report.h"
 #include "client/numbers.h"
 #include "client/text.h"
 #include "client/training_summary.h"
@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kColours = 8;  // of gnuplot; then they come again, dashed
 constexpr char kSeed[] = "run.seed";
 constexpr double kTableLevels[] = {0.3, 0.5, 0.7};  // the table says when each ESS was reached
+constexpr double kSamplesLevel = 0.5;               // and after how many samples this one
 
 std::string csv_cell(const std::string& text) {
   if (text.find_first_of(",\"\n") == std::string::npos) return text;
@@ -87,7 +88,7 @@ Mean mean_of(const std::vector<double>& values) {
 std::string mean_text(const std::vector<double>& values) {
   if (values.empty()) return "–";
   const Mean mean = mean_of(values);
-  return values.size() == 1 ? shown(mean.value, 3) : value_with_error(mean.value, mean.error);
+  return mean.error == 0 ? shown(mean.value, 3) : value_with_error(mean.value, mean.error);
 }
 
 // Lines of plot.dat for runs that differ in the seed: their means at the steps where all of them were evaluated.
@@ -116,6 +117,46 @@ std::string plot_lines(const std::vector<const StudyResult*>& members) {
     lines += "\n";
   }
   return lines;
+}
+
+// A head, then a row for each group; of times to an ESS the mean over those that reached it ("in 2": of the runs).
+std::vector<std::vector<std::string>> summary_rows(const std::vector<StudyResult>& results) {
+  std::vector<std::vector<std::string>> rows;
+  std::vector<std::string>& head = rows.emplace_back();
+  head = {"", "runs", "ESS", "k samples", "core-s"};
+  for (const double level : kTableLevels) head.push_back("core-s to " + shown(level, 1));
+  head.push_back("k samples to " + shown(kSamplesLevel, 1));
+  for (const auto& [label, members] : groups_of(results)) {
+    // Means over the runs in which `number` finds something.
+    const auto mean = [&, &runs = members](auto number) {
+      std::vector<double> values;
+      for (const StudyResult* result : runs) {
+        if (const std::optional<double> value = number(result->record)) values.push_back(*value);
+      }
+      const bool some = !values.empty() && values.size() < runs.size();
+      return mean_text(values) + (some ? " in " + std::to_string(values.size()) : "");
+    };
+    const auto at_end = [&](auto field) {
+      return mean([&](const auto& record) {
+        const v1::TrainingPoint* last = last_evaluation(record);
+        return last ? std::optional<double>(field(*last)) : std::nullopt;
+      });
+    };
+    const auto at_level = [&](double level, auto field) {
+      return mean([&](const auto& record) {
+        const auto point = first_reaching(record, level);
+        return point ? std::optional<double>(field(*point)) : std::nullopt;
+      });
+    };
+    const auto core_seconds = [](const v1::TrainingPoint& point) { return point.core_seconds(); };
+    const auto samples = [](const v1::TrainingPoint& point) { return 1e-3 * static_cast<double>(point.samples()); };
+    std::vector<std::string>& row = rows.emplace_back();
+    row = {label, std::to_string(members.size()), at_end([](const auto& point) { return point.ess(); }),
+           at_end(samples), at_end(core_seconds)};
+    for (const double level : kTableLevels) row.push_back(at_level(level, core_seconds));
+    row.push_back(at_level(kSamplesLevel, samples));
+  }
+  return rows;
 }
 
 }  // namespace
@@ -168,35 +209,26 @@ std::string study_record(const std::vector<StudyResult>& results) {
 }
 
 std::vector<std::string> study_lines(const std::vector<StudyResult>& results) {
-  Table table({Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kRight, Align::kRight, Align::kRight,
-               Align::kRight});
-  std::vector<std::string> head = {"", "runs", "ESS", "samples", "core-s"};
-  for (const double level : kTableLevels) head.push_back("core-s to " + shown(level, 1));
-  table.add(head);
-  for (const auto& [label, members] : groups_of(results)) {
-    std::vector<double> ess, samples, cost;
-    for (const StudyResult* result : members) {
-      const v1::TrainingPoint* last = last_evaluation(result->record);
-      if (!last) continue;
-      ess.push_back(last->ess());
-      samples.push_back(static_cast<double>(last->samples()));
-      cost.push_back(last->core_seconds());
-    }
-    double drawn = 0;
-    for (const double count : samples) drawn += count / static_cast<double>(samples.size());
-    std::vector<std::string> row = {label, std::to_string(members.size()), mean_text(ess), with_si_prefix(drawn),
-                                    mean_text(cost)};
-    for (const double level : kTableLevels) {
-      std::vector<double> reached;
-      for (const StudyResult* result : members) {
-        if (const auto point = first_reaching(result->record, level)) reached.push_back(point->core_seconds());
-      }
-      const bool some = !reached.empty() && reached.size() < members.size();
-      row.push_back(mean_text(reached) + (some ? " in " + std::to_string(reached.size()) : ""));
-    }
-    table.add(row);
-  }
+  const auto rows = summary_rows(results);
+  std::vector<Align> columns(rows.front().size(), Align::kRight);
+  columns.front() = Align::kLeft;
+  Table table(columns);
+  for (const auto& row : rows) table.add(row);
   return table.lines();
+}
+
+std::string study_markdown(const std::vector<StudyResult>& results) {
+  const auto rows = summary_rows(results);
+  std::string text;
+  for (const auto& row : rows) {
+    for (const std::string& cell : row) text += "| " + cell + " ";
+    text += "|\n";
+    if (&row == &rows.front()) {
+      for (std::size_t i = 0; i < row.size(); ++i) text += i == 0 ? "| --- " : "| ---: ";
+      text += "|\n";
+    }
+  }
+  return text;
 }
 
 StudyPlot study_plot(const std::vector<StudyResult>& results) {

@@ -20,6 +20,7 @@ std::string study_record(const std::vector<StudyResult>& results);  // CSV: a ro
 
 // Rows for people: runs that differ in nothing but `run.seed` are one, with the mean and its standard error.
 std::vector<std::string> study_lines(const std::vector<StudyResult>& results);
+std::string study_markdown(const std::vector<StudyResult>& results);  // the same as a table for documents
 
 // ESS against steps, samples and core-seconds, as means over runs that differ in the seed with their standard errors: what
 // gnuplot needs to draw plot.svg and plot.png.

@@ -1,5 +1,6 @@
 #include "client/study_runner.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -160,10 +161,12 @@ class StudyRunner {
       results.push_back({study_.cells[i], open_store_source(cell_directory(i))->training()});
     }
     write_file_atomically(directory_ / "table.csv", study_table(results));
+    write_file_atomically(directory_ / "table.md", study_markdown(results));
     write_file_atomically(directory_ / "record.csv", study_record(results));
     plot(results);
     console_.print(study_lines(results));
-    console_.out << "\ntables and plots: " << directory_.string() << "/{table.csv,record.csv,plot.svg,plot.png}\n";
+    console_.out << "\ntables and plots: " << directory_.string()
+                 << "/{table.csv,table.md,record.csv,plot.svg,plot.png}\n";
   }
 
   // By gnuplot, from a script that stays for those who want another plot.

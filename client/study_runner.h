@@ -3,13 +3,14 @@
 //   STUDY/<cell>/         the run directory of one training, as `flowloom train` makes it
 //   STUDY/<cell>/trained  written when it has ended: what it was asked for
 //   STUDY/table.csv       one row a training
+//   STUDY/table.md        what is printed, for documents
 //   STUDY/record.csv      one row an evaluation
 //   STUDY/plot.gp, plot.dat, plot.svg, plot.png   ESS against steps, samples and core-seconds
 #pragma once
 
 #include <filesystem>
 
-#include "client/commands/commands.h"
+#include "client/console.h"
 
 namespace flowloom {
 

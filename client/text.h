@@ -44,4 +44,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
+// How a shell reads a path as one word.
+std::string shell_word(const std::string& text);
+
 }  // namespace flowloom

@@ -6,8 +6,8 @@
 
 namespace flowloom {
 
-void refuse_unfit_training_files(const RunSpec& run, const std::filesystem::path& run_file,
-                                 const std::vector<std::string>& overrides) {
+void ask_server_about_training_files(const RunSpec& run, const std::filesystem::path& run_file,
+                                     const std::vector<std::string>& overrides) {
   if (run.train.start.empty() && run.train.target_samples.empty()) return;
   std::vector<std::string> arguments{"--check", run_file.string()};
   for (const std::string& assignment : overrides) arguments.insert(arguments.end(), {"--set", assignment});

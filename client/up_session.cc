@@ -72,11 +72,11 @@ class UpSession {
         directory_(directory_for(options, run_)) {}
 
   int run() {
-    if (options_.with_parent) die_with_parent();
+    if (options_.die_with_parent) die_with_parent();
     if (!options_.training_only && is_complete(directory_, run_)) return report();
     if (!directory_.exists()) {
       refuse_unfit_files(run_, std::filesystem::absolute(options_.run_file).parent_path());
-      refuse_unfit_training_files(run_, options_.run_file, options_.overrides);
+      ask_server_about_training_files(run_, options_.run_file, options_.overrides);
     }
     const Signals signals([this](int count) {
       interrupts_ = count;

@@ -13,7 +13,7 @@ namespace {
 struct Options {
   std::string directory, run_file, listen = "127.0.0.1:0", log_level = "info";
   std::vector<std::string> overrides;
-  bool insecure = false, stay = false, with_parent = false;
+  bool insecure = false, stay = false, die_with_parent = false;
 };
 
 // Where others find a coordinator that listens at `address`: on all interfaces is no address to call.
@@ -24,7 +24,7 @@ std::string announced(const std::string& address) {
 }
 
 int run(const Options& options) {
-  if (options.with_parent) die_with_parent();
+  if (options.die_with_parent) die_with_parent();
   Brain* brain = nullptr;
   std::atomic<bool> interrupted = false;
   std::mutex mutex;
@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
   app.add_flag("--insecure", options.insecure, "Allow an address that is not on loopback, without TLS");
   app.add_flag("--stay", options.stay, "Go on answering clients when the chain is complete");
   flowloom::add_log_level(app, options.log_level);
-  app.add_flag("--die-with-parent", options.with_parent, "End when the process that started this one ends");
+  app.add_flag("--die-with-parent", options.die_with_parent, "End when the process that started this one ends");
   if (const auto code = flowloom::parse_options(app, argc, argv)) return *code;
   return flowloom::run_program("flowloom-coordinator", [&] { return flowloom::run(options); });
 }

@@ -1,4 +1,4 @@
-// The affine coupling's transform and the normal prior's density, for one variable (arXiv:2101.08176).
+// The affine coupling's transform and the noise's density, for one variable (arXiv:2101.08176).
 //
 // T is a value with arithmetic and exp: a double, a vector of samples, a tensor.
 #pragma once

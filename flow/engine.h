@@ -76,7 +76,10 @@ class Engine {
   virtual std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                        std::span<const double> weights, Precision precision) const = 0;
 
-  // Throws `kInvalidInput` for an engine without gradients.
+  // Whether it has gradients.
+  virtual bool trains() const = 0;
+
+  // Throws `kInvalidInput` unless it trains.
   virtual std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                                Precision precision) const = 0;
 };
@@ -88,6 +91,6 @@ class Engine {
 std::shared_ptr<const Engine> open_engine(const std::string& name);
 
 // What a module's two exported functions must match (flow/module.h).
-inline constexpr char kEngineInterface[] = "flowloom-engine-2";
+inline constexpr char kEngineInterface[] = "flowloom-engine-3";
 
 }  // namespace flowloom

@@ -45,7 +45,8 @@ inline std::int64_t milestones_passed(const Milestones& milestones, std::int64_t
 inline double learning_rate(const TrainSpec& train, std::int64_t step, std::int64_t passed) {
   double rate = train.learning_rate;
   if (step + 1 < train.warmup) rate *= static_cast<double>(step + 1) / static_cast<double>(train.warmup);
-  for (std::int64_t i = 0; i < passed && train.rate_factor < 1 && rate > 0; ++i) rate *= train.rate_factor;
+  for (std::int64_t i = 0; i < passed && train.milestones.rate_factor < 1 && rate > 0; ++i)
+    rate *= train.milestones.rate_factor;
   if (train.decay == LearningRateDecay::kCosine) {
     if (step >= train.max_steps) return 0;
     rate *= 0.5 * (1 + cos_pi(static_cast<double>(step) / static_cast<double>(train.max_steps)));
@@ -56,8 +57,9 @@ inline double learning_rate(const TrainSpec& train, std::int64_t step, std::int6
 // Samples of a step: `batch` times `batch_factor` at each milestone, as often as kLargestBatch allows.
 inline std::size_t batch_size(const TrainSpec& train, std::int64_t passed) {
   std::size_t batch = train.batch;
-  for (; passed > 0 && train.batch_factor > 1 && batch * train.batch_factor <= kLargestBatch; --passed) {
-    batch *= train.batch_factor;
+  for (; passed > 0 && train.milestones.batch_factor > 1 && batch * train.milestones.batch_factor <= kLargestBatch;
+       --passed) {
+    batch *= train.milestones.batch_factor;
   }
   return batch;
 }

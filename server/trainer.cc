@@ -83,8 +83,7 @@ Trainer::Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, 
       objective_(engine.objective(theory_, architecture_, run.numerics.precision)),
       pool_(threads),
       state_(state ? std::move(*state) : initial_state(run, architecture_)),
-      target_(std::move(target)),
-      target_key_(NoiseKey::from(run.noise + " samples of the target")) {
+      target_(std::move(target)) {
   architecture_.refuse_other_count(state_.weights.size());
 }
 
@@ -96,7 +95,7 @@ Trainer::Did Trainer::advance(std::stop_token stop) {
     state_.ess = *ess;
     state_.ess_from_target = *ess_from_target;
     state_.ess_average =
-        state_.evaluated_step < 0 ? *ess : (1 - kAverageShare) * state_.ess_average + kAverageShare * *ess;
+        state_.evaluated_step < 0 ? *ess : (1 - kNewestShare) * state_.ess_average + kNewestShare * *ess;
     state_.evaluated_step = state_.step;
     if (state_.loss_count > 0) {
       state_.plateau.observe(run_.train.milestones, state_.loss_sum / static_cast<double>(state_.loss_count));
@@ -188,7 +187,7 @@ std::vector<double> Trainer::target_unit(std::uint64_t first, std::size_t count)
   std::vector<double> fields;
   for (std::size_t i = 0; i < count; ++i) {
     double uniform[1];  // in (0, 1]
-    fill_uniform(target_key_, Purpose::kTrain, first + i, uniform);
+    fill_uniform(run_.noise_key(), Purpose::kTarget, first + i, uniform);
     const auto number = static_cast<std::size_t>((1 - uniform[0]) * static_cast<double>(samples));
     const auto sample = target_sample(std::min(number, samples - 1));
     fields.insert(fields.end(), sample.begin(), sample.end());

@@ -2,7 +2,8 @@
 // files that it names (and of the engine's build), of nothing else.
 //
 // Keeps true:
-//   - sample k of step s has the noise address (train, training_index(s, k)); s counts skipped steps too;
+//   - sample k of step s has the noise address (train, training_index(s, k)), and the one at (target, the same) chooses a
+//     sample of the target; s counts skipped steps too;
 //   - a step's batch is cut into gradient units of fixed size, whose gradients are added in unit order: no
 //     bit depends on the number of threads, and no memory on the batch;
 //   - an evaluation of the ESS reads noise of its own and changes no weight;
@@ -52,7 +53,7 @@ struct TrainerState {
   std::int64_t loss_count = 0;
   std::int64_t evaluated_step = -1;  // where `ess` was found; -1: nowhere yet
   double ess = std::nan("");
-  double ess_average = std::nan("");      // exponential, with kAverageShare for the newest
+  double ess_average = std::nan("");      // exponential, with kNewestShare for the newest
   double ess_from_target = std::nan("");  // from samples of the target, if there are any
 };
 
@@ -61,7 +62,7 @@ void round_to_single(std::vector<double>& values);
 
 class Trainer {
  public:
-  static constexpr double kAverageShare = 0.1;
+  static constexpr double kNewestShare = 0.1;
 
   // Starts from the architecture's initial weights, or goes on from `state`. `target`: samples of the target,
   // [sample][site]; may be empty. `engine` must be able to train (throws `kInvalidInput`) and outlive this.
@@ -86,7 +87,6 @@ class Trainer {
   Checkpoint checkpoint() const;
 
   const TrainerState& state() const { return state_; }
-  const StepFigures& last_step() const { return state_.last_step; }
 
  private:
   bool evaluation_due() const;
@@ -108,7 +108,6 @@ class Trainer {
   ThreadPool pool_;
   TrainerState state_;
   std::vector<double> target_;
-  NoiseKey target_key_;  // chooses the target's samples of a step
 };
 
 }  // namespace flowloom

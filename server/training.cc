@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "flow/catalog.h"
-#include "server/milestones.h"
+#include "server/publishing.h"
 #include "server/start.h"
 #include "server/trainer.h"
 #include "server/training_store.h"
@@ -73,7 +73,7 @@ class Training {
     const TrainerState& state = current();
     report.set_step(state.step);
     report.set_max_steps(run_.train.max_steps);
-    const StepFigures figures = trainer_ ? trainer_->last_step() : StepFigures();
+    const StepFigures& figures = state.last_step;
     report.set_loss(figures.loss);
     report.set_ess(state.ess);
     report.set_ess_average(state.ess_average);
@@ -86,7 +86,7 @@ class Training {
     report.set_batch(static_cast<std::int64_t>(figures.batch));
     report.set_state(state_now);
     report.set_sentence(sentence);
-    report.set_target_ess(target_ess());
+    report.set_wanted_ess(wanted_ess());
     uplink_.report(std::move(report));
   }
 
@@ -100,7 +100,7 @@ class Training {
   // No more steps are wanted, though training has not finished.
   bool enough() const { return !options_.to_end && (uplink_.chain_complete() || everything_published()); }
 
-  double target_ess() const {
+  double wanted_ess() const {
     double target = run_.train.stop_ess.value_or(std::nan(""));
     for (const std::uint32_t entry : open_now()) {
       if (const auto& ess = run_.chain.versions[entry].when.ess) target = std::fmin(target, *ess);
@@ -165,7 +165,7 @@ class Training {
       const TrainerState& state = trainer_->state();
       if (did == Trainer::Did::kEvaluation) {
         spdlog::info("step {}: loss {:.4f}, ESS {:.4f}, gradient {:.3g}, {:.0f} samples/s", state.step,
-                     trainer_->last_step().loss, state.ess, trainer_->last_step().gradient_norm, rate_);
+                     trainer_->state().last_step.loss, state.ess, trainer_->state().last_step.gradient_norm, rate_);
       }
       record(did);
       const bool report_due = Clock::now() - last_report >= options_.report_every;
@@ -187,7 +187,7 @@ class Training {
     const TrainerState& state = trainer_->state();
     const bool evaluated = did == Trainer::Did::kEvaluation;
     if (!evaluated && (did != Trainer::Did::kStep || state.step % run_.train.record_every != 0)) return;
-    const StepFigures& figures = trainer_->last_step();
+    const StepFigures& figures = trainer_->state().last_step;
     flowloom::v1::TrainingPoint point;
     point.set_step(state.step);
     point.set_seconds(saved_.seconds);
@@ -252,14 +252,9 @@ class Training {
 
 std::shared_ptr<const Engine> training_engine(const RunSpec& run) {
   const auto own = open_engine(run.numerics.engine);
-  try {
-    own->objective(theory_of(run), architecture_of(run), run.numerics.precision);
-    return own;
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInvalidInput) throw;
-    spdlog::info("the engine \"{}\" cannot train; training with \"torch\"", own->name());
-    return open_engine("torch");
-  }
+  if (own->trains()) return own;
+  spdlog::info("the engine \"{}\" cannot train; training with \"torch\"", own->name());
+  return open_engine("torch");
 }
 
 void train(PeerFinder finder, const TrainingOptions& options, std::stop_token stop) {
@@ -278,7 +273,7 @@ void train(PeerFinder finder, const TrainingOptions& options, std::stop_token st
       TrainingReport report;
       report.set_ess(std::nan(""));
       report.set_ess_average(std::nan(""));
-      report.set_target_ess(std::nan(""));
+      report.set_wanted_ess(std::nan(""));
       report.set_state(TrainingReport::STATE_FAILED);
       report.set_sentence(error.what());
       uplink.report(std::move(report));

@@ -12,6 +12,8 @@
 #include <nlohmann/json.hpp>
 
 #include "flow/safetensors.h"
+#include "proto/numbers.h"
+#include "spec/differences.h"
 #include "spec/error.h"
 #include "spec/files.h"
 #include "spec/sha256.h"
@@ -21,7 +23,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr char kStateKey[] = "flowloom.training";
 constexpr char kDigestKey[] = "flowloom.sha256";
 constexpr char kRemedy[] = ". Put back a copy, or remove it to train again from the start.";
@@ -34,8 +36,15 @@ auto arrays(State& state) {
                     std::pair("largest_second_moment", &state.adam.largest), std::pair("average", &state.average)};
 }
 
-json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
-double number(const json& value) { return value.is_null() ? std::nan("") : value.get<double>(); }
+// JSON has no numbers that are not finite.
+json number(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+}
+double number(const json& value) {
+  if (!value.is_string()) return value.get<double>();
+  return value == "nan" ? std::nan("") : value == "inf" ? HUGE_VAL : -HUGE_VAL;
+}
 
 json to_json(const Publication& publication) {
   return {{"step", publication.step},
@@ -49,31 +58,27 @@ Publication publication_of(const json& entry) {
           entry.at("sha256")};
 }
 
-// A point as a list of its fields' values.
 json to_json(const flowloom::v1::TrainingPoint& point) {
-  json values = json::array();
-  const auto* type = point.GetDescriptor();
-  for (int i = 0; i < type->field_count(); ++i) {
-    const auto* field = type->field(i);
-    const bool whole = field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT64;
-    values.push_back(whole ? json(point.GetReflection()->GetInt64(point, field))
-                           : number(point.GetReflection()->GetDouble(point, field)));
-  }
+  json values = json::object();
+  visit_numbers(point, [&](const std::string& name, const auto& value) {
+    if constexpr (std::is_same_v<decltype(value), const double&>) {
+      values[name] = number(value);
+    } else {
+      values[name] = value;
+    }
+  });
   return values;
 }
 
 flowloom::v1::TrainingPoint point_of(const json& values) {
   flowloom::v1::TrainingPoint point;
-  const auto* type = point.GetDescriptor();
-  for (int i = 0; i < type->field_count(); ++i) {
-    const auto* field = type->field(i);
-    const json& value = values.at(static_cast<std::size_t>(i));
-    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT64) {
-      point.GetReflection()->SetInt64(&point, field, value.get<std::int64_t>());
+  assign_numbers(point, [&]<class Number>(const std::string& name, Number& value) {
+    if constexpr (std::is_same_v<Number, double>) {
+      value = number(values.at(name));
     } else {
-      point.GetReflection()->SetDouble(&point, field, number(value));
+      value = values.at(name);
     }
-  }
+  });
   return point;
 }
 
@@ -96,26 +101,6 @@ SafeTensors read(const std::filesystem::path& file, const std::string& name) {
     if (sentence.ends_with('.')) sentence.pop_back();
     throw Error(error.code(), sentence + kRemedy);
   }
-}
-
-// "train.batch is 256 in the state and 512 in the run file", for each setting that differs.
-std::string differences(const json& saved, const json& wanted) {
-  const json before = saved.flatten();
-  const json after = wanted.flatten();
-  std::set<std::string> pointers;
-  for (const json* tree : {&before, &after}) {
-    for (const auto& [pointer, value] : tree->items()) pointers.insert(pointer);
-  }
-  std::string text;
-  for (const std::string& pointer : pointers) {
-    const auto show = [&](const json& tree) { return tree.contains(pointer) ? tree.at(pointer).dump() : "absent"; };
-    if (show(before) == show(after)) continue;
-    std::string key = pointer.substr(1);
-    std::replace(key.begin(), key.end(), '/', '.');
-    text += (text.empty() ? "" : "; ") + key + " is " + show(before) + " in the state and " + show(after) +
-            " in the run file";
-  }
-  return text;
 }
 
 }  // namespace
@@ -203,7 +188,12 @@ void TrainingStore::save(const RunSpec& run, const SavedTraining& saved) const {
 std::optional<SavedTraining> TrainingStore::load(const RunSpec& run) const {
   if (!std::filesystem::exists(state_file())) return {};
   auto [saved, settings] = read_training_state(state_file());
-  if (const std::string text = differences(settings, training_settings(run)); !text.empty()) {
+  std::string text;  // "train.batch is 256 in the state and 512 in the run file; ..."
+  for (const Difference& d : differences(settings, training_settings(run))) {
+    text +=
+        (text.empty() ? "" : "; ") + d.key + " is " + d.before + " in the state and " + d.after + " in the run file";
+  }
+  if (!text.empty()) {
     throw Error(ErrorCode::kConflict,
                 "The training in '" + directory_.string() + "' belongs to other settings: " + text +
                     ". Put them back, or choose another directory with --state, or remove this one "
@@ -246,8 +236,7 @@ std::pair<SavedTraining, nlohmann::json> read_training_state(const std::filesyst
     state.samples = content.at("samples");
     state.adam.beta1_product = content.at("beta1_product");
     state.adam.beta2_product = content.at("beta2_product");
-    const json& lowest = content.at("plateau_lowest");
-    if (!lowest.is_null()) state.plateau.lowest = lowest;
+    state.plateau.lowest = number(content.at("plateau_lowest"));
     state.plateau.waited = content.at("plateau_waited");
     state.plateau.passed = content.at("plateau_passed");
     const json& figures = content.at("last_step");

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "flowloom/v1/models.pb.h"
-#include "server/milestones.h"
+#include "server/publishing.h"
 #include "server/trainer.h"
 #include "spec/run_spec.h"
 

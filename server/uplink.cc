@@ -119,7 +119,7 @@ void Uplink::deliver(std::stop_token stop) {
     bool delivered = false;
     try {
       const Peer peer = finder_.find();
-      parcel ? send(peer, *parcel, stop) : send(peer, std::move(*report), stop);
+      parcel ? send(peer, *parcel, stop) : send(peer, *report, stop);
       delivered = true;
       retry.succeeded();
     } catch (const Error& error) {
@@ -129,6 +129,7 @@ void Uplink::deliver(std::stop_token stop) {
     lock.lock();
     busy_ = false;
     if (parcel && delivered) parcels_.pop_front();
+    if (report && !delivered && !report_) report_ = std::move(report);
     refusal_ = refusal;
     changed_.notify_all();
     if (stop.stop_requested()) return;

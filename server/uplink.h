@@ -2,8 +2,8 @@
 // waits for the network.
 //
 // Keeps true: checkpoints arrive in the order of `publish`, each tried until the coordinator has it
-// (publishing the same bytes twice is one version), and so do points of the record; of reports only the latest is kept, and
-// one that cannot be delivered is dropped.
+// (publishing the same bytes twice is one version), and so do points of the record; of reports the latest is kept until the
+// coordinator has it.
 #pragma once
 
 #include <chrono>
@@ -49,8 +49,7 @@ class Uplink {
   // Throws what the coordinator refused for good: trying again would not help.
   void check() const;
 
-  // Waits until all is delivered (or a report was dropped), refused, `stop` requested or `limit` over. True
-  // if nothing is left.
+  // Waits until all is delivered or refused, `stop` requested or `limit` over. True if nothing is left.
   bool drain(std::stop_token stop, std::optional<std::chrono::milliseconds> limit = {});
 
  private:
@@ -62,7 +61,7 @@ class Uplink {
   void deliver(std::stop_token stop);
   void send(const Peer& peer, const Parcel& parcel, std::stop_token stop) const;
   void send(const Peer& peer, flowloom::v1::TrainingReport report, std::stop_token stop);
-  bool idle() const { return parcels_.empty() && !report_ && !busy_; }
+  bool idle() const { return parcels_.empty() && !report_ && points_.empty() && !busy_; }
 
   PeerFinder finder_;
   std::string run_id_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "spec/differences.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -36,11 +37,20 @@ Milestones milestones_of(const Section& section) {
   if (section.has("at")) milestones.at = section.integers("at");
   if (section.has("every")) milestones.every = section.integer("every");
   if (section.has("plateau")) milestones.plateau = section.integer("plateau");
-  milestones.progress = section.real("progress");
+  if (section.has("progress")) milestones.progress = section.real("progress");
+  milestones.rate_factor = section.real("rate_factor");
+  milestones.batch_factor = section.size("batch_factor");
   if (!milestones.at.empty() + (milestones.every > 0) + (milestones.plateau > 0) != 1) {
-    throw Error(ErrorCode::kInvalidInput, section.where("progress") +
+    throw Error(ErrorCode::kInvalidInput, section.where("rate_factor") +
                                               ": milestones takes exactly one of: { at = [n, ...] }, { every = n }, "
                                               "{ plateau = n }.");
+  }
+  if (milestones.rate_factor == 1 && milestones.batch_factor == 1) {
+    throw Error(ErrorCode::kInvalidInput,
+                section.where("rate_factor") + ": milestones change nothing without a rate_factor or a batch_factor.");
+  }
+  if (section.has("progress") && milestones.plateau == 0) {
+    throw Error(ErrorCode::kInvalidInput, section.where("progress") + ": 'progress' belongs to 'plateau'.");
   }
   if (!std::is_sorted(milestones.at.begin(), milestones.at.end(), std::less_equal<>())) {
     throw Error(ErrorCode::kInvalidInput, section.where("at") + ": the steps must increase.");
@@ -64,11 +74,7 @@ TrainSpec train_of(const Section& section) {
   train.learning_rate = section.real("learning_rate");
   train.warmup = section.integer("warmup");
   train.decay = section.text("decay") == "cosine" ? LearningRateDecay::kCosine : LearningRateDecay::kNone;
-  if (section.has("milestones")) {
-    train.milestones = milestones_of(section.table("milestones"));
-    train.rate_factor = section.real("rate_factor");
-    train.batch_factor = section.size("batch_factor");
-  }
+  if (section.has("milestones")) train.milestones = milestones_of(section.table("milestones"));
   train.clip = section.real("clip");
   if (section.has("target")) {
     const Section target = section.table("target");
@@ -131,32 +137,6 @@ ChainSpec chain_of(const Section& section, std::size_t unit) {
     chain.versions.push_back({from, condition_of(entry.table("when"), entry.where("when"))});
   }
   return chain;
-}
-
-struct Difference {
-  std::string key;  // "theory.lambda"
-  std::string before, after;
-};
-
-std::vector<Difference> differences(const json& before_tree, const json& after_tree) {
-  const json before = before_tree.flatten();
-  const json after = after_tree.flatten();
-  std::vector<Difference> found;
-  const auto add = [&](const std::string& pointer) {
-    std::string key = pointer.substr(1);
-    std::replace(key.begin(), key.end(), '/', '.');
-    const auto show = [&](const json& values) {
-      return values.contains(pointer) ? values.at(pointer).dump() : "absent";
-    };
-    found.push_back({key, show(before), show(after)});
-  };
-  for (const auto& [pointer, value] : before.items()) {
-    if (!after.contains(pointer) || after.at(pointer) != value) add(pointer);
-  }
-  for (const auto& [pointer, value] : after.items()) {
-    if (!before.contains(pointer)) add(pointer);
-  }
-  return found;
 }
 
 json identity_json(const RunSpec& run) {
@@ -311,22 +291,21 @@ const std::vector<Key>& train_keys() {
                  .max = 1e9},
                 {.name = "progress",
                  .type = KeyType::kReal,
-                 .sentence = "plateau: a loss lower than the lowest by more than this is progress.",
-                 .default_value = 0.0,
-                 .min = 0}}},
-      {.name = "rate_factor",
-       .type = KeyType::kReal,
-       .sentence = "The learning rate is multiplied by this at each milestone.",
-       .default_value = 1.0,
-       .min = 0,
-       .max = 1,
-       .above_min = true},
-      {.name = "batch_factor",
-       .type = KeyType::kInteger,
-       .sentence = "The batch is multiplied by this at each milestone, up to 2^24 samples.",
-       .default_value = 1,
-       .min = 1,
-       .max = 1024},
+                 .sentence = "plateau: a loss lower than the lowest by more than this is progress (default 0).",
+                 .min = 0},
+                {.name = "rate_factor",
+                 .type = KeyType::kReal,
+                 .sentence = "The learning rate is multiplied by this.",
+                 .default_value = 1.0,
+                 .min = 0,
+                 .max = 1,
+                 .above_min = true},
+                {.name = "batch_factor",
+                 .type = KeyType::kInteger,
+                 .sentence = "The batch is multiplied by this, up to 2^24 samples.",
+                 .default_value = 1,
+                 .min = 1,
+                 .max = 1024}}},
       {.name = "target",
        .type = KeyType::kTable,
        .sentence =

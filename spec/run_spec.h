@@ -62,12 +62,15 @@ enum class Estimator { kReparameterised, kPath, kPathTwoPass };
 
 enum class LearningRateDecay { kNone, kCosine };
 
-// Steps at which the learning rate falls and the batch grows. At most one member is set; without any there are none.
+// Steps at which the learning rate falls and the batch grows. At most one of the first three is set; without any there are
+// none.
 struct Milestones {
   std::vector<std::int64_t> at = {};
   std::int64_t every = 0;
   std::int64_t plateau = 0;  // evaluations in a row without a loss lower by `progress`
   double progress = 0;
+  double rate_factor = 1;        // of the learning rate at each
+  std::size_t batch_factor = 1;  // of the batch
 };
 
 struct TrainSpec {
@@ -77,8 +80,6 @@ struct TrainSpec {
   std::int64_t warmup = 0;  // steps over which the rate rises linearly
   LearningRateDecay decay = LearningRateDecay::kNone;
   Milestones milestones;
-  double rate_factor = 1;        // of the learning rate at each milestone
-  std::size_t batch_factor = 1;  // of the batch
   Estimator gradient = Estimator::kReparameterised;
   bool amsgrad = false;
   double beta1 = 0, beta2 = 0, epsilon = 0;  // Adam's

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "spec/error.h"
+
 namespace flowloom {
 namespace {
 

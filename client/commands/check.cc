@@ -29,7 +29,7 @@ int check(const CheckOptions& options, const Console& console) {
   }
   const ResolvedRun resolved = resolve_run_file(options.run_file, options.overrides);
   refuse_unfit_files(resolved.run, std::filesystem::absolute(options.run_file).parent_path());
-  refuse_unfit_training_files(resolved.run, options.run_file, options.overrides);
+  ask_server_about_training_files(resolved.run, options.run_file, options.overrides);
   if (options.json) {
     console.out << json_text(resolved_json(resolved)) << "\n";
   } else {

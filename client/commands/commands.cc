@@ -29,10 +29,6 @@ void refuse_unknown_command(CLI::App& app, const std::string& name) {
 
 }  // namespace
 
-void Console::print(const std::vector<std::string>& lines) const {
-  for (const std::string& line : lines) out << line << "\n";
-}
-
 void add_place(CLI::App& command, Place& place) {
   command.add_option("directory", place.where, "A run directory, or the address of its coordinator")
       ->required()

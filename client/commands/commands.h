@@ -3,23 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
-#include <iosfwd>
 #include <string>
 #include <vector>
 
 #include "client/connection.h"
+#include "client/console.h"
 
 namespace flowloom {
-
-// Where a command prints. Results go to `out`; progress that is no result goes to `err` where results are JSON.
-struct Console {
-  std::ostream& out;
-  std::ostream& err;
-  bool out_is_terminal = false;
-  bool err_is_terminal = false;
-
-  void print(const std::vector<std::string>& lines) const;
-};
 
 // What was chosen; returns the exit code, or throws `Error`.
 using Action = std::function<int(const Console&)>;

@@ -20,7 +20,7 @@ void add_train(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str();
   command->add_flag("--json", options->json, "The result as one JSON object; progress goes to standard error");
-  command->add_flag("--die-with-parent", options->with_parent, "End when the process that started this one ends");
+  command->add_flag("--die-with-parent", options->die_with_parent, "End when the process that started this one ends");
   command->add_flag("--quiet", options->quiet, "No progress");
   command->callback(
       [&action, options] { action = [options](const Console& console) { return up(*options, console); }; });

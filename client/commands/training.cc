@@ -5,6 +5,7 @@
 #include "client/commands/commands.h"
 #include "client/numbers.h"
 #include "client/source.h"
+#include "proto/numbers.h"
 
 namespace flowloom {
 namespace {
@@ -17,25 +18,25 @@ struct TrainingOptions {
 
 int training(const TrainingOptions& options, const Console& console) {
   const auto points = open_source(options.place.where, options.place.options)->training();
-  const auto* type = v1::TrainingPoint::descriptor();
   const bool csv = options.format == "csv";
-  for (int i = 0; csv && i < type->field_count(); ++i) {
-    console.out << (i > 0 ? "," : "") << type->field(i)->name() << (i + 1 < type->field_count() ? "" : "\n");
+  if (csv) {
+    std::string head;
+    for (const std::string& name : number_names(*v1::TrainingPoint::descriptor()))
+      head += (head.empty() ? "" : ",") + name;
+    console.out << head << "\n";
   }
   for (const v1::TrainingPoint& point : points) {
     if (options.evaluations && std::isnan(point.ess())) continue;
     std::string line;
-    for (int i = 0; i < type->field_count(); ++i) {
-      const auto* field = type->field(i);
+    visit_numbers(point, [&](const std::string& name, const auto& value) {
       std::string number;
-      if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT64) {
-        number = std::to_string(point.GetReflection()->GetInt64(point, field));
-      } else {
-        const double value = point.GetReflection()->GetDouble(point, field);
+      if constexpr (std::is_same_v<decltype(value), const double&>) {
         number = csv || std::isfinite(value) ? exact_number(value) : "null";
+      } else {
+        number = std::to_string(value);
       }
-      line += (i > 0 ? "," : "") + (csv ? number : "\"" + field->name() + "\":" + number);
-    }
+      line += (line.empty() ? "" : ",") + (csv ? number : "\"" + name + "\":" + number);
+    });
     console.out << (csv ? line + "\n" : "{" + line + "}\n");
   }
   return 0;

@@ -56,7 +56,7 @@ class ScalarModel final : public Model {
         fill_normal(key, purpose, first + begin + lane, noise);
         block.put(lane, noise);
       }
-      const Lanes log_prior = prior_log_density(block.field);
+      const Lanes log_noise = noise_log_density(block.field);
       const Lanes log_det = forward(block);
       const std::array<Lanes, Theory::kSums> sums = lattice_sums(block.field);
       const Lanes log_p = log_target(sums);
@@ -64,7 +64,7 @@ class ScalarModel final : public Model {
         const std::size_t i = begin + lane;
         for (std::size_t k = 0; k < Theory::kSums; ++k) draws.sums[k * count + i] = sums[k][lane];
         draws.log_p[i] = log_p[lane];
-        draws.log_q[i] = log_prior[lane] - log_det[lane];
+        draws.log_q[i] = log_noise[lane] - log_det[lane];
         block.get(lane, std::span(draws.fields).subspan(i * volume_, volume_));
       }
     }
@@ -83,11 +83,11 @@ class ScalarModel final : public Model {
       const std::vector<double> given = block.field;
       const Lanes log_p = log_target(lattice_sums(block.field));
       const Lanes log_det = inverse(block);
-      const Lanes log_prior = prior_log_density(block.field);
+      const Lanes log_noise = noise_log_density(block.field);
       forward(block);
       for (std::size_t lane = 0; lane < n; ++lane) {
         densities.log_p[begin + lane] = log_p[lane];
-        densities.log_q[begin + lane] = log_prior[lane] + log_det[lane];
+        densities.log_q[begin + lane] = log_noise[lane] + log_det[lane];
         double& largest = densities.round_trip[begin + lane];
         for (std::size_t x = 0; x < volume_; ++x) {
           const double gap = std::abs(block.field[x * kLanes + lane] - given[x * kLanes + lane]);
@@ -191,7 +191,7 @@ class ScalarModel final : public Model {
     for (double& value : log_det) value += log_scale * static_cast<double>(volume_);
   }
 
-  Lanes prior_log_density(const std::vector<double>& z) const {
+  Lanes noise_log_density(const std::vector<double>& z) const {
     Lanes sum{};
     for (std::size_t x = 0; x < volume_; ++x) {
       for (std::size_t lane = 0; lane < kLanes; ++lane) sum[lane] += normal_log_density(z[x * kLanes + lane]);
@@ -252,6 +252,8 @@ class ScalarEngine final : public Engine {
         },
         any_theory);
   }
+
+  bool trains() const override { return false; }
 
   std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
     throw Error(ErrorCode::kInvalidInput, "The scalar engine cannot train; use engine = \"torch\".");

@@ -17,9 +17,7 @@ EVERYTHING = """
 gradient = "path"
 optimiser = "amsgrad"
 average = 0.9
-milestones = { plateau = 3, progress = 1.0 }
-rate_factor = 0.5
-batch_factor = 2
+milestones = { plateau = 3, progress = 1.0, rate_factor = 0.5, batch_factor = 2 }
 record_every = 5
 """
 

@@ -68,7 +68,7 @@ v1::StatusReply status_in_full() {
   training->set_loss(-12.345);
   training->set_ess(0.412);
   training->set_ess_average(0.398);
-  training->set_target_ess(0.5);
+  training->set_wanted_ess(0.5);
   training->set_samples_per_second(45100);
   status.set_head("00ff");
   status.set_numerics("scalar, mixed, revision 1");
@@ -121,7 +121,7 @@ TEST(StatusJson, HasEveryFieldOfTheMessage) {
     const std::string name = descriptor->field(i)->name();
     EXPECT_TRUE(json.contains(renamed.contains(name) ? "live_estimates" : name)) << name;
   }
-  for (const char* key : {"step", "loss", "ess", "target_ess", "state"})
+  for (const char* key : {"step", "loss", "ess", "wanted_ess", "state"})
     EXPECT_TRUE(json.at("training").contains(key)) << key;
   EXPECT_THAT(json.at("identity").get<std::string>(), testing::StartsWith("5a5a"));
   EXPECT_EQ(json.at("proposals"), 102400);

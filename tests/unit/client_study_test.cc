@@ -68,12 +68,12 @@ TEST_F(StudyFile, ValuesMayBeAnything) {
 
 TEST_F(StudyFile, CasesSetSeveralKeysAtOnce) {
   const Study study = load(
-      "cases = [{ name = \"rate\", set = [\"train.milestones={ every = 10 }\", \"train.rate_factor=0.5\"] },\n"
-      "{ name = \"batch\", set = [\"train.milestones={ every = 10 }\", \"train.batch_factor=2\"] }]\n"
+      "cases = [{ name = \"rate\", set = [\"train.milestones={ every = 10, rate_factor = 0.5 }\", \"train.warmup=3\"] "
+      "},\n"
+      "{ name = \"batch\", set = [\"train.milestones={ every = 10, batch_factor = 2 }\"] }]\n"
       "vary = [{ key = \"run.seed\", values = [1, 2] }]\n");
   EXPECT_THAT(names(study), ElementsAre("rate,seed=1", "rate,seed=2", "batch,seed=1", "batch,seed=2"));
-  EXPECT_THAT(study.cells[3].overrides,
-              ElementsAre("train.milestones={ every = 10 }", "train.batch_factor=2", "run.seed=2"));
+  EXPECT_THAT(study.cells[3].overrides, ElementsAre("train.milestones={ every = 10, batch_factor = 2 }", "run.seed=2"));
 }
 
 TEST_F(StudyFile, InASequenceEachTrainingFollowsTheOneBefore) {
@@ -150,6 +150,14 @@ TEST(StudyTable, PutsSeedsTogetherWithAnErrorForPeople) {
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_THAT(lines[1], testing::AllOf(HasSubstr("gradient = path"), HasSubstr("0.50(10)"), HasSubstr("10 in 1")));
   EXPECT_THAT(lines[2], testing::AllOf(HasSubstr("gradient = other"), HasSubstr(" 0.1 ")));
+}
+
+TEST(StudyTable, ForDocumentsIsMarkdown) {
+  const std::string text = study_markdown(results());
+  EXPECT_TRUE(text.starts_with("|  | runs | ESS | k samples | core-s | core-s to 0.3 ")) << text;
+  EXPECT_THAT(text, HasSubstr("\n| --- | ---: |"));
+  EXPECT_THAT(text,
+              HasSubstr("\n| gradient = path | 2 | 0.50(10) | 2 | 10 | 7.5(2.5) | 10 in 1 | – | 2 in 1 |\n"));
 }
 
 TEST(StudyTable, APlotHasTheMeanOfSeedsWhereAllWereEvaluated) {

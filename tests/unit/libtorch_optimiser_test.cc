@@ -53,7 +53,7 @@ TEST(TorchOptimiser, EquidistantMilestonesAreLibTorchsSteps) {
   TrainSpec train;
   train.learning_rate = 0.3;
   train.milestones.every = 7;
-  train.rate_factor = 0.3;
+  train.milestones.rate_factor = 0.3;
   torch::optim::Adam optimiser({torch::zeros({1}).requires_grad_()}, torch::optim::AdamOptions(0.3));
   torch::optim::StepLR schedule(optimiser, 7, 0.3);
   schedule.step();  // its first call belongs to step 0
@@ -67,7 +67,7 @@ TEST(TorchOptimiser, PlateausAreLibTorchs) {
   TrainSpec train;
   train.learning_rate = 0.3;
   train.milestones = {.plateau = 4, .progress = 0.05};
-  train.rate_factor = 0.5;
+  train.milestones.rate_factor = 0.5;
   torch::optim::Adam optimiser({torch::zeros({1}).requires_grad_()}, torch::optim::AdamOptions(0.3));
   using Scheduler = torch::optim::ReduceLROnPlateauScheduler;
   Scheduler schedule(optimiser, Scheduler::min, 0.5f, 3, 0.05, Scheduler::abs, 0, {}, 0.0);  // waits one longer

@@ -2,13 +2,13 @@
 //
 // Weight i is pulled to kTarget with a little noise of its own: the gradient of sample k is
 //   w_i - kTarget + 0.1 eps(first + k)
-// and a draw has log_w = d n, where d is the weights' root mean square distance from kTarget and n is
+// for reverse_kl, w_i - (the sample's first variable) for forward_kl, whose log_w is the sample's second variable. A draw
+// has log_w = d n, where d is the weights' root mean square distance from kTarget and n is
 // standard normal, so that the ESS is exp(-d^2) up to fluctuations.
 #pragma once
 
 #include <atomic>
 #include <cmath>
-#include <filesystem>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -17,12 +17,13 @@
 
 #include "flow/catalog.h"
 #include "flow/engine.h"
-#include "spec/error.h"
 #include "support.h"
+#include "temporary_directory.h"
 
 namespace flowloom {
 
 inline constexpr double kTarget = 1.0;
+inline constexpr std::size_t kSites = 16;  // of `training_run`'s lattice
 
 class FakeEngine final : public Engine {
  public:
@@ -39,6 +40,7 @@ class FakeEngine final : public Engine {
     return std::make_unique<FakeModel>(*this, std::sqrt(square / static_cast<double>(weights.size())));
   }
 
+  bool trains() const override { return true; }
   std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
     return std::make_unique<FakeObjective>(*this);
   }
@@ -58,7 +60,12 @@ class FakeEngine final : public Engine {
       engine.disturb_draws(first, draws);
       return draws;
     }
-    Densities densities(std::span<const double>) const override { return {}; }
+    Densities densities(std::span<const double> fields) const override {
+      const std::vector<double> zeros(fields.size() / kSites);
+      Densities densities{zeros, zeros, zeros};
+      for (std::size_t k = 0; k < zeros.size(); ++k) densities.log_p[k] = distance * fields[k * kSites + 1];
+      return densities;
+    }
 
     const FakeEngine& engine;
     double distance;
@@ -67,8 +74,13 @@ class FakeEngine final : public Engine {
   struct FakeObjective final : Objective {
     explicit FakeObjective(const FakeEngine& e) : engine(e) {}
 
-    Gradient forward_kl(std::span<const double>, std::span<const double>) const override {
-      throw Error(ErrorCode::kInternal, "no test needs this");
+    Gradient forward_kl(std::span<const double> weights, std::span<const double> fields) const override {
+      Gradient gradient{std::vector<double>(weights.size()), {}};
+      for (std::size_t k = 0; k < fields.size() / kSites; ++k) {
+        for (std::size_t i = 0; i < weights.size(); ++i) gradient.sum[i] += weights[i] - fields[k * kSites];
+        gradient.log_w.push_back(fields[k * kSites + 1]);
+      }
+      return gradient;
     }
     Gradient reverse_kl(Estimator, std::span<const double> weights, NoiseKey key, std::uint64_t first,
                         std::size_t count) const override {
@@ -97,23 +109,5 @@ inline RunSpec training_run(const std::string& train = "", const std::string& ch
                            "learning_rate = 0.05\n" + train + "[chain]\nlength = 100\n" + chain,
                        "test.toml");
 }
-
-// A directory of its own for each test, removed at the end.
-class TestDirectory {
- public:
-  TestDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "flowloom-test-XXXXXX").string();
-    if (!::mkdtemp(pattern.data())) throw Error(ErrorCode::kUnavailable, "no temporary directory");
-    path_ = pattern;
-  }
-  ~TestDirectory() { std::filesystem::remove_all(path_); }
-  TestDirectory(const TestDirectory&) = delete;
-  TestDirectory& operator=(const TestDirectory&) = delete;
-
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace flowloom

@@ -54,8 +54,8 @@ TEST(Milestones, AreGivenStepsOrMultiples) {
 TEST(Milestones, LowerTheRateAndRaiseTheBatch) {
   TrainSpec train = spec(0, LearningRateDecay::kNone);
   train.batch = 64;
-  train.rate_factor = 0.5;
-  train.batch_factor = 4;
+  train.milestones.rate_factor = 0.5;
+  train.milestones.batch_factor = 4;
   EXPECT_EQ(learning_rate(train, 50, 3), 0.0625);
   EXPECT_EQ(batch_size(train, 0), 64u);
   EXPECT_EQ(batch_size(train, 3), 4096u);

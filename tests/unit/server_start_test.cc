@@ -33,7 +33,7 @@ class StartTest : public testing::Test {
     return sentence_of([&] { start(run); });
   }
 
-  TestDirectory directory_;
+  TemporaryDirectory directory_;
   TrainerState trained_;
 };
 

@@ -38,7 +38,7 @@ TEST(TorchTrainer, WeightsAreEqualInBitsOnAnyNumberOfThreadsAndAcrossARestart) {
     const RunSpec run = small_run(precision);
     Trainer straight(run, torch(), 1);
     take_to(straight, 30);
-    const TestDirectory directory;
+    const TemporaryDirectory directory;
     {
       Trainer first(run, torch(), 3);
       take_to(first, 10);
@@ -48,7 +48,7 @@ TEST(TorchTrainer, WeightsAreEqualInBitsOnAnyNumberOfThreadsAndAcrossARestart) {
     take_to(second, 30);
     EXPECT_EQ(second.state().weights, straight.state().weights) << precision;
     EXPECT_EQ(second.state().adam, straight.state().adam) << precision;
-    EXPECT_EQ(second.last_step().loss, straight.last_step().loss) << precision;
+    EXPECT_EQ(second.state().last_step.loss, straight.state().last_step.loss) << precision;
   }
 }
 

@@ -68,8 +68,8 @@ TEST(ExactnessRule5, AStepIsOneUpdateByTheMeanGradientOfItsOwnNoise) {
     adam.update(run.train, weights, mean, 0.05, false);
     ASSERT_EQ(trainer.advance(), Trainer::Did::kStep);
     for (std::size_t i = 0; i < weights.size(); ++i) EXPECT_NEAR(trainer.state().weights[i], weights[i], 1e-12);
-    EXPECT_NEAR(trainer.last_step().loss, loss, 1e-12);
-    EXPECT_NEAR(trainer.last_step().gradient_norm, std::sqrt(square), 1e-12);
+    EXPECT_NEAR(trainer.state().last_step.loss, loss, 1e-12);
+    EXPECT_NEAR(trainer.state().last_step.gradient_norm, std::sqrt(square), 1e-12);
   }
 }
 
@@ -82,7 +82,7 @@ RC_GTEST_PROP(Trainer, WeightsDoNotDependOnTheNumberOfThreads, ()) {
   take(many, steps);
   RC_ASSERT(one.state().weights == many.state().weights);
   RC_ASSERT(one.state().adam == many.state().adam);
-  RC_ASSERT(one.last_step().loss == many.last_step().loss);
+  RC_ASSERT(one.state().last_step.loss == many.state().last_step.loss);
 }
 
 RC_GTEST_PROP(Trainer, GoesOnBitForBitFromAStateWhereverItWasTaken, ()) {
@@ -101,55 +101,94 @@ RC_GTEST_PROP(Trainer, GoesOnBitForBitFromAStateWhereverItWasTaken, ()) {
 }
 
 // Everything that a state can hold, in use.
+constexpr char kTargetAndShare[] = "target = { samples = \"given directly\", share = 0.25 }\n";
 constexpr char kEverything[] =
-    "optimiser = \"amsgrad\"\naverage = 0.8\nmilestones = { plateau = 1 }\nrate_factor = 0.5\nbatch_factor = 2\n";
+    "optimiser = \"amsgrad\"\naverage = 0.8\nmilestones = { plateau = 1, rate_factor = 0.5, batch_factor = 2 }\n";
+
+// The first two variables of 50 samples, the others 0.
+std::vector<double> target_samples() {
+  std::vector<double> fields(50 * kSites);
+  for (std::size_t k = 0; k < 50; ++k) {
+    fields[k * kSites] = 0.02 * static_cast<double>(k);
+    fields[k * kSites + 1] = std::sin(static_cast<double>(k));
+  }
+  return fields;
+}
 
 TEST(Trainer, GoesOnBitForBitWithEverySettingInUse) {
   const FakeEngine engine;
-  RunSpec run = training_run(kEverything);
+  RunSpec run = training_run(std::string(kEverything) + kTargetAndShare);
   run.train.evaluate_every = 4;
-  Trainer straight(run, engine, 1);
+  Trainer straight(run, engine, 1, {}, target_samples());
   take(straight, 24);
   EXPECT_GT(straight.state().plateau.passed, 1);
   for (std::int64_t before = 0; before <= 24; ++before) {
-    Trainer first(run, engine, 3);
+    Trainer first(run, engine, 3, {}, target_samples());
     take(first, before);
-    Trainer second(run, engine, 2, first.state());
+    Trainer second(run, engine, 2, first.state(), target_samples());
     take(second, 24 - before);
     expect_same(second.state(), straight.state());
   }
 }
 
+TEST(ExactnessRule5, AStepThatLearnsFromTheTargetMixesBothDivergences) {
+  const FakeEngine engine;
+  const RunSpec run = training_run(kTargetAndShare, "", "precision = \"float64\"\n");
+  Trainer trainer(run, engine, 3, {}, target_samples());
+  const std::vector<double> start = trainer.state().weights;
+  ASSERT_EQ(trainer.advance(), Trainer::Did::kStep);
+
+  const auto objective = engine.objective(theory_of(run), architecture_of(run), Precision::kFloat64);
+  const Gradient own = objective->reverse_kl(Estimator::kReparameterised, start, run.noise_key(), 0, 32);
+  std::vector<double> fields;
+  for (std::uint64_t k = 0; k < 32; ++k) {  // the samples that its noise chooses
+    const double u = uniforms(run.noise_key(), Purpose::kTarget, k, 0)[0];
+    const auto number = std::min<std::size_t>(49, static_cast<std::size_t>((1 - u) * 50));
+    const auto samples = target_samples();
+    fields.insert(fields.end(), samples.begin() + static_cast<std::ptrdiff_t>(number * kSites),
+                  samples.begin() + static_cast<std::ptrdiff_t>((number + 1) * kSites));
+  }
+  const Gradient target = objective->forward_kl(start, fields);
+  double loss = 0, square = 0;
+  for (std::size_t k = 0; k < 32; ++k) loss += (-0.75 * own.log_w[k] + 0.25 * target.log_w[k]) / 32;
+  for (std::size_t i = 0; i < start.size(); ++i) {
+    const double slope = (0.75 * own.sum[i] + 0.25 * target.sum[i]) / 32;
+    square += slope * slope;
+  }
+  EXPECT_NEAR(trainer.state().last_step.loss, loss, 1e-12);
+  EXPECT_NEAR(trainer.state().last_step.gradient_norm, std::sqrt(square), 1e-12);
+}
+
 TEST(Trainer, AGrownBatchIsOneBatchOfMoreUnits) {
   const FakeEngine engine;
-  const RunSpec run = training_run("milestones = { at = [2] }\nbatch_factor = 4\n", "", "precision = \"float64\"\n");
+  const RunSpec run = training_run("milestones = { at = [2], batch_factor = 4 }\n", "", "precision = \"float64\"\n");
   Trainer trainer(run, engine, 2);
   take(trainer, 2);
-  EXPECT_EQ(trainer.last_step().batch, 32u);
+  EXPECT_EQ(trainer.state().last_step.batch, 32u);
   EXPECT_EQ(trainer.state().samples, 64);
   const std::vector<double> before = trainer.state().weights;
   take(trainer, 1);
-  EXPECT_EQ(trainer.last_step().batch, 128u);
+  EXPECT_EQ(trainer.state().last_step.batch, 128u);
   EXPECT_EQ(trainer.state().samples, 192);
   const Gradient whole =
       engine.objective(theory_of(run), architecture_of(run), Precision::kFloat64)
           ->reverse_kl(Estimator::kReparameterised, before, run.noise_key(), training_index(2, 0), 128);
   double square = 0;
   for (const double slope : whole.sum) square += slope / 128 * (slope / 128);
-  EXPECT_NEAR(trainer.last_step().gradient_norm, std::sqrt(square), 1e-12);
-  EXPECT_NEAR(trainer.last_step().ess, stats::ess(whole.log_w), 1e-12) << "of the union, not a mean over units";
+  EXPECT_NEAR(trainer.state().last_step.gradient_norm, std::sqrt(square), 1e-12);
+  EXPECT_NEAR(trainer.state().last_step.ess, stats::ess(whole.log_w), 1e-12) << "of the union, not a mean over units";
 }
 
 TEST(Trainer, APlateauLowersTheRate) {
   const FakeEngine engine;
-  RunSpec run = training_run("milestones = { plateau = 2 }\nrate_factor = 0.5\n");
+  RunSpec run = training_run("milestones = { plateau = 2, rate_factor = 0.5 }\n");
   run.train.evaluate_every = 2;
   Trainer trainer(run, engine, 1);
   take(trainer, 60);
   const std::int64_t passed = trainer.state().plateau.passed;
   ASSERT_GT(passed, 0);
   EXPECT_LT(passed, 16);
-  EXPECT_DOUBLE_EQ(trainer.last_step().learning_rate, 0.05 * std::pow(0.5, static_cast<double>(passed)));
+  EXPECT_DOUBLE_EQ(trainer.state().last_step.learning_rate, 0.05 * std::pow(0.5, static_cast<double>(passed)));
 }
 
 TEST(Trainer, TheAverageOfTheWeightsIsWhatIsEvaluatedAndPublished) {
@@ -270,7 +309,7 @@ TEST(Trainer, AGradientAboveTheClipKeepsItsDirection) {
   const RunSpec run = training_run("clip = 0.125\n", "", "precision = \"float64\"\n");
   Trainer trainer(run, engine, 1);
   trainer.advance();
-  ASSERT_GT(trainer.last_step().gradient_norm, 0.125);
+  ASSERT_GT(trainer.state().last_step.gradient_norm, 0.125);
   double square = 0;  // the first moment is a tenth of the clipped gradient
   for (const double m : trainer.state().adam.first) square += m * m;
   EXPECT_NEAR(std::sqrt(square), 0.0125, 1e-12);

@@ -13,7 +13,8 @@ SavedTraining some_training(const RunSpec& run) {
   const FakeEngine engine;
   Trainer trainer(run, engine, 1);
   for (int i = 0; i < 13; ++i) trainer.advance();
-  return {trainer.state(), {{10, 0.25, {"ESS >= 0.2", "trained"}, std::string(64, 'a')}}, 1.0 / 3, 2.0 / 3, "fake 1", {}};
+  return {
+      trainer.state(), {{10, 0.25, {"ESS >= 0.2", "trained"}, std::string(64, 'a')}}, 1.0 / 3, 2.0 / 3, "fake 1", {}};
 }
 
 void expect_contains(const std::string& text, const std::string& part) {
@@ -21,12 +22,12 @@ void expect_contains(const std::string& text, const std::string& part) {
 }
 
 TEST(TrainingStore, IsEmptyAtFirst) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   EXPECT_FALSE(TrainingStore(directory / "train").load(training_run()));
 }
 
 TEST(TrainingStore, GivesBackEveryBit) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   const RunSpec run = training_run();
   const SavedTraining saved = some_training(run);
   const TrainingStore store(directory / "train");
@@ -49,7 +50,7 @@ TEST(TrainingStore, GivesBackEveryBit) {
 }
 
 TEST(TrainingStore, ThirtyStepsAreTenAndARestartAndTwenty) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   const RunSpec run = training_run();
   const FakeEngine engine;
   const auto take_to = [](Trainer& trainer, std::int64_t step) {
@@ -70,9 +71,9 @@ TEST(TrainingStore, ThirtyStepsAreTenAndARestartAndTwenty) {
 }
 
 TEST(TrainingStore, GivesBackWhatOnlySomeSettingsNeed) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   RunSpec run =
-      training_run("optimiser = \"amsgrad\"\naverage = 0.8\nmilestones = { plateau = 1 }\nbatch_factor = 2\n");
+      training_run("optimiser = \"amsgrad\"\naverage = 0.8\nmilestones = { plateau = 1, batch_factor = 2 }\n");
   run.train.evaluate_every = 3;
   SavedTraining saved = some_training(run);
   saved.state.ess_from_target = 0.625;
@@ -96,7 +97,7 @@ TEST(TrainingStore, GivesBackWhatOnlySomeSettingsNeed) {
 }
 
 TEST(TrainingStore, AnEssThatIsNotThereYetStaysSo) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   const RunSpec run = training_run();
   const FakeEngine engine;
   const TrainingStore store(directory / "train");
@@ -107,7 +108,7 @@ TEST(TrainingStore, AnEssThatIsNotThereYetStaysSo) {
 }
 
 TEST(TrainingStore, OtherSettingsAreRefusedAndNamed) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   const TrainingStore store(directory / "train");
   store.save(training_run(), some_training(training_run()));
   const auto refusal = [&](const RunSpec& run) {
@@ -125,7 +126,7 @@ TEST(TrainingStore, OtherSettingsAreRefusedAndNamed) {
 }
 
 TEST(TrainingStore, WhereToStopIsNoSettingUnlessTheRateDependsOnIt) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   const TrainingStore store(directory / "train");
   store.save(training_run("stop = { steps = 20 }\n"), some_training(training_run()));
   EXPECT_TRUE(store.load(training_run("stop = { steps = 50, ess = 0.5 }\n")));
@@ -138,7 +139,7 @@ TEST(TrainingStore, WhereToStopIsNoSettingUnlessTheRateDependsOnIt) {
 }
 
 TEST(TrainingStore, ATruncatedStateIsRefusedAtEveryLength) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   const RunSpec run = training_run();
   const TrainingStore store(directory / "train");
   store.save(run, some_training(run));
@@ -154,7 +155,7 @@ TEST(TrainingStore, ATruncatedStateIsRefusedAtEveryLength) {
 }
 
 TEST(TrainingStore, AFlippedBitIsNoticedWhereverItIs) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   const RunSpec run = training_run();
   const TrainingStore store(directory / "train");
   store.save(run, some_training(run));
@@ -169,7 +170,7 @@ TEST(TrainingStore, AFlippedBitIsNoticedWhereverItIs) {
 }
 
 TEST(TrainingStore, AFileThatIsNoStateIsRefused) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   const RunSpec run = training_run();
   const TrainingStore store(directory / "train");
   const auto file = directory / "train" / "state.safetensors";
@@ -181,7 +182,7 @@ TEST(TrainingStore, AFileThatIsNoStateIsRefused) {
 }
 
 TEST(TrainingStore, BelongsToOneTrainerAtATime) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   {
     const TrainingStore store(directory / "train");
     expect_contains(sentence_of([&] { TrainingStore second(directory / "train"); }), "Another trainer works in");
@@ -190,7 +191,7 @@ TEST(TrainingStore, BelongsToOneTrainerAtATime) {
 }
 
 TEST(TrainingStore, ACheckpointIsReadOnlyIfItIsTheOneThatWasWritten) {
-  const TestDirectory directory;
+  const TemporaryDirectory directory;
   const TrainingStore store(directory / "train");
   const Publication publication{120, 0.5, {"trained"}, to_hex(sha256("bytes"))};
   store.write_checkpoint(publication, "bytes");

@@ -1,4 +1,4 @@
-#include "server/milestones.h"
+#include "server/publishing.h"
 
 #include <gtest/gtest.h>
 
@@ -29,11 +29,11 @@ Reasons due(const RunSpec& run, const TrainerState& state, bool finished = false
   return reasons_to_publish(run, state, finished, open_entries(run.chain, fulfilled, published), published);
 }
 
-TEST(Milestones, FilesAreNotTheTrainersBusiness) {
+TEST(Publishing, FilesAreNotTheTrainersBusiness) {
   EXPECT_EQ(open_entries(scheduled().chain, {}, {}), (Entries{0, 1, 3, 4}));
 }
 
-TEST(Milestones, AnEntryIsOpenUntilTheCoordinatorOrTheTrainerHasItsCheckpoint) {
+TEST(Publishing, AnEntryIsOpenUntilTheCoordinatorOrTheTrainerHasItsCheckpoint) {
   const Publication publication{20, 0.1, {"step 20"}, ""};
   EXPECT_EQ(open_entries(scheduled().chain, {3}, {publication}), (Entries{0, 4}));
 }
@@ -45,23 +45,23 @@ TEST(ExactnessRule5, AnEssCountsOnlyWhereItWasEvaluated) {
   EXPECT_EQ(due(scheduled(), at(30, std::nan(""))), Reasons{});
 }
 
-TEST(Milestones, OneCheckpointFulfilsEveryEntryWhoseConditionItMeets) {
+TEST(Publishing, OneCheckpointFulfilsEveryEntryWhoseConditionItMeets) {
   const Reasons reasons = due(scheduled(), at(20, 0.5));
   EXPECT_EQ(reasons, (Reasons{"ESS >= 0.3", "step 20"}));
   EXPECT_EQ(entries_of(scheduled().chain, {20, 0.5, reasons, ""}), (Entries{0, 1, 4}));
 }
 
-TEST(Milestones, NothingIsPublishedTwice) {
+TEST(Publishing, NothingIsPublishedTwice) {
   EXPECT_EQ(due(scheduled(), at(30, 0.5), false, {{20, 0.5, {"ESS >= 0.3"}, ""}}), Reasons{});
   EXPECT_EQ(due(scheduled(), at(30, 0.5), false, {}, {0, 4}), Reasons{});
 }
 
-TEST(Milestones, TrainedIsDueWhenTrainingHasStopped) {
+TEST(Publishing, TrainedIsDueWhenTrainingHasStopped) {
   EXPECT_EQ(due(scheduled(), at(100, 0.1), true), Reasons{"trained"});
   EXPECT_EQ(due(scheduled(), at(100, 0.1), false), Reasons{});
 }
 
-TEST(Milestones, AsapPublishesTheFirstEvaluationThenEachGainThenTheEnd) {
+TEST(Publishing, AsapPublishesTheFirstEvaluationThenEachGainThenTheEnd) {
   const RunSpec run = training_run("publish_gain = 1.25\n", "placement = \"asap\"\n");
   std::vector<Publication> published;
   EXPECT_EQ(due(run, at(5, 0.1, false), false, published), Reasons{});
@@ -74,12 +74,12 @@ TEST(Milestones, AsapPublishesTheFirstEvaluationThenEachGainThenTheEnd) {
   EXPECT_EQ(due(run, at(40, 0.2), true, published), (Reasons{"gain", "trained"}));
 }
 
-TEST(Milestones, AsapDoesNotPublishAFlowWithoutAnyWeight) {
+TEST(Publishing, AsapDoesNotPublishAFlowWithoutAnyWeight) {
   const RunSpec run = training_run("", "placement = \"asap\"\n");
   EXPECT_EQ(due(run, at(10, 0.0)), Reasons{});
 }
 
-TEST(Milestones, AStepThatHasPassedIsRefused) {
+TEST(Publishing, AStepThatHasPassedIsRefused) {
   const RunSpec run = scheduled();
   EXPECT_NO_THROW(refuse_passed_steps(run.chain, {0, 1}, at(20, 0.1)));
   EXPECT_NO_THROW(refuse_passed_steps(run.chain, {0}, at(21, 0.1)));
@@ -88,7 +88,7 @@ TEST(Milestones, AStepThatHasPassedIsRefused) {
   EXPECT_NE(sentence.find("21 steps are done"), std::string::npos) << sentence;
 }
 
-TEST(Milestones, TheShortfallSaysWhatToRaise) {
+TEST(Publishing, TheShortfallSaysWhatToRaise) {
   RunSpec run = scheduled();
   EXPECT_EQ(shortfall(run, at(100, 0.123456), {0}),
             "Training stopped at step 100 with ESS 0.123, short of 'ESS >= 0.3'; raise [train] stop.steps or lower "

@@ -1,4 +1,4 @@
-#include "server/milestones.h"
+#include "server/publishing.h"
 
 #include <algorithm>
 #include <cstdio>
