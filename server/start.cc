@@ -40,7 +40,8 @@ TrainerState starting_state(const RunSpec& run, const std::filesystem::path& bas
   const std::filesystem::path from = base / run.train.start;
   const std::string name = "'" + run.train.start + "'";
   if (!std::filesystem::exists(from)) {
-    throw Error(ErrorCode::kNotFound, "[train] start: " + name + " does not exist; it is relative to the run file.");
+    throw Error(ErrorCode::kNotFound,
+                "[train] start: " + name + " does not exist (there is no '" + from.string() + "').");
   }
   TrainerState state;
   if (std::filesystem::is_directory(from)) {
@@ -74,7 +75,7 @@ TrainerState starting_state(const RunSpec& run, const std::filesystem::path& bas
 std::vector<double> read_target_samples(const std::filesystem::path& file, const RunSpec& run) {
   const std::string name = "'" + file.string() + "'";
   if (!std::filesystem::exists(file)) {
-    throw Error(ErrorCode::kNotFound, "[train] target: " + name + " does not exist; it is relative to the run file.");
+    throw Error(ErrorCode::kNotFound, "[train] target: " + name + " does not exist.");
   }
   SafeTensors content = read_safetensors(read_file(file), name);
   const auto refuse = [&](const std::string& what) {

@@ -11,7 +11,8 @@ namespace flowloom {
 
 // The state of a new training whose weights are those of [train] start: a checkpoint's, or those of the training in a run
 // (or state) directory, whose optimiser goes on if the run file says so. Paths are relative to `base`. The architecture
-// must be the same; lattice, couplings, precision and all of [train] may differ. Throws `kInvalidInput` for what does not
+// must be the same; lattice, couplings, precision and all of [train] may differ. A checkpoint has the averaged weights if its
+// training kept an average; of a directory the weights as they were trained go on, and the average too if this run keeps one. Throws `kInvalidInput` for what does not
 // fit, `kNotFound` and `kCorrupt` for a file.
 TrainerState starting_state(const RunSpec& run, const std::filesystem::path& base);
 

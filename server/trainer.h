@@ -31,7 +31,8 @@ namespace flowloom {
 
 // What the last step showed.
 struct StepFigures {
-  // (1 - share) mean(log_q + S) of the flow's samples + share mean(log_p - log_q) of the target's: the divergence, up to log Z
+  // (1 - share) (D_reverse - log Z) + share (D_forward + log Z), as means over this batch: log_q + S over the flow's samples and
+  // -S - log_q over as many of the target's
   double loss = std::nan("");
   double ess = std::nan("");            // of its whole batch of model samples
   double gradient_norm = std::nan("");  // of the mean gradient, before clipping
