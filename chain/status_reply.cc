@@ -1,5 +1,6 @@
 #include "chain/status_reply.h"
 
+#include <cmath>
 #include <cstdio>
 #include <limits>
 
@@ -100,6 +101,67 @@ v1::StatusReply chain_status(const RunSpec& run, const std::string& run_id, cons
   set_figures(reply, statistics);
   add_notes(reply, end);
   return reply;
+}
+
+v1::TrainingReport stored_training(const Store& store, const RunSpec& run) {
+  v1::TrainingReport report;
+  const auto last = store.last_training(Store::Points::kAll),
+             evaluated = store.last_training(Store::Points::kEvaluated);
+  report.set_ess(evaluated ? evaluated->ess() : std::nan(""));
+  report.set_ess_average(std::nan(""));
+  report.set_wanted_ess(std::nan(""));
+  if (!last) return report;
+  report.set_step(last->step());
+  report.set_max_steps(run.train.max_steps);
+  report.set_loss(last->loss());
+  report.set_seconds(last->seconds());
+  report.set_gradient_norm(last->gradient_norm());
+  report.set_skipped_steps(last->skipped());
+  report.set_learning_rate(last->learning_rate());
+  report.set_batch(last->batch());
+  if (evaluated && !run.train.target_samples.empty()) report.set_ess_from_target(evaluated->ess_from_target());
+  const bool enough = evaluated && run.train.stop_ess && evaluated->ess() >= *run.train.stop_ess;
+  const bool trained = last->step() >= run.train.max_steps || enough;
+  report.set_state(trained ? v1::TrainingReport::STATE_TRAINED : v1::TrainingReport::STATE_STOPPED);
+  return report;
+}
+
+std::vector<std::string> training_notes(const v1::TrainingReport& training, const v1::ListReply& models) {
+  std::vector<std::string> notes;
+  char text[320];
+  if (training.has_ess_from_target() && training.ess_from_target() < 0.5 * training.ess()) {
+    std::snprintf(
+        text, sizeof text,
+        "The flow's ESS is %.3g by its own samples and %.3g by the target's: it misses a part of the target, and so "
+        "does a chain, whose own figures do not show it.",
+        training.ess(), training.ess_from_target());
+    notes.emplace_back(text);
+  }
+  if (training.skipped_steps() > 0 && training.skipped_steps() >= training.step() / 20) {
+    std::snprintf(
+        text, sizeof text,
+        "%lld of %lld training steps were skipped, because their gradient was not finite: lower learning_rate or "
+        "clip, and see that the action is bounded below.",
+        static_cast<long long>(training.skipped_steps()), static_cast<long long>(training.step()));
+    notes.emplace_back(text);
+  }
+  const auto& versions = models.versions();
+  if (training.state() == v1::TrainingReport::STATE_TRAINED && !versions.empty() &&
+      versions.rbegin()->origin() == "trained" && versions.rbegin()->training_step() < training.step()) {
+    std::snprintf(
+        text, sizeof text,
+        "Training went on to step %lld after version %u (step %lld) had been published as the trained one, which "
+        "stays what the chain serves. A run in another directory takes the newer weights with [train] start.",
+        static_cast<long long>(training.step()), versions.rbegin()->version(),
+        static_cast<long long>(versions.rbegin()->training_step()));
+    notes.emplace_back(text);
+  }
+  return notes;
+}
+
+void add_training(v1::StatusReply& reply, v1::TrainingReport training) {
+  for (const std::string& note : training_notes(training, reply.models())) reply.add_notes(note);
+  *reply.mutable_training() = std::move(training);
 }
 
 }  // namespace flowloom

@@ -20,4 +20,13 @@ v1::ListReply list_reply(const std::vector<ModelRow>& models, const std::vector<
 v1::StatusReply chain_status(const RunSpec& run, const std::string& run_id, const std::string& pinned_build,
                              const ChainStatistics& statistics, const ChainEnd& end, v1::ListReply models);
 
+// What the store's record says of a training that nobody reports: its last step and evaluation.
+v1::TrainingReport stored_training(const Store& store, const RunSpec& run);
+
+// What somebody who trusts this training's figures should know.
+std::vector<std::string> training_notes(const v1::TrainingReport& training, const v1::ListReply& models);
+
+// The training's part of a status, and these notes.
+void add_training(v1::StatusReply& reply, v1::TrainingReport training);
+
 }  // namespace flowloom

@@ -527,6 +527,24 @@ std::vector<Store::Event> Store::events() const {
   });
 }
 
+namespace {
+
+// The row that the query is at.
+TrainingPoint point_at(SQLite::Statement& query) {
+  TrainingPoint point;
+  assign_numbers(point, [&]<class Number>(const std::string& name, Number& value) {
+    const SQLite::Column column = query.getColumn(name.c_str());
+    if constexpr (std::is_same_v<Number, double>) {
+      value = column.isNull() ? std::nan("") : column.getDouble();
+    } else {
+      value = column.getInt64();
+    }
+  });
+  return point;
+}
+
+}  // namespace
+
 void Store::add_training(const std::vector<TrainingPoint>& points) {
   if (points.empty()) return;
   std::string names, places;
@@ -556,23 +574,21 @@ void Store::add_training(const std::vector<TrainingPoint>& points) {
 
 std::vector<TrainingPoint> Store::training(std::int64_t after_step, std::size_t limit) const {
   return impl_->guard([&] {
-    std::vector<TrainingPoint> points;
     SQLite::Statement query(*impl_->db, "SELECT * FROM training WHERE step > ? ORDER BY step LIMIT ?");
     query.bind(1, after_step);
     query.bind(2, static_cast<std::int64_t>(limit));
-    while (query.executeStep()) {
-      TrainingPoint point;
-      assign_numbers(point, [&]<class Number>(const std::string& name, Number& value) {
-        const SQLite::Column column = query.getColumn(name.c_str());
-        if constexpr (std::is_same_v<Number, double>) {
-          value = column.isNull() ? std::nan("") : column.getDouble();
-        } else {
-          value = column.getInt64();
-        }
-      });
-      points.push_back(std::move(point));
-    }
+    std::vector<TrainingPoint> points;
+    while (query.executeStep()) points.push_back(point_at(query));
     return points;
+  });
+}
+
+std::optional<TrainingPoint> Store::last_training(Points points) const {
+  const std::string which = points == Points::kEvaluated ? "WHERE ess IS NOT NULL " : "";
+  return impl_->guard([&]() -> std::optional<TrainingPoint> {
+    SQLite::Statement query(*impl_->db, "SELECT * FROM training " + which + "ORDER BY step DESC LIMIT 1");
+    if (!query.executeStep()) return {};
+    return point_at(query);
   });
 }
 

@@ -105,6 +105,8 @@ class Store {
   // The training's record: durable; a point of a step that is there already replaces it. Read in the order of the steps.
   void add_training(const std::vector<TrainingPoint>& points);
   std::vector<TrainingPoint> training(std::int64_t after_step, std::size_t limit) const;
+  enum class Points { kAll, kEvaluated };
+  std::optional<TrainingPoint> last_training(Points points) const;
 
  private:
   struct Impl;

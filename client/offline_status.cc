@@ -29,6 +29,7 @@ v1::StatusReply offline_status(const Store& store, const RunSpec& run) {
   });
   v1::StatusReply reply = chain_status(run, store.run_id(), store.pinned_build(), statistics, end,
                                        list_reply(store.models(), store.switches()));
+  add_training(reply, stored_training(store, run));
   reply.set_head(to_hex(store.head()));
   const bool complete = reply.proposals() >= reply.length();
   reply.set_state(complete ? v1::StatusReply::STATE_COMPLETE : v1::StatusReply::STATE_UNSPECIFIED);

@@ -8,6 +8,7 @@ namespace {
 using nlohmann::json;
 
 json training_json(const v1::TrainingReport& training) {
+  if (training.state() == v1::TrainingReport::STATE_UNSPECIFIED) return nullptr;
   return {{"step", training.step()},
           {"max_steps", training.max_steps()},
           {"loss", training.loss()},

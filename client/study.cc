@@ -1,12 +1,15 @@
 #include "client/study.h"
 
 #include <cctype>
+#include <set>
 
 #include "flow/catalog.h"
 #include "spec/error.h"
 
 namespace flowloom {
 namespace {
+
+constexpr char kSeedKey[] = "run.seed";
 
 // The section of a study file.
 const std::vector<Key>& study_keys() {
@@ -168,8 +171,21 @@ Study load_study(const std::filesystem::path& file) {
       study.cells = times(study.cells, entry.text("key"), entry.texts("values"));
     }
   }
+  std::set<std::string> varied;
+  const auto vary_once = [&](const Section& entry) {
+    if (varied.insert(entry.text("key")).second) return;
+    throw Error(ErrorCode::kInvalidInput, entry.where("key") + ": '" + entry.text("key") + "' is varied twice.");
+  };
+  if (section.has("vary")) {
+    for (const Section& entry : section.tables("vary")) vary_once(entry);
+  }
   if (section.has("sequence")) {
     const Section sequence = section.table("sequence");
+    vary_once(sequence);
+    if (sequence.text("key") == kSeedKey) {
+      throw Error(ErrorCode::kInvalidInput,
+                  sequence.where("key") + ": seeds that differ are independent trainings; vary them.");
+    }
     study.keep_optimiser = sequence.text("optimiser") == "keep";
     study.cells = chains(study.cells, sequence);
   }

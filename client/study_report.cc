@@ -97,7 +97,9 @@ std::string plot_lines(const std::vector<const StudyResult*>& members) {
     std::vector<double> samples, core_seconds, ess;
   };
   std::map<std::uint64_t, Values> steps;
+  std::size_t trained = 0;
   for (const StudyResult* result : members) {
+    if (last_evaluation(result->record)) ++trained;
     for (const v1::TrainingPoint& point : result->record) {
       if (std::isnan(point.ess())) continue;
       Values& values = steps[point.step()];
@@ -108,7 +110,7 @@ std::string plot_lines(const std::vector<const StudyResult*>& members) {
   }
   std::string lines;
   for (const auto& [step, values] : steps) {
-    if (values.ess.size() < members.size()) continue;
+    if (values.ess.size() < trained) continue;
     const Mean ess = mean_of(values.ess);
     lines += std::to_string(step);
     for (const double x : {mean_of(values.samples).value, mean_of(values.core_seconds).value, ess.value, ess.error}) {
@@ -165,7 +167,7 @@ std::string study_table(const std::vector<StudyResult>& results) {
   const auto keys = keys_of(results);
   std::string text = "training";
   for (const std::string& key : keys) text += "," + key;
-  text += ",steps,samples,seconds,core_seconds,ess,ess_from_target";
+  text += ",steps,samples,seconds,core_seconds,ess,ess_from_target,skipped";
   for (const double level : kTableLevels)
     text += ",core_seconds_to_" + shown(level, 1) + ",samples_to_" + shown(level, 1) + ",steps_to_" + shown(level, 1);
   text += "\n";
@@ -175,8 +177,9 @@ std::string study_table(const std::vector<StudyResult>& results) {
     const v1::TrainingPoint* last = last_evaluation(record);
     text += last ? "," + std::to_string(last->step()) + "," + std::to_string(last->samples()) + "," +
                        rounded(last->seconds(), 6) + "," + rounded(last->core_seconds(), 6) + "," +
-                       exact_number(last->ess()) + "," + exact_number(last->ess_from_target())
-                 : ",,,,,,";
+                       exact_number(last->ess()) + "," + exact_number(last->ess_from_target()) + "," +
+                       std::to_string(last->skipped())
+                 : ",,,,,,,";
     for (const double level : kTableLevels) {
       const auto point = first_reaching(record, level);
       text += point ? "," + rounded(point->core_seconds(), 6) + "," + std::to_string(point->samples()) + "," +
@@ -235,7 +238,9 @@ StudyPlot study_plot(const std::vector<StudyResult>& results) {
   std::string data, curves;
   std::size_t count = 0;
   for (const auto& [label, members] : groups_of(results)) {
-    data += plot_lines(members) + "\n\n";
+    const std::string lines = plot_lines(members);
+    if (lines.empty()) continue;
+    data += lines + "\n\n";
     curves += (count == 0 ? "" : ", \\\n    ") + std::string("data index ") + std::to_string(count) +
               " using column:4:5 with yerrorlines pointtype 7 pointsize 0.4 linetype " + std::to_string(count + 1) +
               " dashtype " + std::to_string(1 + count / kColours) + " title '" + unquoted(label) + "'";

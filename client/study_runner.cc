@@ -14,6 +14,8 @@
 #include "client/source.h"
 #include "client/study.h"
 #include "client/study_report.h"
+#include "flow/catalog.h"
+#include "program/directory_lock.h"
 #include "program/program.h"
 #include "spec/error.h"
 #include "spec/files.h"
@@ -37,6 +39,9 @@ class StudyRunner {
       if (count > 1) ::_exit(130);
     });
     make_directory();
+    const DirectoryLock lock(directory_, "Another 'flowloom study' works in '" + directory_.string() +
+                                             "'; wait for it, or choose "
+                                             "another directory with --dir.");
     for (std::size_t i = 0; i < study_.cells.size(); ++i) {
       if (is_trained(i)) ++done_;
     }
@@ -76,17 +81,21 @@ class StudyRunner {
     for (const std::string& assignment : cell.overrides) words.insert(words.end(), {"--set", assignment});
     if (cell.follows != StudyCell::kNothing) {
       const std::string from = nlohmann::json(std::filesystem::absolute(cell_directory(cell.follows)).string()).dump();
-      const std::string optimiser = study_.keep_optimiser ? "keep" : "drop";
-      words.insert(words.end(), {"--set", "train.start={ from = " + from + ", optimiser = \"" + optimiser + "\" }"});
+      words.insert(words.end(), {"--set", "train.start={ from = " + from + ", optimiser = \"" + optimiser() + "\" }"});
     }
     return words;
   }
 
-  // What says that a cell is done: it was asked for the same.
+  const char* optimiser() const { return study_.keep_optimiser ? "keep" : "drop"; }
+
+  // What says that a cell is done: it was asked for the same. No comment of the run file and no place of the study matters.
   std::string mark_of(std::size_t i) const {
-    std::string text;
-    for (const std::string& word : settings_of(i)) text += word + "\n";
-    return text + read_file(study_.run_file);
+    const StudyCell& cell = study_.cells[i];
+    std::string text = load_run_file(study_.run_file, cell.overrides).toml;
+    if (cell.follows != StudyCell::kNothing) {
+      text += std::string("# follows ") + study_.cells[cell.follows].name + ", optimiser: " + optimiser() + "\n";
+    }
+    return text;
   }
 
   bool is_trained(std::size_t i) const {
@@ -154,23 +163,31 @@ class StudyRunner {
     return State::kFailed;
   }
 
+  // Cells that are not trained have a row without figures; if there is nothing else, what an earlier call wrote stays.
   void report() const {
     std::vector<StudyResult> results;
+    std::size_t trained = 0;
     for (std::size_t i = 0; i < study_.cells.size(); ++i) {
+      results.push_back({study_.cells[i], {}});
       if (!is_trained(i)) continue;
-      results.push_back({study_.cells[i], open_store_source(cell_directory(i))->training()});
+      results.back().record = open_store_source(cell_directory(i))->training();
+      ++trained;
+    }
+    if (trained == 0) {
+      console_.err << "Nothing is trained: there is no table to write." << std::endl;
+      return;
     }
     write_file_atomically(directory_ / "table.csv", study_table(results));
     write_file_atomically(directory_ / "table.md", study_markdown(results));
     write_file_atomically(directory_ / "record.csv", study_record(results));
-    plot(results);
+    const bool drawn = plot(results);
     console_.print(study_lines(results));
-    console_.out << "\ntables and plots: " << directory_.string()
-                 << "/{table.csv,table.md,record.csv,plot.svg,plot.png}\n";
+    console_.out << "\nwritten: " << directory_.string() << "/{table.csv,table.md,record.csv"
+                 << (drawn ? ",plot.svg,plot.png" : "") << "}\n";
   }
 
   // By gnuplot, from a script that stays for those who want another plot.
-  void plot(const std::vector<StudyResult>& results) const {
+  bool plot(const std::vector<StudyResult>& results) const {
     const StudyPlot files = study_plot(results);
     write_file_atomically(directory_ / "plot.dat", files.data);
     write_file_atomically(directory_ / "plot.gp", files.script);
@@ -180,11 +197,10 @@ class StudyRunner {
       const Exit exit = gnuplot.wait();
       if (!exit.orderly()) problem = "gnuplot " + exit.sentence() + ", saying: " + gnuplot.last_words();
     } catch (const Error& error) {
-      problem = error.what();
+      problem = std::string(error.what()) + " Install gnuplot-nox and give the command again.";
     }
-    if (!problem.empty()) {
-      console_.err << "No plot (" << problem << "); install gnuplot-nox and give the command again." << std::endl;
-    }
+    if (!problem.empty()) console_.err << "No plot: " << problem << std::endl;
+    return problem.empty();
   }
 
   Study study_;

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "client/final_report.h"
+#include "chain/status_reply.h"
 #include "client/numbers.h"
 #include "client/results.h"
 #include "client/text.h"
@@ -45,6 +45,11 @@ std::vector<std::string> training_summary_lines(const TrainingSummary& summary) 
     fact(first ? "versions" : "", line);
     first = false;
   }
+  first = true;
+  for (const std::string& note : training_notes(training, summary.models)) {
+    fact(first ? "notes" : "", note);
+    first = false;
+  }
   const std::string directory = shell_word(summary.directory.string());
   fact("directory", summary.directory.string());
   fact("next", "flowloom training " + directory + " > training.csv");
@@ -73,6 +78,7 @@ nlohmann::json training_summary_json(const TrainingSummary& summary) {
           {"ess", number(training.ess())},
           {"ess_from_target", training.has_ess_from_target() ? number(training.ess_from_target()) : nlohmann::json()},
           {"reached", reached},
+          {"notes", training_notes(training, summary.models)},
           {"models", models_json(summary.models)},
           {"directory", summary.directory.string()}};
 }

@@ -73,10 +73,10 @@ StatusReply Core::status(Time now) const {
       chain_status(run_, recovered_.run_id, recovered_.pinned_build, statistics_, durable_end_, models());
   reply.set_epoch(recovered_.epoch);
   reply.set_head(to_hex(log_.head()));
-  *reply.mutable_training() = training_;
-  const bool heard = training_.state() != TrainingReport::STATE_UNSPECIFIED;
-  reply.mutable_training()->set_silent_seconds(heard ? std::chrono::duration<double>(now - training_heard_).count()
-                                                     : 0);
+  TrainingReport training = training_;
+  const bool heard = training.state() != TrainingReport::STATE_UNSPECIFIED;
+  training.set_silent_seconds(heard ? std::chrono::duration<double>(now - training_heard_).count() : 0);
+  add_training(reply, std::move(training));
   set_state(reply);
   if (!progress_.empty()) {
     const double seconds = std::chrono::duration<double>(now - progress_.front().first).count();

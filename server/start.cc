@@ -25,7 +25,7 @@ void refuse_other_architecture(const json& theory, const json& flow, const RunSp
                                               "; weights go only to the same architecture. Make them equal.");
   };
   compare("theory.kind", theory.at("kind"), run.theory.values().at("kind"));
-  compare("a lattice of dimension", theory.at("lattice").size(), run.theory.values().at("lattice").size());
+  compare("the dimension", theory.at("lattice").size(), run.theory.values().at("lattice").size());
   json before = flow, after = run.flow.values();
   for (const char* key : kStartsOnly) {
     before.erase(key);
@@ -85,10 +85,10 @@ std::vector<double> read_target_samples(const std::filesystem::path& file, const
   const auto fields = std::find_if(content.tensors.begin(), content.tensors.end(),
                                    [](const Tensor& tensor) { return tensor.name == "fields"; });
   if (fields == content.tensors.end()) refuse("has no tensor 'fields'");
-  if (fields->shape.size() != shape.size() + 1 || fields->shape[0] < 1 ||
+  if (fields->shape.size() != shape.size() + 1 || fields->shape[0] < 2 ||
       !std::equal(shape.begin(), shape.end(), fields->shape.begin() + 1)) {
     refuse("has 'fields' of shape " + json(fields->shape).dump() + "; a run on " + json(shape).dump() +
-           " wants [samples, " + json(shape).dump().substr(1));
+           " wants [samples, " + json(shape).dump().substr(1) + ", at least two samples");
   }
   const auto bad =
       std::find_if_not(fields->values.begin(), fields->values.end(), [](double x) { return std::isfinite(x); });

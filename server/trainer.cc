@@ -11,7 +11,8 @@
 namespace flowloom {
 namespace {
 
-constexpr std::size_t kEvaluationBlock = 256;  // samples drawn at once; part of the bits
+constexpr std::uint64_t kEvaluationIndex = std::uint64_t{1} << 63;  // of the noise that chooses an evaluation's samples
+constexpr std::size_t kEvaluationBlock = 256;                       // samples drawn at once; part of the bits
 
 bool single(const RunSpec& run) { return run.numerics.precision == Precision::kMixed; }
 
@@ -181,15 +182,18 @@ std::span<const double> Trainer::target_sample(std::size_t number) const {
   return std::span(target_).subspan(number * volume, volume);
 }
 
-// Samples of the target at training indices first .. first + count - 1: each one of all, with equal probability.
-std::vector<double> Trainer::target_unit(std::uint64_t first, std::size_t count) const {
+// The number of a sample of the target, each with equal probability, by the noise at this index.
+std::size_t Trainer::chosen_sample(std::uint64_t index) const {
   const std::size_t samples = target_.size() / theory_geometry(theory_).sites();
+  const double uniform = uniforms(run_.noise_key(), Purpose::kTarget, index, 0)[0];  // in (0, 1]
+  return std::min(static_cast<std::size_t>((1 - uniform) * static_cast<double>(samples)), samples - 1);
+}
+
+// Samples of the target at training indices first .. first + count - 1.
+std::vector<double> Trainer::target_unit(std::uint64_t first, std::size_t count) const {
   std::vector<double> fields;
   for (std::size_t i = 0; i < count; ++i) {
-    double uniform[1];  // in (0, 1]
-    fill_uniform(run_.noise_key(), Purpose::kTarget, first + i, uniform);
-    const auto number = static_cast<std::size_t>((1 - uniform[0]) * static_cast<double>(samples));
-    const auto sample = target_sample(std::min(number, samples - 1));
+    const auto sample = target_sample(chosen_sample(first + i));
     fields.insert(fields.end(), sample.begin(), sample.end());
   }
   return fields;
@@ -223,16 +227,18 @@ std::optional<double> Trainer::measure_ess(std::stop_token stop) {
   return ess_of(log_w);
 }
 
-// From all samples of the target, or from `evaluate_samples` of them, evenly spaced. NaN without any.
+// From all samples of the target, or from `evaluate_samples` of them that noise chooses (files interleave chains: no
+// regular choice would be safe). NaN without any.
 std::optional<double> Trainer::measure_ess_from_target(std::stop_token stop) {
   const std::size_t samples = target_.size() / theory_geometry(theory_).sites();
   if (samples == 0) return std::nan("");
   const auto model = engine_.model(theory_, architecture_, served_weights(), run_.numerics.precision);
   std::vector<double> log_w(std::min(run_.train.evaluate_samples, samples));
+  const std::uint64_t step_index = training_index(static_cast<std::uint64_t>(state_.step), 0);
   const bool all = in_blocks(log_w.size(), stop, [&](std::size_t begin, std::size_t count) {
     std::vector<double> fields;
     for (std::size_t i = begin; i < begin + count; ++i) {
-      const auto sample = target_sample(i * samples / log_w.size());
+      const auto sample = target_sample(log_w.size() == samples ? i : chosen_sample(kEvaluationIndex + step_index + i));
       fields.insert(fields.end(), sample.begin(), sample.end());
     }
     const Densities densities = model->densities(fields);

@@ -12,7 +12,9 @@
 // No clock, file or socket inside. One owner, no locks.
 #pragma once
 
+#include <array>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -58,6 +60,39 @@ struct TrainerState {
   double ess_from_target = std::nan("");  // from samples of the target, if there are any
 };
 
+// Calls visit(name, number) for all that a state holds besides its arrays. What is not here is not saved.
+template <class State, class Visitor>
+requires std::same_as<std::remove_const_t<State>, TrainerState>
+void visit_numbers(State& state, Visitor visit) {
+  visit("step", state.step);
+  visit("skipped", state.skipped);
+  visit("samples", state.samples);
+  visit("beta1_product", state.adam.beta1_product);
+  visit("beta2_product", state.adam.beta2_product);
+  visit("plateau_lowest", state.plateau.lowest);
+  visit("plateau_waited", state.plateau.waited);
+  visit("plateau_passed", state.plateau.passed);
+  visit("loss", state.last_step.loss);
+  visit("batch_ess", state.last_step.ess);
+  visit("gradient_norm", state.last_step.gradient_norm);
+  visit("learning_rate", state.last_step.learning_rate);
+  visit("batch", state.last_step.batch);
+  visit("loss_sum", state.loss_sum);
+  visit("loss_count", state.loss_count);
+  visit("evaluated_step", state.evaluated_step);
+  visit("ess", state.ess);
+  visit("ess_average", state.ess_average);
+  visit("ess_from_target", state.ess_from_target);
+}
+
+// Its arrays by name; the last two may be empty.
+template <class State>
+auto arrays_of(State& state) {
+  return std::array{std::pair("weights", &state.weights), std::pair("first_moment", &state.adam.first),
+                    std::pair("second_moment", &state.adam.second),
+                    std::pair("largest_second_moment", &state.adam.largest), std::pair("average", &state.average)};
+}
+
 // To the float32 values that the weights of a run in mixed precision are.
 void round_to_single(std::vector<double>& values);
 
@@ -95,6 +130,7 @@ class Trainer {
   std::optional<double> measure_ess_from_target(std::stop_token stop);
   std::vector<double> served_weights() const;  // those of a checkpoint
   std::span<const double> target_sample(std::size_t number) const;
+  std::size_t chosen_sample(std::uint64_t index) const;
   std::vector<double> target_unit(std::uint64_t first, std::size_t count) const;
 
   // Calls work(begin, count) for the blocks of an evaluation of `samples`; false if `stop` was requested.

@@ -1,13 +1,9 @@
 #include "server/training_store.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
+#include <concepts>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -28,57 +24,45 @@ constexpr char kStateKey[] = "flowloom.training";
 constexpr char kDigestKey[] = "flowloom.sha256";
 constexpr char kRemedy[] = ". Put back a copy, or remove it to train again from the start.";
 
-// A state's arrays by their names in the file; the last two may be empty, and are then not there.
-template <class State>
-auto arrays(State& state) {
-  return std::array{std::pair("weights", &state.weights), std::pair("first_moment", &state.adam.first),
-                    std::pair("second_moment", &state.adam.second),
-                    std::pair("largest_second_moment", &state.adam.largest), std::pair("average", &state.average)};
+// Numbers; JSON has none that are not finite.
+template <std::integral Number>
+json to_json(Number value) {
+  return value;
 }
-
-// JSON has no numbers that are not finite.
-json number(double value) {
+json to_json(double value) {
   if (std::isfinite(value)) return value;
   return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
-double number(const json& value) {
+template <std::integral Number>
+Number from_json(Number, const json& value) {
+  return value.get<Number>();
+}
+double from_json(double, const json& value) {
   if (!value.is_string()) return value.get<double>();
   return value == "nan" ? std::nan("") : value == "inf" ? HUGE_VAL : -HUGE_VAL;
 }
 
 json to_json(const Publication& publication) {
   return {{"step", publication.step},
-          {"ess", number(publication.ess)},
+          {"ess", to_json(publication.ess)},
           {"reasons", publication.reasons},
           {"sha256", publication.sha256}};
 }
 
 Publication publication_of(const json& entry) {
-  return {entry.at("step"), number(entry.at("ess")), entry.at("reasons").get<std::vector<std::string>>(),
+  return {entry.at("step"), from_json(0.0, entry.at("ess")), entry.at("reasons").get<std::vector<std::string>>(),
           entry.at("sha256")};
 }
 
 json to_json(const flowloom::v1::TrainingPoint& point) {
   json values = json::object();
-  visit_numbers(point, [&](const std::string& name, const auto& value) {
-    if constexpr (std::is_same_v<decltype(value), const double&>) {
-      values[name] = number(value);
-    } else {
-      values[name] = value;
-    }
-  });
+  visit_numbers(point, [&](const std::string& name, auto value) { values[name] = to_json(value); });
   return values;
 }
 
 flowloom::v1::TrainingPoint point_of(const json& values) {
   flowloom::v1::TrainingPoint point;
-  assign_numbers(point, [&]<class Number>(const std::string& name, Number& value) {
-    if constexpr (std::is_same_v<Number, double>) {
-      value = number(values.at(name));
-    } else {
-      value = values.at(name);
-    }
-  });
+  assign_numbers(point, [&](const std::string& name, auto& value) { value = from_json(value, values.at(name)); });
   return point;
 }
 
@@ -120,24 +104,20 @@ json training_settings(const RunSpec& run) {
           {"train", train}};
 }
 
-TrainingStore::TrainingStore(std::filesystem::path directory) : directory_(std::move(directory)) {
+namespace {
+
+std::filesystem::path made(std::filesystem::path directory) {
   std::error_code error;
-  std::filesystem::create_directories(directory_, error);
-  lock_ = ::open((directory_ / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0) {
-    throw Error(ErrorCode::kUnavailable, "The state directory '" + directory_.string() +
-                                             "' cannot be written; mend its "
-                                             "permissions or choose another with --state.");
-  }
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    ::close(lock_);
-    throw Error(ErrorCode::kInUse, "Another trainer works in '" + directory_.string() +
-                                       "'; stop it, or choose another "
-                                       "directory with --state.");
-  }
+  std::filesystem::create_directories(directory, error);  // where it fails, the lock does
+  return directory;
 }
 
-TrainingStore::~TrainingStore() { ::close(lock_); }
+}  // namespace
+
+TrainingStore::TrainingStore(std::filesystem::path directory)
+    : directory_(made(std::move(directory))),
+      lock_(directory_,
+            "Another trainer works in '" + directory_.string() + "'; stop it, or choose another directory.") {}
 
 std::filesystem::path TrainingStore::checkpoint_file(const Publication& publication) const {
   char name[48];
@@ -147,37 +127,15 @@ std::filesystem::path TrainingStore::checkpoint_file(const Publication& publicat
 
 void TrainingStore::save(const RunSpec& run, const SavedTraining& saved) const {
   const TrainerState& state = saved.state;
-  json content = {{"version", kVersion},
-                  {"settings", training_settings(run)},
-                  {"build", saved.build},
-                  {"step", state.step},
-                  {"skipped", state.skipped},
-                  {"samples", state.samples},
-                  {"beta1_product", state.adam.beta1_product},
-                  {"beta2_product", state.adam.beta2_product},
-                  {"plateau_lowest", number(state.plateau.lowest)},
-                  {"plateau_waited", state.plateau.waited},
-                  {"plateau_passed", state.plateau.passed},
-                  {"last_step",
-                   {{"loss", number(state.last_step.loss)},
-                    {"ess", number(state.last_step.ess)},
-                    {"gradient_norm", number(state.last_step.gradient_norm)},
-                    {"learning_rate", state.last_step.learning_rate},
-                    {"batch", state.last_step.batch}}},
-                  {"loss_sum", number(state.loss_sum)},
-                  {"loss_count", state.loss_count},
-                  {"evaluated_step", state.evaluated_step},
-                  {"ess", number(state.ess)},
-                  {"ess_average", number(state.ess_average)},
-                  {"ess_from_target", number(state.ess_from_target)},
-                  {"seconds", saved.seconds},
-                  {"core_seconds", saved.core_seconds},
-                  {"undelivered", json::array()},
-                  {"publications", json::array()}};
+  json content = {{"version", kVersion},          {"settings", training_settings(run)},
+                  {"build", saved.build},         {"state", json::object()},
+                  {"seconds", saved.seconds},     {"core_seconds", saved.core_seconds},
+                  {"undelivered", json::array()}, {"publications", json::array()}};
+  visit_numbers(state, [&](const char* name, const auto& value) { content["state"][name] = to_json(value); });
   for (const Publication& publication : saved.publications) content["publications"].push_back(to_json(publication));
   for (const auto& point : saved.undelivered) content["undelivered"].push_back(to_json(point));
   SafeTensors file;
-  for (const auto& [name, array] : arrays(state)) {
+  for (const auto& [name, array] : arrays_of(state)) {
     if (!array->empty()) file.tensors.push_back({name, {static_cast<std::int64_t>(array->size())}, *array, false});
   }
   file.metadata[kStateKey] = content.dump();
@@ -196,8 +154,8 @@ std::optional<SavedTraining> TrainingStore::load(const RunSpec& run) const {
   if (!text.empty()) {
     throw Error(ErrorCode::kConflict,
                 "The training in '" + directory_.string() + "' belongs to other settings: " + text +
-                    ". Put them back, or choose another directory with --state, or remove this one "
-                    "to train again from the start.");
+                    ". Put them back, or train in another directory, or remove this one to train again "
+                    "from the start.");
   }
   return std::move(saved);
 }
@@ -222,7 +180,7 @@ std::pair<SavedTraining, nlohmann::json> read_training_state(const std::filesyst
       refuse("its bytes are not those that were written");
     }
     TrainerState& state = saved.state;
-    for (const auto& [tensor_name, array] : arrays(state)) {
+    for (const auto& [tensor_name, array] : arrays_of(state)) {
       for (Tensor& tensor : file.tensors) {
         if (tensor.name == tensor_name) *array = std::move(tensor.values);
       }
@@ -231,23 +189,7 @@ std::pair<SavedTraining, nlohmann::json> read_training_state(const std::filesyst
         refuse(std::string("it has no proper ") + tensor_name);
       }
     }
-    state.step = content.at("step");
-    state.skipped = content.at("skipped");
-    state.samples = content.at("samples");
-    state.adam.beta1_product = content.at("beta1_product");
-    state.adam.beta2_product = content.at("beta2_product");
-    state.plateau.lowest = number(content.at("plateau_lowest"));
-    state.plateau.waited = content.at("plateau_waited");
-    state.plateau.passed = content.at("plateau_passed");
-    const json& figures = content.at("last_step");
-    state.last_step = {number(figures.at("loss")), number(figures.at("ess")), number(figures.at("gradient_norm")),
-                       figures.at("learning_rate"), figures.at("batch")};
-    state.loss_sum = number(content.at("loss_sum"));
-    state.loss_count = content.at("loss_count");
-    state.evaluated_step = content.at("evaluated_step");
-    state.ess = number(content.at("ess"));
-    state.ess_average = number(content.at("ess_average"));
-    state.ess_from_target = number(content.at("ess_from_target"));
+    visit_numbers(state, [&](const char* key, auto& value) { value = from_json(value, content.at("state").at(key)); });
     saved.seconds = content.at("seconds");
     saved.core_seconds = content.at("core_seconds");
     for (const json& values : content.at("undelivered")) saved.undelivered.push_back(point_of(values));

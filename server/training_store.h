@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "flowloom/v1/models.pb.h"
+#include "program/directory_lock.h"
 #include "server/publishing.h"
 #include "server/trainer.h"
 #include "spec/run_spec.h"
@@ -34,9 +35,6 @@ class TrainingStore {
  public:
   // Makes the directory if it is missing. Throws `kInUse` while another trainer works in it.
   explicit TrainingStore(std::filesystem::path directory);
-  ~TrainingStore();
-  TrainingStore(const TrainingStore&) = delete;
-  TrainingStore& operator=(const TrainingStore&) = delete;
 
   const std::filesystem::path& directory() const { return directory_; }
 
@@ -57,7 +55,7 @@ class TrainingStore {
   std::filesystem::path checkpoint_file(const Publication& publication) const;
 
   std::filesystem::path directory_;
-  int lock_ = -1;
+  DirectoryLock lock_;
 };
 
 // A state whose settings nobody has compared, and these settings. Throws as `load` does.

@@ -132,6 +132,18 @@ class Reader {
     return file_ + (line > 0 ? ":" + std::to_string(line) : "") + ": " + label;
   }
 
+  // The list, if it has as many elements as the key takes.
+  const toml::array* sized_list(const toml::node& node, const Key& key, const std::string& where,
+                                const std::string& wanted) const {
+    const toml::array* list = node.as_array();
+    if (!list) refuse(where, wanted);
+    if (list->size() < key.min_size || list->size() > key.max_size) {
+      refuse(where, " has " + std::to_string(list->size()) + " elements; it takes " + std::to_string(key.min_size) +
+                        " to " + std::to_string(key.max_size) + ". " + key.sentence);
+    }
+    return list;
+  }
+
   // The checked value of one node; `places` receives where a table's own keys came from.
   json value(const toml::node& node, const Key& key, const std::string& where, const std::string& path,
              json& places) const {
@@ -155,12 +167,7 @@ class Reader {
         return check_choice(std::string(**node.as_string()), key, where);
       }
       case KeyType::kIntegers: {
-        const toml::array* list = node.as_array();
-        if (!list) refuse(where, wanted);
-        if (list->size() < key.min_size || list->size() > key.max_size) {
-          refuse(where, " has " + std::to_string(list->size()) + " elements; it takes " + std::to_string(key.min_size) +
-                            " to " + std::to_string(key.max_size) + ". " + key.sentence);
-        }
+        const toml::array* list = sized_list(node, key, where, wanted);
         json numbers = json::array();
         for (const toml::node& element : *list) {
           if (!element.is_integer()) refuse(where, wanted);
@@ -170,8 +177,7 @@ class Reader {
         return numbers;
       }
       case KeyType::kValues: {
-        const toml::array* list = node.as_array();
-        if (!list || list->size() < key.min_size || list->size() > key.max_size) refuse(where, wanted);
+        const toml::array* list = sized_list(node, key, where, wanted);
         json texts = json::array();
         for (const toml::node& element : *list) {
           texts.push_back(element.is_string() ? std::string(**element.as_string()) : toml_text(element));
@@ -191,9 +197,7 @@ class Reader {
         return std::move(inner.values);
       }
       case KeyType::kTables: {
-        const toml::array* list = node.as_array();
-        if (!list) refuse(where, wanted);
-        if (list->size() < key.min_size || list->size() > key.max_size) refuse(where, wanted);
+        const toml::array* list = sized_list(node, key, where, wanted);
         json values = json::array();
         places = json::array();
         for (const toml::node& element : *list) {
@@ -273,9 +277,9 @@ Document Document::read(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   std::ostringstream text;
   if (std::filesystem::is_directory(file) || !stream || !(text << stream.rdbuf())) {
-    throw Error(ErrorCode::kNotFound,
-                "The run file '" + file.string() +
-                    "' cannot be read; check its path and permissions, and that it is not empty.");
+    throw Error(
+        ErrorCode::kNotFound,
+        "The file '" + file.string() + "' cannot be read; check its path and permissions, and that it is not empty.");
   }
   return parse(text.str(), file.filename().string());
 }

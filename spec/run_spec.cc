@@ -32,6 +32,13 @@ Condition condition_of(const Section& when, const std::string& where) {
   return condition;
 }
 
+// The name of a file. Not an empty one: somebody's empty shell variable.
+std::string file_of(const Section& section, const std::string& key) {
+  std::string name = section.text(key);
+  if (name.empty()) throw Error(ErrorCode::kInvalidInput, section.where(key) + " is empty: name a file or directory.");
+  return name;
+}
+
 Milestones milestones_of(const Section& section) {
   Milestones milestones;
   if (section.has("at")) milestones.at = section.integers("at");
@@ -41,8 +48,8 @@ Milestones milestones_of(const Section& section) {
   milestones.rate_factor = section.real("rate_factor");
   milestones.batch_factor = section.size("batch_factor");
   if (!milestones.at.empty() + (milestones.every > 0) + (milestones.plateau > 0) != 1) {
-    throw Error(ErrorCode::kInvalidInput, section.where("rate_factor") +
-                                              ": milestones takes exactly one of: { at = [n, ...] }, { every = n }, "
+    throw Error(ErrorCode::kInvalidInput, section.where("") +
+                                              " takes exactly one of: { at = [n, ...] }, { every = n }, "
                                               "{ plateau = n }.");
   }
   if (milestones.rate_factor == 1 && milestones.batch_factor == 1) {
@@ -78,12 +85,12 @@ TrainSpec train_of(const Section& section) {
   train.clip = section.real("clip");
   if (section.has("target")) {
     const Section target = section.table("target");
-    train.target_samples = target.text("samples");
+    train.target_samples = file_of(target, "samples");
     train.target_share = target.real("share");
   }
   if (section.has("start")) {
     const Section start = section.table("start");
-    train.start = start.text("from");
+    train.start = file_of(start, "from");
     train.start_keeps_optimiser = start.text("optimiser") == "keep";
   }
   train.evaluate_every = section.integer("evaluate_every");

@@ -109,6 +109,11 @@ TEST_F(StudyFile, WhatCannotBeTrainedIsRefusedBeforeAnythingIsStarted) {
               testing::AllOf(HasSubstr("training 'gradient=oath'"), HasSubstr("train.gradient")));
   EXPECT_THAT(refusal("vary = [{ key = \"run.seed\", values = [1, 1] }]\n"),
               HasSubstr("two trainings have the name 'seed=1'"));
+  EXPECT_THAT(refusal("vary = [{ key = \"run.seed\", values = [1] }, { key = \"run.seed\", values = [2] }]\n"),
+              HasSubstr("'run.seed' is varied twice"));
+  EXPECT_THAT(refusal("sequence = { key = \"run.seed\", values = [1, 2] }\n"), HasSubstr("independent trainings"));
+  EXPECT_THAT(refusal("vary = [{ key = \"run.seed\", values = [] }]\n"),
+              HasSubstr("has 0 elements; it takes 1 to 1000"));
   EXPECT_THAT(refusal("vari = []\n"), HasSubstr("did you mean 'vary'"));
 }
 
@@ -137,12 +142,13 @@ std::vector<StudyResult> results() {
 TEST(StudyTable, HasARowForEachTrainingAndSaysWhenAnEssWasReached) {
   EXPECT_EQ(
       study_table(results()),
-      "training,train.gradient,run.seed,steps,samples,seconds,core_seconds,ess,ess_from_target,core_seconds_to_0.3,"
+      "training,train.gradient,run.seed,steps,samples,seconds,core_seconds,ess,ess_from_target,skipped,core_seconds_to_"
+      "0.3,"
       "samples_to_0.3,steps_to_0.3,core_seconds_to_0.5,samples_to_0.5,steps_to_0.5,core_seconds_to_0.7,samples_to_0.7,"
       "steps_to_0.7\n"
-      "\"gradient=path,seed=1\",path,1,20,2000,0,10,0.59999999999999998,nan,5,1000,10,10,2000,20,,,\n"
-      "\"gradient=path,seed=2\",path,2,20,2000,0,10,0.40000000000000002,nan,10,2000,20,,,,,,\n"
-      "\"gradient=other,seed=1\",other,1,10,1000,0,5,0.10000000000000001,nan,,,,,,,,,\n");
+      "\"gradient=path,seed=1\",path,1,20,2000,0,10,0.59999999999999998,nan,0,5,1000,10,10,2000,20,,,\n"
+      "\"gradient=path,seed=2\",path,2,20,2000,0,10,0.40000000000000002,nan,0,10,2000,20,,,,,,\n"
+      "\"gradient=other,seed=1\",other,1,10,1000,0,5,0.10000000000000001,nan,0,,,,,,,,,\n");
 }
 
 TEST(StudyTable, PutsSeedsTogetherWithAnErrorForPeople) {
@@ -152,12 +158,20 @@ TEST(StudyTable, PutsSeedsTogetherWithAnErrorForPeople) {
   EXPECT_THAT(lines[2], testing::AllOf(HasSubstr("gradient = other"), HasSubstr(" 0.1 ")));
 }
 
+TEST(StudyTable, ATrainingThatFailedHasARowWithoutFigures) {
+  auto all = results();
+  all.push_back({all.front().cell, {}});
+  all.back().cell.name = "gradient=path,seed=3";
+  EXPECT_THAT(study_table(all), HasSubstr("\n\"gradient=path,seed=3\",path,1,,,,,,,,,,,,,,,,\n"));
+  EXPECT_THAT(study_lines(all)[1], testing::AllOf(HasSubstr("   3 "), HasSubstr("0.50(10) in 2")));
+  EXPECT_EQ(study_plot(all).data, study_plot(results()).data);
+}
+
 TEST(StudyTable, ForDocumentsIsMarkdown) {
   const std::string text = study_markdown(results());
   EXPECT_TRUE(text.starts_with("|  | runs | ESS | k samples | core-s | core-s to 0.3 ")) << text;
   EXPECT_THAT(text, HasSubstr("\n| --- | ---: |"));
-  EXPECT_THAT(text,
-              HasSubstr("\n| gradient = path | 2 | 0.50(10) | 2 | 10 | 7.5(2.5) | 10 in 1 | – | 2 in 1 |\n"));
+  EXPECT_THAT(text, HasSubstr("\n| gradient = path | 2 | 0.50(10) | 2 | 10 | 7.5(2.5) | 10 in 1 | – | 2 in 1 |\n"));
 }
 
 TEST(StudyTable, APlotHasTheMeanOfSeedsWhereAllWereEvaluated) {

@@ -15,8 +15,11 @@
 #include <string>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 #include "flow/catalog.h"
 #include "flow/engine.h"
+#include "server/trainer.h"
 #include "support.h"
 #include "temporary_directory.h"
 
@@ -108,6 +111,21 @@ inline RunSpec training_run(const std::string& train = "", const std::string& ch
                            "[train]\nbatch = 32\ngradient_unit = 4\nevaluate_every = 10\nevaluate_samples = 300\n" +
                            "learning_rate = 0.05\n" + train + "[chain]\nlength = 100\n" + chain,
                        "test.toml");
+}
+
+// Bit for bit, NaN being equal to NaN.
+inline void expect_same(const TrainerState& a, const TrainerState& b) {
+  std::vector<std::pair<std::string, double>> numbers;
+  visit_numbers(a, [&](const char* name, auto value) { numbers.emplace_back(name, static_cast<double>(value)); });
+  auto next = numbers.begin();
+  visit_numbers(b, [&](const char* name, auto value) {
+    const auto other = static_cast<double>(value);
+    EXPECT_TRUE(next->second == other || (std::isnan(next->second) && std::isnan(other)))
+        << name << ": " << next->second << ", " << other;
+    ++next;
+  });
+  const auto arrays = arrays_of(a), others = arrays_of(b);
+  for (std::size_t i = 0; i < arrays.size(); ++i) EXPECT_EQ(*arrays[i].second, *others[i].second) << arrays[i].first;
 }
 
 }  // namespace flowloom

@@ -18,24 +18,6 @@ void take(Trainer& trainer, std::int64_t steps) {
   }
 }
 
-bool same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
-
-void expect_same(const TrainerState& a, const TrainerState& b) {
-  EXPECT_EQ(a.step, b.step);
-  EXPECT_EQ(a.skipped, b.skipped);
-  EXPECT_EQ(a.weights, b.weights);
-  EXPECT_EQ(a.adam, b.adam);
-  EXPECT_EQ(a.evaluated_step, b.evaluated_step);
-  EXPECT_TRUE(same(a.ess, b.ess));
-  EXPECT_TRUE(same(a.ess_average, b.ess_average));
-  EXPECT_TRUE(same(a.ess_from_target, b.ess_from_target));
-  EXPECT_EQ(a.samples, b.samples);
-  EXPECT_EQ(a.average, b.average);
-  EXPECT_EQ(a.plateau, b.plateau);
-  EXPECT_EQ(a.loss_sum, b.loss_sum);
-  EXPECT_EQ(a.loss_count, b.loss_count);
-}
-
 TEST(Trainer, StartsFromTheArchitecturesWeightsAsFloat32ValuesInMixedPrecision) {
   const FakeEngine engine;
   for (const std::string precision : {"mixed", "float64"}) {
@@ -129,6 +111,20 @@ TEST(Trainer, GoesOnBitForBitWithEverySettingInUse) {
     take(second, 24 - before);
     expect_same(second.state(), straight.state());
   }
+}
+
+// Files of parallel chains interleave them: a choice with a fixed stride would see one chain alone.
+TEST(Trainer, AnEssFromTheTargetSeesBothOfTwoInterleavedChains) {
+  const FakeEngine engine;
+  const RunSpec run = training_run("target = { samples = \"given directly\" }\nstop = { steps = 1 }\n");
+  const std::size_t chosen = run.train.evaluate_samples;
+  std::vector<double> fields(2 * chosen * kSites);
+  for (std::size_t k = 0; k < 2 * chosen; ++k) fields[k * kSites + 1] = k % 2 == 0 ? 20 : -20;  // log_w
+  Trainer trainer(run, engine, 1, {}, fields);
+  take(trainer, 1);
+  while (trainer.advance() != Trainer::Did::kNothing) {
+  }
+  EXPECT_LT(trainer.state().ess_from_target, 0.01);  // of either chain alone: 1
 }
 
 TEST(ExactnessRule5, AStepThatLearnsFromTheTargetMixesBothDivergences) {

@@ -34,13 +34,7 @@ TEST(TrainingStore, GivesBackEveryBit) {
   store.save(run, saved);
   const auto loaded = store.load(run);
   ASSERT_TRUE(loaded);
-  EXPECT_EQ(loaded->state.step, saved.state.step);
-  EXPECT_EQ(loaded->state.skipped, saved.state.skipped);
-  EXPECT_EQ(loaded->state.weights, saved.state.weights);
-  EXPECT_EQ(loaded->state.adam, saved.state.adam);
-  EXPECT_EQ(loaded->state.evaluated_step, saved.state.evaluated_step);
-  EXPECT_EQ(loaded->state.ess, saved.state.ess);
-  EXPECT_EQ(loaded->state.ess_average, saved.state.ess_average);
+  expect_same(loaded->state, saved.state);
   EXPECT_EQ(loaded->seconds, saved.seconds);
   EXPECT_EQ(loaded->build, saved.build);
   ASSERT_EQ(loaded->publications.size(), 1u);

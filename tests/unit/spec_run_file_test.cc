@@ -322,7 +322,7 @@ TEST(RunFile, AsAcceptedItHoldsTheOverridesAndReadsTheSame) {
 TEST(RunFile, OneThatCannotBeReadIsNotFound) {
   ErrorCode code{};
   EXPECT_EQ(sentence_of([] { load_run_file("/nonexistent/r.toml"); }, &code),
-            "The run file '/nonexistent/r.toml' cannot be read; check its path and permissions, and that it "
+            "The file '/nonexistent/r.toml' cannot be read; check its path and permissions, and that it "
             "is not empty.");
   EXPECT_EQ(code, ErrorCode::kNotFound);
   EXPECT_THROW(load_run_file("/"), Error);
