@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "client/study.h"
 #include "client/toml_text.h"
 
 namespace flowloom {
@@ -124,6 +125,10 @@ std::string run_file_reference(const Catalog& catalog) {
       "## `[flow]`: the model that is trained\n\nIts `kind` chooses the other keys.\n\n" + kinds("flow", catalog.flows);
   text += "## `[train]`\n\n" + key_table(train_keys());
   text += "## `[chain]`\n\n" + key_table(chain_keys());
+  text +=
+      "## `[study]`, in a file of its own\n\n`flowloom study STUDY.toml` ([training.md](training.md)) reads one "
+      "section:\n\n" +
+      key_table(study_keys());
   text.pop_back();  // one line end at the end of the file
   return text;
 }

@@ -56,13 +56,12 @@ std::vector<std::string> training_lines(const v1::TrainingReport& training) {
   std::string first = training_text(training) + ", step " + std::to_string(training.step()) + " of at most " +
                       std::to_string(training.max_steps()) + " in " + duration(training.seconds());
   if (training.skipped_steps() > 0) first += ", " + std::to_string(training.skipped_steps()) + " skipped";
-  return {first,
-          "loss " + shown(training.loss(), 6) + ", ESS " + shown(training.ess(), 3) + " (mean " +
-              shown(training.ess_average(), 3) +
-              (training.has_ess_from_target() ? ", from target samples " + shown(training.ess_from_target(), 3) : "") +
-              "), " + with_si_prefix(training.samples_per_second()) + " samples/s, gradient norm " +
-              shown(training.gradient_norm(), 3) + ", learning rate " + shown(training.learning_rate(), 3) +
-              ", batch " + std::to_string(training.batch())};
+  std::string second = "loss " + shown(training.loss(), 6) + ", ESS " + shown(training.ess(), 3);
+  if (std::isfinite(training.ess_average())) second += " (mean " + shown(training.ess_average(), 3) + ")";
+  if (training.has_ess_from_target()) second += ", from target samples " + shown(training.ess_from_target(), 3);
+  if (training.samples_per_second() > 0) second += ", " + with_si_prefix(training.samples_per_second()) + " samples/s";
+  return {first, second + ", gradient norm " + shown(training.gradient_norm(), 3) + ", learning rate " +
+                     shown(training.learning_rate(), 3) + ", batch " + std::to_string(training.batch())};
 }
 
 std::string progress_text(const v1::StatusReply& status) {
@@ -131,7 +130,9 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
   sheet.add("acceptance", acceptance + ")");
   sheet.add("ESS", shown(status.ess()));
   sheet.add("ln Z", value_with_error(status.log_z(), status.log_z_error()));
-  if (analysis) {
+  if (status.proposals() == 0) {
+    sheet.add("observables", "no proposals yet");
+  } else if (analysis) {
     sheet.add("observables", "Gamma method, " + whole(analysis->discarded) + " steps discarded as burn-in");
     sheet.add("", observable_lines(*analysis));
   } else {

@@ -11,72 +11,6 @@ namespace {
 
 constexpr char kSeedKey[] = "run.seed";
 
-// The section of a study file.
-const std::vector<Key>& study_keys() {
-  static const std::vector<Key> keys = {
-      {.name = "name", .type = KeyType::kText, .sentence = "Also names the study's directory.", .required = true},
-      {.name = "run", .type = KeyType::kText, .sentence = "The run file, relative to this one.", .required = true},
-      {.name = "set",
-       .type = KeyType::kValues,
-       .sentence = "What is set for every training: \"train.batch=256\".",
-       .default_value = nlohmann::json::array()},
-      {.name = "cases",
-       .type = KeyType::kTables,
-       .sentence = "Trainings that differ in several keys at once.",
-       .keys = {{.name = "name", .type = KeyType::kText, .sentence = "Of the case.", .required = true},
-                {.name = "set", .type = KeyType::kValues, .sentence = "Its settings.", .required = true}},
-       .max_size = 1000},
-      {.name = "vary",
-       .type = KeyType::kTables,
-       .sentence = "Every combination of the values of these keys (and of the cases) is one training.",
-       .keys = {{.name = "key", .type = KeyType::kText, .sentence = "Any key: \"train.gradient\".", .required = true},
-                {.name = "values",
-                 .type = KeyType::kValues,
-                 .sentence = "Its values.",
-                 .required = true,
-                 .min_size = 1,
-                 .max_size = 1000}},
-       .max_size = 16},
-      {.name = "sequence",
-       .type = KeyType::kTable,
-       .sentence =
-           "Instead of single trainings, chains of them: each value's starts from the weights of the one before.",
-       .keys = {{.name = "key", .type = KeyType::kText, .sentence = "A coupling: \"theory.lambda\".", .required = true},
-                {.name = "values",
-                 .type = KeyType::kValues,
-                 .sentence = "Its values, in their order.",
-                 .required = true,
-                 .min_size = 2,
-                 .max_size = 1000},
-                {.name = "set",
-                 .type = KeyType::kValues,
-                 .sentence = "What is set for all but the first: fewer steps, a lower rate.",
-                 .default_value = nlohmann::json::array()},
-                {.name = "optimiser",
-                 .type = KeyType::kText,
-                 .sentence = "keep: its moments go on. drop: they start from zero.",
-                 .default_value = "keep",
-                 .choices = {"keep", "drop"}},
-                {.name = "compare",
-                 .type = KeyType::kFlag,
-                 .sentence = "Trains each later value from random weights as well, with the first one's settings.",
-                 .default_value = false}}},
-      {.name = "parallel",
-       .type = KeyType::kInteger,
-       .sentence = "Trainings at a time.",
-       .default_value = 1,
-       .min = 1,
-       .max = 1024},
-      {.name = "threads",
-       .type = KeyType::kInteger,
-       .sentence = "Threads of each training; 0: the cores, shared out.",
-       .default_value = 0,
-       .min = 0,
-       .max = 1024},
-  };
-  return keys;
-}
-
 // `text` as a piece of a directory's name: whatever else stands between words becomes one '_'.
 std::string piece(const std::string& text) {
   std::string name;
@@ -142,6 +76,71 @@ std::vector<StudyCell> chains(const std::vector<StudyCell>& cells, const Section
 }
 
 }  // namespace
+
+const std::vector<Key>& study_keys() {
+  static const std::vector<Key> keys = {
+      {.name = "name", .type = KeyType::kText, .sentence = "Also names the study's directory.", .required = true},
+      {.name = "run", .type = KeyType::kText, .sentence = "The run file, relative to this one.", .required = true},
+      {.name = "set",
+       .type = KeyType::kValues,
+       .sentence = "What is set for every training: \"train.batch=256\".",
+       .default_value = nlohmann::json::array()},
+      {.name = "cases",
+       .type = KeyType::kTables,
+       .sentence = "Trainings that differ in several keys at once.",
+       .keys = {{.name = "name", .type = KeyType::kText, .sentence = "Of the case.", .required = true},
+                {.name = "set", .type = KeyType::kValues, .sentence = "Its settings.", .required = true}},
+       .max_size = 1000},
+      {.name = "vary",
+       .type = KeyType::kTables,
+       .sentence = "Every combination of the values of these keys (and of the cases) is one training.",
+       .keys = {{.name = "key", .type = KeyType::kText, .sentence = "Any key: \"train.gradient\".", .required = true},
+                {.name = "values",
+                 .type = KeyType::kValues,
+                 .sentence = "Its values.",
+                 .required = true,
+                 .min_size = 1,
+                 .max_size = 1000}},
+       .max_size = 16},
+      {.name = "sequence",
+       .type = KeyType::kTable,
+       .sentence =
+           "Instead of single trainings, chains of them: each value's starts from the weights of the one before.",
+       .keys = {{.name = "key", .type = KeyType::kText, .sentence = "A coupling: \"theory.lambda\".", .required = true},
+                {.name = "values",
+                 .type = KeyType::kValues,
+                 .sentence = "Its values, in their order.",
+                 .required = true,
+                 .min_size = 2,
+                 .max_size = 1000},
+                {.name = "set",
+                 .type = KeyType::kValues,
+                 .sentence = "What is set for all but the first: fewer steps, a lower rate.",
+                 .default_value = nlohmann::json::array()},
+                {.name = "optimiser",
+                 .type = KeyType::kText,
+                 .sentence = "keep: its moments go on. drop: they start from zero.",
+                 .default_value = "keep",
+                 .choices = {"keep", "drop"}},
+                {.name = "compare",
+                 .type = KeyType::kFlag,
+                 .sentence = "Trains each later value from random weights as well, with the first one's settings.",
+                 .default_value = false}}},
+      {.name = "parallel",
+       .type = KeyType::kInteger,
+       .sentence = "Trainings at a time.",
+       .default_value = 1,
+       .min = 1,
+       .max = 1024},
+      {.name = "threads",
+       .type = KeyType::kInteger,
+       .sentence = "Threads of each training; 0: the cores, shared out.",
+       .default_value = 0,
+       .min = 0,
+       .max = 1024},
+  };
+  return keys;
+}
 
 Study load_study(const std::filesystem::path& file) {
   const Document document = Document::read(file);

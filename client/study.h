@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "spec/schema.h"
+
 namespace flowloom {
 
 // One training of a study.
@@ -26,6 +28,9 @@ struct Study {
   bool keep_optimiser = false;            // where a cell follows another
   std::vector<StudyCell> cells;           // a cell comes after the one it follows
 };
+
+// The keys of [study].
+const std::vector<Key>& study_keys();
 
 // Reads a study file and every cell's run file; a mistake throws `kInvalidInput` before anything is started.
 Study load_study(const std::filesystem::path& file);

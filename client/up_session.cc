@@ -100,8 +100,9 @@ class UpSession {
     }
     progress_->finish(interrupts_ > 0 || halted() ? Progress::Leave::kKeep : Progress::Leave::kWipe);
     if (interrupts_ > 0 && !options_.quiet) {
-      console_.err << "Stopping: the server saves its state, leased units are finished. Ctrl-C again kills."
-                   << std::endl;
+      console_.err << (options_.training_only ? "Stopping: the server saves its state."
+                                              : "Stopping: the server saves its state, leased units are finished.")
+                   << " Ctrl-C again kills." << std::endl;
     }
     stop();
     if (interrupts_ > 0) {

@@ -68,7 +68,9 @@ std::size_t Parameter::size() const {
 const Kind& AffineCouplingFlow::kind() {
   static const Kind kKind{
       .name = "affine-coupling",
-      .sentence = "Checkerboard affine couplings whose s and t come from circular convolution networks.",
+      .sentence =
+          "Checkerboard affine couplings (on lattices of even extents) whose s and t come from circular convolution "
+          "networks.",
       .keys = {{.name = "prior",
                 .type = KeyType::kText,
                 .sentence = "normal: independent standard normals. free-field: the free theory of action form A with a "
