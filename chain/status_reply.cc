@@ -147,13 +147,13 @@ std::vector<std::string> training_notes(const v1::TrainingReport& training, cons
   }
   const auto& versions = models.versions();
   if (training.state() == v1::TrainingReport::STATE_TRAINED && !versions.empty() &&
-      versions.rbegin()->origin() == "trained" && versions.rbegin()->training_step() < training.step()) {
+      versions.rbegin()->origin() == "trained" && versions.rbegin()->training_step() != training.step()) {
     std::snprintf(
         text, sizeof text,
-        "Training went on to step %lld after version %u (step %lld) had been published as the trained one, which "
-        "stays what the chain serves. A run in another directory takes the newer weights with [train] start.",
-        static_cast<long long>(training.step()), versions.rbegin()->version(),
-        static_cast<long long>(versions.rbegin()->training_step()));
+        "What the chain serves as the trained version stays version %u (step %lld), which was published before: this "
+        "training has come to step %lld. A run in another directory takes its weights with [train] start.",
+        versions.rbegin()->version(), static_cast<long long>(versions.rbegin()->training_step()),
+        static_cast<long long>(training.step()));
     notes.emplace_back(text);
   }
   return notes;

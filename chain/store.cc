@@ -545,7 +545,7 @@ TrainingPoint point_at(SQLite::Statement& query) {
 
 }  // namespace
 
-void Store::add_training(const std::vector<TrainingPoint>& points) {
+void Store::add_training(const std::string& training, const std::vector<TrainingPoint>& points) {
   if (points.empty()) return;
   std::string names, places;
   for (const std::string& name : number_names(*TrainingPoint::descriptor())) {
@@ -554,6 +554,13 @@ void Store::add_training(const std::vector<TrainingPoint>& points) {
   }
   impl_->guard([&] {
     SQLite::Transaction transaction(*impl_->db);
+    SQLite::Statement last(*impl_->db, "SELECT value FROM meta WHERE key = 'training'");
+    if (!last.executeStep() || last.getColumn(0).getString() != training) {
+      impl_->db->exec("DELETE FROM training");
+      SQLite::Statement name(*impl_->db, "INSERT OR REPLACE INTO meta(key, value) VALUES('training', ?)");
+      name.bind(1, training);
+      name.exec();
+    }
     SQLite::Statement insert(*impl_->db, "INSERT OR REPLACE INTO training(" + names + ") VALUES(" + places + ")");
     for (const TrainingPoint& point : points) {
       insert.reset();

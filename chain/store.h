@@ -102,8 +102,9 @@ class Store {
   };
   std::vector<Event> events() const;
 
-  // The training's record: durable; a point of a step that is there already replaces it. Read in the order of the steps.
-  void add_training(const std::vector<TrainingPoint>& points);
+  // The record of the training that is called `training`: durable; a point of a step that is there already replaces it, and
+  // points of another training all that is there. Read in the order of the steps.
+  void add_training(const std::string& training, const std::vector<TrainingPoint>& points);
   std::vector<TrainingPoint> training(std::int64_t after_step, std::size_t limit) const;
   enum class Points { kAll, kEvaluated };
   std::optional<TrainingPoint> last_training(Points points) const;

@@ -101,7 +101,9 @@ ResolvedRun resolve_run_file(const std::filesystem::path& file, const std::vecto
   char hex[17];
   std::snprintf(hex, sizeof hex, "%08x%08x", key.words[0], key.words[1]);
   resolved.noise_key = hex;
-  resolved.parameters = architecture_of(resolved.run).parameter_count();
+  const AffineCouplingFlow flow = architecture_of(resolved.run);
+  resolved.parameters = flow.parameter_count();
+  resolved.couples = flow.couples();
   return resolved;
 }
 
@@ -119,6 +121,9 @@ std::vector<std::string> resolved_lines(const ResolvedRun& resolved) {
   fact("identity", to_hex(run.identity()));
   fact("noise key", resolved.noise_key);
   fact("parameters", std::to_string(resolved.parameters) + " weights");
+  if (!resolved.couples) {
+    fact("", "no network sees a frozen variable (kernel 1, or even dilations alone): this flow couples nothing");
+  }
   fact("unit", std::to_string(run.unit) + " proposals");
   const bool whole = end_of(run) == run.chain.length;
   fact("length", std::to_string(run.length_in_units()) + " units: " + std::to_string(end_of(run)) + " proposals" +

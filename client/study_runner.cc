@@ -19,6 +19,7 @@
 #include "program/program.h"
 #include "spec/error.h"
 #include "spec/files.h"
+#include "spec/sha256.h"
 
 namespace flowloom {
 namespace {
@@ -93,7 +94,8 @@ class StudyRunner {
     const StudyCell& cell = study_.cells[i];
     std::string text = load_run_file(study_.run_file, cell.overrides).toml;
     if (cell.follows != StudyCell::kNothing) {
-      text += std::string("# follows ") + study_.cells[cell.follows].name + ", optimiser: " + optimiser() + "\n";
+      text += "# starts from " + study_.cells[cell.follows].name + ", " + to_hex(sha256(mark_of(cell.follows))) +
+              ", optimiser: " + optimiser() + "\n";
     }
     return text;
   }
@@ -129,8 +131,13 @@ class StudyRunner {
           states[i] = State::kFailed;
           failures_.push_back(study_.cells[i].name + ": was not begun, because the training before it failed.");
         } else if (before == StudyCell::kNothing || states[before] == State::kTrained) {
-          running.emplace(i, start(i));
-          states[i] = State::kRunning;
+          try {
+            running.emplace(i, start(i));
+            states[i] = State::kRunning;
+          } catch (const Error& error) {
+            states[i] = State::kFailed;
+            failures_.push_back(study_.cells[i].name + ": " + error.what());
+          }
         }
       }
       if (running.empty() && (stopping || std::find(states.begin(), states.end(), State::kWaiting) == states.end()))
@@ -138,7 +145,21 @@ class StudyRunner {
     }
   }
 
+  // A training begins with its predecessor's weights once: if that was trained anew since, going on would mix two.
+  void refuse_changed_start(std::size_t i) const {
+    const auto file = cell_directory(i) / "begun";
+    const std::string mark = to_hex(sha256(mark_of(study_.cells[i].follows))) + "\n";
+    if (!std::filesystem::exists(file)) {
+      std::filesystem::create_directories(cell_directory(i));
+      write_file_atomically(file, mark);
+    } else if (read_file(file) != mark) {
+      throw Error(ErrorCode::kConflict, "the training that it starts from has changed since it was begun; remove '" +
+                                            cell_directory(i).string() + "' to train it again.");
+    }
+  }
+
   std::unique_ptr<Child> start(std::size_t i) const {
+    if (study_.cells[i].follows != StudyCell::kNothing) refuse_changed_start(i);
     const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
     const std::size_t threads = study_.threads > 0 ? study_.threads : std::max<std::size_t>(1, cores / study_.parallel);
     std::vector<std::string> words{"train",     study_.run_file.string(), "--dir",   cell_directory(i).string(),

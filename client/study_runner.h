@@ -1,6 +1,7 @@
 // Trains a study's cells and compares them.
 //
 //   STUDY/<cell>/         the run directory of one training, as `flowloom train` makes it
+//   STUDY/<cell>/begun    what its predecessor was asked for, if it starts from one's weights
 //   STUDY/<cell>/trained  written when it has ended: what it was asked for
 //   STUDY/table.csv       one row a training
 //   STUDY/table.md        what is printed, for documents

@@ -72,7 +72,7 @@ void Brain::worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message)
 }
 
 flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport report) {
-  store_.add_training({report.points().begin(), report.points().end()});
+  store_.add_training(report.training(), {report.points().begin(), report.points().end()});
   report.clear_points();
   core_.reported(report, now());
   flowloom::v1::ReportReply reply;

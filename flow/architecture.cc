@@ -182,6 +182,10 @@ AffineCouplingFlow::AffineCouplingFlow(const Section& section, std::size_t dimen
   if (rescales_) parameters_.push_back({"rescale.log", {1}});
 }
 
+bool AffineCouplingFlow::couples() const {
+  return kernel_ > 1 && std::any_of(dilation_.begin(), dilation_.end(), [](std::int64_t d) { return d % 2 != 0; });
+}
+
 std::size_t AffineCouplingFlow::parameter_count() const {
   std::size_t count = 0;
   for (const Parameter& parameter : parameters_) count += parameter.size();

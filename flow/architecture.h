@@ -8,7 +8,8 @@
 //                1 -> hidden[0] -> ... -> hidden[n-1] -> 2 channels, circular convolutions of width `kernel` (with bias,
 //                unless switched off), `activation` between them, `output` on both results;   y = x e^s + t.
 //              With symmetry z2, s = (s(x) + s(-x)) / 2 and t = (t(x) - t(-x)) / 2 of the frozen x: s even and t odd, so that
-//              field(-z) = -field(z) and log_q(-field) = log_q(field) to the last bit.
+//              field(-z) = -field(z) and log_q(-field) = log_q(field): to the last bit where a sample's bits do not
+//              depend on its place in a batch, else to the networks' rounding.
 // rescaling    all variables times e^alpha, if `rescale` (arXiv:2211.12806).
 //
 // Weights are one flat array: theta = log M^2 if there is a free field; for each layer, for each convolution, weight
@@ -56,6 +57,9 @@ class AffineCouplingFlow {
   Activation activation(std::size_t convolution) const {
     return convolution + 1 == convolutions() ? output_ : activation_;
   }
+
+  // Whether networks see frozen variables at all: not with kernel 1, nor if every dilation is even.
+  bool couples() const;
 
   // The parity of the sites that layer `i` changes.
   static int active_parity(std::size_t layer) { return static_cast<int>(layer % 2); }

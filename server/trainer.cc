@@ -98,11 +98,11 @@ Trainer::Did Trainer::advance(std::stop_token stop) {
     state_.ess_average =
         state_.evaluated_step < 0 ? *ess : (1 - kNewestShare) * state_.ess_average + kNewestShare * *ess;
     state_.evaluated_step = state_.step;
-    if (state_.loss_count > 0) {
+    if (state_.step % run_.train.evaluate_every == 0) {  // not at a stop in between, which may be raised later
       state_.plateau.observe(run_.train.milestones, state_.loss_sum / static_cast<double>(state_.loss_count));
+      state_.loss_sum = 0;
+      state_.loss_count = 0;
     }
-    state_.loss_sum = 0;
-    state_.loss_count = 0;
     return Did::kEvaluation;
   }
   if (finished()) return Did::kNothing;

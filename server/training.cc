@@ -12,6 +12,7 @@
 #include "server/uplink.h"
 #include "spec/error.h"
 #include "spec/files.h"
+#include "spec/sha256.h"
 
 namespace flowloom {
 namespace {
@@ -87,6 +88,7 @@ class Training {
     report.set_state(state_now);
     report.set_sentence(sentence);
     report.set_wanted_ess(wanted_ess());
+    report.set_training(to_hex(sha256(training_settings(run_).dump())));
     uplink_.report(std::move(report));
   }
 

@@ -152,10 +152,8 @@ std::optional<SavedTraining> TrainingStore::load(const RunSpec& run) const {
         (text.empty() ? "" : "; ") + d.key + " is " + d.before + " in the state and " + d.after + " in the run file";
   }
   if (!text.empty()) {
-    throw Error(ErrorCode::kConflict,
-                "The training in '" + directory_.string() + "' belongs to other settings: " + text +
-                    ". Put them back, or train in another directory, or remove this one to train again "
-                    "from the start.");
+    throw Error(ErrorCode::kConflict, "The training in '" + directory_.string() + "' belongs to other settings: " +
+                                          text + ". Put them back, or train in another run directory.");
   }
   return std::move(saved);
 }

@@ -407,7 +407,7 @@ TEST_F(StoreTest, FailsWithASentenceInEveryCallIfThereIsNoRoom) {
                                                     },
                                                     [&] { store.fulfil({1}, 1); },
                                                     [&] { store.add_event("kind", "text"); },
-                                                    [&] { store.add_training({TrainingPoint()}); }};
+                                                    [&] { store.add_training("one", {TrainingPoint()}); }};
   for (const auto& call : calls) EXPECT_EQ(error_of(call).code(), ErrorCode::kUnavailable);
 }
 
@@ -421,9 +421,9 @@ TEST_F(StoreTest, KeepsTheTrainingsRecordByStep) {
     made.set_samples(1'000'000'007);
     return made;
   };
-  store.add_training({point(20, 1.0 / 3), point(10, 2)});
-  store.add_training({point(20, -1.0 / 3), point(30, 4)});  // a trainer that was killed repeats its last steps
-  store.add_training({});
+  store.add_training("one", {point(20, 1.0 / 3), point(10, 2)});
+  store.add_training("one", {point(20, -1.0 / 3), point(30, 4)});  // a trainer that was killed repeats its last steps
+  store.add_training("one", {});
   const auto all = store.training(-1, 100);
   ASSERT_EQ(all.size(), 3u);
   EXPECT_EQ(all[0].step(), 10);
@@ -432,6 +432,12 @@ TEST_F(StoreTest, KeepsTheTrainingsRecordByStep) {
   EXPECT_TRUE(std::isnan(all[1].ess()));
   ASSERT_EQ(store.training(10, 1).size(), 1u);
   EXPECT_EQ(store.training(10, 1)[0].step(), 20);
+  EXPECT_EQ(store.last_training(Store::Points::kAll)->step(), 30);
+  EXPECT_FALSE(store.last_training(Store::Points::kEvaluated));
+
+  store.add_training("another", {point(5, 1)});  // of other settings: the record begins anew
+  ASSERT_EQ(store.training(-1, 100).size(), 1u);
+  EXPECT_EQ(store.last_training(Store::Points::kAll)->step(), 5);
 }
 
 TEST_F(StoreTest, HasWhatWasAppendedWhenItsOwnerIsKilled) {

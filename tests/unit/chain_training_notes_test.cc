@@ -45,8 +45,7 @@ TEST(TrainingNotes, StepsAfterTheTrainedVersionAreSaidNotToServe) {
   version->set_training_step(1000);
   EXPECT_THAT(training_notes(trained(0.5), models), IsEmpty());
   version->set_training_step(600);
-  EXPECT_THAT(training_notes(trained(0.5), models),
-              ElementsAre(HasSubstr("Training went on to step 1000 after version 1")));
+  EXPECT_THAT(training_notes(trained(0.5), models), ElementsAre(HasSubstr("version 1 (step 600)")));
 }
 
 }  // namespace

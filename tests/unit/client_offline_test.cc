@@ -274,7 +274,7 @@ TEST_F(Offline, TrainingIsTheRecordAsCsvAndJsonLines) {
       point.set_step(step);
       point.set_loss(-1.0 / 3);
       if (step == 20) point.set_ess(0.5);
-      store.add_training({point});
+      store.add_training("one", {point});
     }
   }
   const std::string csv = flowloom_command({"training", where()}).out;

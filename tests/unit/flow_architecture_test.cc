@@ -96,5 +96,25 @@ TEST(AffineCouplingFlow, InitScaleZeroStartsFromTheIdentity) {
   EXPECT_EQ(model->draw(kTestKey, Purpose::kBase, 3, 1).fields, noise_at(3, 16));
 }
 
+// Otherwise the tests on random flows would hold of flows that couple nothing.
+TEST(RandomFlows, MostlyCoupleSitesAndUseEverySetting) {
+  std::array<int, 5> coupling{};  // by dimension
+  int dilated = 0, z2 = 0, wide = 0;
+  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
+    const FlowCase flow = random_flow(number);
+    if (flow.kernel == 1) continue;
+    ++coupling[flow.lattice.size()];
+    dilated += flow.flow.find("2") != std::string::npos && flow.flow.find("dilation = [") != std::string::npos;
+    z2 += flow.flow.find("\"z2\"") != std::string::npos;
+    wide += flow.kernel == 5;
+  }
+  EXPECT_GE(coupling[2], 10);
+  EXPECT_GE(coupling[3], 3);
+  EXPECT_GE(coupling[4], 2);
+  EXPECT_GE(dilated, 3);
+  EXPECT_GE(z2, 8);
+  EXPECT_GE(wide, 3);
+}
+
 }  // namespace
 }  // namespace flowloom

@@ -43,23 +43,18 @@ inline FlowCase random_flow(std::uint64_t number) {
     return from[std::min(from.size() - 1, static_cast<std::size_t>(*next++ * static_cast<double>(from.size())))];
   };
   FlowCase flow;
-  flow.lattice.assign(choose(std::vector{1, 2, 2, 3, 4}), 2);
-  std::int64_t sites = 1 << flow.lattice.size();
-  for (std::int64_t& extent : flow.lattice) {
-    const std::int64_t longer = choose(std::vector<std::int64_t>{2, 4, 6});
-    if (sites / 2 * longer > 32) continue;
-    sites = sites / 2 * longer;
-    extent = longer;
-  }
+  flow.lattice = choose(std::vector<std::vector<std::int64_t>>{
+      {6}, {8}, {4, 6}, {6, 4}, {6, 6}, {8, 6}, {4, 4, 4}, {6, 4, 4}, {4, 4, 4, 4}, {2, 4}, {4, 2, 6}, {2, 4, 2, 4}});
   const std::int64_t shortest = *std::min_element(flow.lattice.begin(), flow.lattice.end());
   flow.layers = choose(std::vector{1, 2, 3, 4});
   flow.hidden.resize(choose(std::vector<std::size_t>{0, 1, 1, 2}));
   for (int& channels : flow.hidden) channels = choose(std::vector{1, 2, 3});
-  flow.kernel = shortest >= 3 ? choose(std::vector{1, 3, 3}) : 1;
-  if (shortest >= 5) flow.kernel = choose(std::vector{3, 5});
+  flow.kernel = shortest >= 5 ? choose(std::vector{3, 3, 5}) : shortest >= 3 ? 3 : 1;
   const bool bias = choose(std::vector{true, true, false});
   flow.flow = std::string("bias = ") + (bias ? "true" : "false");
-  if (flow.kernel == 3 && shortest >= 5) flow.flow += "\ndilation = " + choose(std::vector<std::string>{"[1]", "[2]"});
+  const std::vector<std::string> dilations = {"[1]", "[1, 2]", "[2, 1, 1]"};  // for so many hidden layers
+  const bool dilate = choose(std::vector{true, true, false});
+  if (flow.kernel == 3 && shortest >= 5 && dilate) flow.flow += "\ndilation = " + dilations[flow.hidden.size()];
   flow.flow += "\nactivation = \"" + choose(std::vector<std::string>{"leaky-relu", "relu", "tanh", "silu"}) + "\"";
   flow.flow += "\noutput = \"" + choose(std::vector<std::string>{"tanh", "tanh", "identity"}) + "\"";
   if (bias || !flow.hidden.empty())

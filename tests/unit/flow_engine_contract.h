@@ -11,13 +11,17 @@ namespace flowloom {
 
 inline void expect_fields_and_log_q_follow_the_definition(const Engine& engine, const FlowCase& flow_case) {
   const FlowParts parts(flow_case);
-  const Draws draws = parts.model(engine)->draw(kTestKey, Purpose::kBase, 5, 3);
-  for (std::size_t i = 0; i < 3; ++i) {
+  const std::size_t count = parts.volume() > 48 ? 1 : 3;  // the dense Jacobian takes time
+  const auto volume = static_cast<double>(parts.volume());
+  const bool dense = static_cast<double>(parts.weights.size()) * volume * volume < 5e7;
+  const Draws draws = parts.model(engine)->draw(kTestKey, Purpose::kBase, 5, count);
+  for (std::size_t i = 0; i < count; ++i) {
     const std::vector<double> z = noise_at(5 + i, parts.volume());
     const std::vector<double> field = direct_flow(parts, z);
     for (std::size_t x = 0; x < parts.volume(); ++x) {
       ASSERT_NEAR(draws.fields[i * parts.volume() + x], field[x], 1e-11) << "sample " << i << ", site " << x;
     }
+    if (!dense) continue;
     EXPECT_NEAR(draws.log_q[i], standard_normal_log_density(z) - direct_log_det(parts, z), 1e-7);
   }
 }
@@ -118,8 +122,9 @@ inline void expect_random_flows_follow_the_definition(const Engine& engine) {
   }
 }
 
-// With the symmetry, to the bit: log_q(-field) = log_q(field).
-inline void expect_z2_is_exact(const Engine& engine) {
+// With the symmetry log_q(-field) = log_q(field): to the bit where a sample's bits do not depend on its place in a batch, else
+// to the networks' rounding.
+inline void expect_z2_is_exact(const Engine& engine, bool to_the_bit) {
   int seen = 0;
   for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
     FlowCase flow_case = random_flow(number);
@@ -132,7 +137,11 @@ inline void expect_z2_is_exact(const Engine& engine) {
       std::vector<double> fields = model->draw(kTestKey, Purpose::kBase, 0, 3).fields;
       const std::vector<double> log_q = model->densities(fields).log_q;
       for (double& value : fields) value = -value;
-      EXPECT_EQ(model->densities(fields).log_q, log_q) << "random flow " << number;
+      const std::vector<double> mirrored = model->densities(fields).log_q;
+      const double tolerance = to_the_bit ? 0 : precision == Precision::kMixed ? 1e-4 : 1e-11;
+      for (std::size_t i = 0; i < log_q.size(); ++i) {
+        EXPECT_NEAR(mirrored[i], log_q[i], tolerance * (1 + std::abs(log_q[i]))) << "random flow " << number;
+      }
     }
   }
   EXPECT_GT(seen, 10);

@@ -21,7 +21,7 @@ TEST(ScalarEngine, WithoutHiddenLayersItIsOneConvolution) {
 
 TEST(ScalarEngine, EveryArchitectureFollowsItsDefinition) { expect_random_flows_follow_the_definition(scalar()); }
 
-TEST(ScalarEngine, TheSymmetryIsExact) { expect_z2_is_exact(scalar()); }
+TEST(ScalarEngine, TheSymmetryIsExact) { expect_z2_is_exact(scalar(), true); }
 
 TEST(ScalarEngine, WeightsGoToAnotherVolume) { expect_volume_transfer(scalar()); }
 

@@ -26,6 +26,7 @@
 namespace flowloom {
 
 inline constexpr double kTarget = 1.0;
+inline constexpr double kPathMark = 3;     // added to weight 0's gradient unless it is the reparameterised one
 inline constexpr std::size_t kSites = 16;  // of `training_run`'s lattice
 
 class FakeEngine final : public Engine {
@@ -85,7 +86,7 @@ class FakeEngine final : public Engine {
       }
       return gradient;
     }
-    Gradient reverse_kl(Estimator, std::span<const double> weights, NoiseKey key, std::uint64_t first,
+    Gradient reverse_kl(Estimator estimator, std::span<const double> weights, NoiseKey key, std::uint64_t first,
                         std::size_t count) const override {
       Gradient gradient{std::vector<double>(weights.size()), {}};
       for (std::size_t k = 0; k < count; ++k) {
@@ -93,6 +94,7 @@ class FakeEngine final : public Engine {
         fill_normal(key, Purpose::kTrain, first + k, eps);
         for (std::size_t i = 0; i < eps.size(); ++i) gradient.sum[i] += weights[i] - kTarget + 0.1 * eps[i];
         gradient.log_w.push_back(eps[0]);
+        if (estimator != Estimator::kReparameterised) gradient.sum[0] += kPathMark;
       }
       engine.disturb_gradient(first, gradient);
       return gradient;

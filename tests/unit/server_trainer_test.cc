@@ -55,6 +55,33 @@ TEST(ExactnessRule5, AStepIsOneUpdateByTheMeanGradientOfItsOwnNoise) {
   }
 }
 
+TEST(Trainer, UsesTheGradientThatTheRunFileNames) {
+  const FakeEngine engine;
+  const auto norm = [&](const std::string& gradient) {
+    Trainer trainer(training_run("gradient = \"" + gradient + "\"\n"), engine, 1);
+    trainer.advance();
+    return trainer.state().last_step.gradient_norm;
+  };
+  EXPECT_NE(norm("path"), norm("reparameterised"));
+  EXPECT_EQ(norm("path"), norm("path-two-pass"));
+  EXPECT_EQ(training_run("gradient = \"path-two-pass\"\n").train.gradient, Estimator::kPathTwoPass);
+  EXPECT_EQ(training_run("gradient = \"path\"\n").train.gradient, Estimator::kPath);
+}
+
+TEST(Trainer, AStopBetweenEvaluationsThatIsRaisedLaterLeavesNoTrace) {
+  const FakeEngine engine;
+  const std::string plateau = "milestones = { plateau = 1, progress = 1, rate_factor = 0.5 }\nstop = { steps = ";
+  Trainer straight(training_run(plateau + "40 }\n"), engine, 1);
+  take(straight, 40);
+  Trainer first(training_run(plateau + "25 }\n"), engine, 1);  // evaluations at 10, 20, and 25
+  while (first.advance() != Trainer::Did::kNothing) {
+  }
+  Trainer second(training_run(plateau + "40 }\n"), engine, 1, first.state());
+  take(second, 15);
+  EXPECT_EQ(second.state().weights, straight.state().weights);
+  EXPECT_EQ(second.state().plateau, straight.state().plateau);
+}
+
 RC_GTEST_PROP(Trainer, WeightsDoNotDependOnTheNumberOfThreads, ()) {
   const FakeEngine engine;
   const RunSpec run = training_run();

@@ -115,7 +115,7 @@ TEST(TrainingStore, OtherSettingsAreRefusedAndNamed) {
   expect_contains(refusal(training_run("", "", "seed = 5\n")), "noise.seed is 0 in the state and 5 in the run file");
   const std::string coupling = refusal(training_run("", "", "", "lambda = 0.75\n"));
   expect_contains(coupling, "theory.lambda is 0.5 in the state and 0.75 in the run file");
-  expect_contains(coupling, "remove this one to train again");
+  expect_contains(coupling, "train in another run directory");
   expect_contains(refusal(training_run("", "", "precision = \"float64\"\n")), "precision is \"mixed\" in the state");
 }
 
