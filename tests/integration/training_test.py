@@ -110,10 +110,19 @@ sequence = { key = "theory.lambda", values = [8.0, 7.0] }
         self.assertIn("bad,lambda=7.0: was not begun", err)
         self.assertEqual((directory / "good,lambda=8.0" / "train" / "state.safetensors").stat().st_mtime_ns, before)
         rows = list(csv.DictReader(io.StringIO((directory / "table.csv").read_text())))
-        self.assertEqual([row["training"] for row in rows], ["good,lambda=8.0", "good,lambda=7.0"])
-        self.assertTrue(all(0 < float(row["ess"]) <= 1 and row["steps"] == "60" for row in rows))
+        self.assertEqual([row["training"] for row in rows],
+                         ["good,lambda=8.0", "good,lambda=7.0", "bad,lambda=8.0", "bad,lambda=7.0"])
+        self.assertTrue(all(0 < float(row["ess"]) <= 1 and row["steps"] == "60" for row in rows[:2]))
+        self.assertTrue(all(row["ess"] == "" for row in rows[2:]), "what failed has no figures")
         for name in ("plot.svg", "plot.png"):
             self.assertGreater((directory / name).stat().st_size, 1000, name)
+        # Trained longer, the first weights are not those that the second training started from.
+        study.write_text(study.read_text().replace("steps = 60", "steps = 80"))
+        code, out, err = self.command("flowloom", "study", study)
+        self.assertEqual(code, 1)
+        self.assertIn("good,lambda=7.0: the training that it starts from has changed since it was begun", err)
+        rows = list(csv.DictReader(io.StringIO((directory / "table.csv").read_text())))
+        self.assertEqual([row["steps"] for row in rows], ["80", "", "", ""])
 
     def test_samples_of_the_target_are_measured_and_copied(self):
         values = [random.Random(2).gauss(0, 0.35) for _ in range(50 * 16)]
