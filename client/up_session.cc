@@ -15,6 +15,7 @@
 #include "client/results.h"
 #include "client/source.h"
 #include "client/status_watch.h"
+#include "client/text.h"
 #include "client/training_files.h"
 #include "client/training_summary.h"
 #include "flow/catalog.h"
