@@ -89,8 +89,13 @@ Child::~Child() {
 }
 
 Exit Child::wait() {
-  for (int status = 0; !exit_;) {
-    if (::waitpid(pid_, &status, 0) == pid_) exit_ = Exit::from(status);
+  int status = 0;
+  while (!exit_) {
+    if (::waitpid(pid_, &status, 0) == pid_) {
+      exit_ = Exit::from(status);
+    } else if (errno != EINTR) {
+      exit_ = Exit{false, 127};  // reaped by somebody else (SIGCHLD ignored): how it ended is lost
+    }
   }
   return *exit_;
 }

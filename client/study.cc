@@ -9,8 +9,6 @@
 namespace flowloom {
 namespace {
 
-constexpr char kSeedKey[] = "run.seed";
-
 // `text` as a piece of a directory's name: whatever else stands between words becomes one '_'.
 std::string piece(const std::string& text) {
   std::string name;
@@ -165,18 +163,16 @@ Study load_study(const std::filesystem::path& file) {
     }
     study.cells = std::move(cases);
   }
-  if (section.has("vary")) {
-    for (const Section& entry : section.tables("vary")) {
-      study.cells = times(study.cells, entry.text("key"), entry.texts("values"));
-    }
-  }
   std::set<std::string> varied;
   const auto vary_once = [&](const Section& entry) {
     if (varied.insert(entry.text("key")).second) return;
     throw Error(ErrorCode::kInvalidInput, entry.where("key") + ": '" + entry.text("key") + "' is varied twice.");
   };
   if (section.has("vary")) {
-    for (const Section& entry : section.tables("vary")) vary_once(entry);
+    for (const Section& entry : section.tables("vary")) {
+      vary_once(entry);
+      study.cells = times(study.cells, entry.text("key"), entry.texts("values"));
+    }
   }
   if (section.has("sequence")) {
     const Section sequence = section.table("sequence");

@@ -11,6 +11,9 @@
 
 namespace flowloom {
 
+// Trainings that differ in this key alone are repetitions of one.
+inline constexpr char kSeedKey[] = "run.seed";
+
 // One training of a study.
 struct StudyCell {
   std::string name;                                           // of its directory: "gradient=path,seed=1"

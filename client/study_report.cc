@@ -12,8 +12,7 @@
 namespace flowloom {
 namespace {
 
-constexpr std::size_t kColours = 8;  // of gnuplot; then they come again, dashed
-constexpr char kSeed[] = "run.seed";
+constexpr std::size_t kColours = 8;                 // of gnuplot; then they come again, dashed
 constexpr double kTableLevels[] = {0.3, 0.5, 0.7};  // the table says when each ESS was reached
 constexpr double kSamplesLevel = 0.5;               // and after how many samples this one
 
@@ -56,7 +55,7 @@ std::vector<std::pair<std::string, std::vector<const StudyResult*>>> groups_of(
   for (const StudyResult& result : results) {
     std::string label;
     for (const auto& [key, value] : result.cell.settings) {
-      if (key == kSeed) continue;
+      if (key == kSeedKey) continue;
       label += (label.empty() ? "" : ", ") + (key == "case" ? value : key.substr(key.find('.') + 1) + " = " + value);
     }
     if (label.empty()) label = "all";

@@ -27,9 +27,8 @@ enum class Purpose : std::uint32_t {
   kGate = 4,       // the decision to publish
   kReference = 5,  // the few draws whose log_p and log_q a checkpoint carries
   kAudit = 6,
-  kInit = 7,  // index: the number of a parameter tensor; initial weights
-  kTarget =
-      8,  // index step * 2^32 + sample: which sample of the target a step learns from; + 2^63: an evaluation reads
+  kInit = 7,    // index: the number of a parameter tensor; initial weights
+  kTarget = 8,  // index step * 2^32 + sample: which sample of the target a step uses; + 2^63: an evaluation
 };
 
 struct NoiseKey {
