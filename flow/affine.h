@@ -1,44 +1,13 @@
-// The affine coupling's transform and the noise's density, for one variable (arXiv:2101.08176).
-//
-// T is a value with arithmetic and exp: a double, a vector of samples, a tensor.
+// The affine coupling for plain numbers and for tensors.
 #pragma once
 
-#include <cmath>
+#include "math/elementary.h"
 
 namespace flowloom {
 
-// y = x e^s + t; the layer's log_det is the sum of s over its active variables.
-template <class T>
-T affine_forward(const T& x, const T& s, const T& t) {
-  using std::exp;
-  return x * exp(s) + t;
-}
+#include "flow/affine.inl"
 
-// x = (y - t) e^-s; contributes -s to log_det.
-template <class T>
-T affine_inverse(const T& y, const T& s, const T& t) {
-  using std::exp;
-  return (y - t) * exp(-s);
-}
-
-// The parts of a network's output that change not and change sign with its input, from the output for the input and for
-// its negative. Exact: the even part of -x has the bits of that of x.
-template <class T>
-T even_part(const T& output, const T& mirrored) {
-  return (output + mirrored) * 0.5;
-}
-template <class T>
-T odd_part(const T& output, const T& mirrored) {
-  return (output - mirrored) * 0.5;
-}
-
-// log of the standard normal density without its constant.
-template <class T>
-T normal_log_density(const T& z) {
-  return z * z * -0.5;
-}
-
-// The constant left out above, per variable: log sqrt(2 pi).
+// The constant that normal_log_density leaves out, per variable: log sqrt(2 pi).
 inline constexpr double kLogSqrtTwoPi = 0.91893853320467274178;
 
 }  // namespace flowloom

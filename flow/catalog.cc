@@ -27,9 +27,12 @@ const Catalog& catalog() {
   static const Catalog kCatalog{
       .theories = theory_kinds(),
       .flows = {AffineCouplingFlow::kind()},
-      .engines = {{.name = "torch", .sentence = "LibTorch: samples and trains.", .keys = {}, .check = {}},
-                  {.name = "scalar",
-                   .sentence = "Plain loops over doubles: samples anywhere, without LibTorch; slow, cannot train.",
+      .engines = {{.name = "lanes",
+                   .sentence = "Ours, fast: the same bits on every processor. Training takes its gradients from LibTorch.",
+                   .keys = {},
+                   .check = {}},
+                  {.name = "torch",
+                   .sentence = "LibTorch: the reference; its bits depend on the machine.",
                    .keys = {},
                    .check = {}}},
   };

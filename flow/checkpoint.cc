@@ -144,8 +144,9 @@ class Parser {
   SafeTensors content_;
 };
 
-References evaluate(const Checkpoint& checkpoint, const Engine& engine) {
-  const auto model = make_model(checkpoint, make_theory(checkpoint.theory), engine);
+References evaluate(const Checkpoint& checkpoint, const Engine& engine, Precision precision) {
+  const auto model =
+      engine.model(make_theory(checkpoint.theory), checkpoint.architecture(), checkpoint.weights, precision);
   Draws draws = model->draw(reference_key(), Purpose::kReference, 0, kReferenceDraws);
   return {std::move(draws.log_p), std::move(draws.log_q)};
 }
@@ -181,7 +182,7 @@ std::string Checkpoint::bytes() const {
 Checkpoint Checkpoint::parse(const std::string& bytes, const std::string& name) { return Parser(bytes, name).parse(); }
 
 void add_references(Checkpoint& checkpoint, const Engine& engine) {
-  References references = evaluate(checkpoint, engine);
+  References references = evaluate(checkpoint, engine, Precision::kFloat64);
   for (const auto* values : {&references.log_p, &references.log_q}) {
     if (std::all_of(values->begin(), values->end(), [](double value) { return std::isfinite(value); })) continue;
     throw Error(ErrorCode::kHalted, "The flow after " + std::to_string(checkpoint.training_step) +
@@ -195,11 +196,11 @@ void verify_references(const Checkpoint& checkpoint, const Engine& engine, const
   if (checkpoint.references.log_p.size() != kReferenceDraws) {
     throw Error(ErrorCode::kConflict, name + " carries no reference draws to verify this machine's numbers by.");
   }
-  const References found = evaluate(checkpoint, engine);
-  const double tolerance = log_weight_tolerance(checkpoint.precision);
+  const References found = evaluate(checkpoint, engine, checkpoint.precision);
   const auto compare = [&](const char* what, const std::vector<double>& here, const std::vector<double>& there) {
     for (std::size_t i = 0; i < kReferenceDraws; ++i) {
       const double gap = std::abs(here[i] - there[i]);
+      const double tolerance = log_weight_tolerance(checkpoint.precision, there[i]);
       if (gap <= tolerance) continue;
       throw Error(ErrorCode::kConflict, name + ": this machine's " + what + " of reference draw " + std::to_string(i) +
                                             " is " + json(here[i]).dump() + ", the checkpoint's " +

@@ -21,7 +21,7 @@
 
 namespace flowloom {
 
-// Draws at (reference_key(), purpose reference, 0 .. n-1), evaluated in one call.
+// Draws at (reference_key(), purpose reference, 0 .. n-1), evaluated in float64 throughout.
 struct References {
   std::vector<double> log_p, log_q;
 };

@@ -5,8 +5,8 @@
 #include <map>
 #include <mutex>
 
+#include "flow/lanes/lanes_engine.h"
 #include "flow/module.h"
-#include "flow/scalar/scalar_engine.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -30,7 +30,7 @@ fs::path find_module(const std::string& file) {
   }
   throw Error(ErrorCode::kNotFound, "The LibTorch engine " + file + " is not in " + join_or(looked) +
                                         ". Build with -DFLOWLOOM_TORCH=ON, name its directory in FLOWLOOM_ENGINE_DIR, "
-                                        "or use engine = \"scalar\" (which cannot train).");
+                                        "or use engine = \"lanes\" (which cannot train).");
 }
 
 template <class Function>
@@ -64,12 +64,12 @@ std::shared_ptr<const Engine> open_engine(const std::string& name) {
   const std::lock_guard lock(mutex);
   if (const auto found = opened.find(name); found != opened.end()) return found->second;
   std::shared_ptr<const Engine> engine;
-  if (name == "scalar") {
-    engine = scalar_engine();
+  if (name == "lanes") {
+    engine = lanes_engine();
   } else if (name == "torch") {
     engine = open_module(find_module(kTorchModule));
   } else {
-    throw Error(ErrorCode::kInvalidInput, "There is no engine \"" + name + "\"; use \"torch\" or \"scalar\".");
+    throw Error(ErrorCode::kInvalidInput, "There is no engine \"" + name + "\"; use \"lanes\" or \"torch\".");
   }
   opened[name] = engine;
   return engine;

@@ -9,17 +9,16 @@
 // sum_mu L_mu multiplications for each site.
 #pragma once
 
-#include <cmath>
 #include <vector>
 
 #include "lattice/geometry.h"
+#include "math/value.h"
 
 namespace flowloom {
 
 // f(k) from khat^2 and M^2. T: a double, a tensor of modes.
 template <class T>
 T free_field_amplitude(const T& khat2, const T& mass2) {
-  using std::sqrt;
   return 1.0 / sqrt((khat2 + mass2) * 2.0);
 }
 

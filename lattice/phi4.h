@@ -29,17 +29,9 @@ class Phi4 {
 
   const Geometry& geometry() const { return geometry_; }
 
-  // What is summed over sites and logged for each proposal, in this order.
+  // What is summed over sites and logged for each proposal, in this order; LocalDensities<Phi4> has the summands.
   static constexpr std::size_t kSums = 4;
   static const std::array<SumInfo, kSums>& sums();
-
-  // The local densities of these sums at one site. `forward_sum` is sum_mu phi(x+mu).
-  // T: a double, a vector of samples, a tensor of sites and samples.
-  template <class T>
-  static std::array<T, kSums> densities(const T& phi, const T& forward_sum) {
-    const T square = phi * phi;
-    return {phi * forward_sum, square, square * square, phi};
-  }
 
   // The action from the sums over all sites.
   template <class T>
@@ -54,5 +46,7 @@ class Phi4 {
   Geometry geometry_;
   double hopping_ = 0, square_ = 0, quartic_ = 0, constant_ = 0;  // the action's coefficients
 };
+
+#include "lattice/phi4.inl"
 
 }  // namespace flowloom

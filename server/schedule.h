@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "spec/cos_pi.h"
+#include "math/elementary.h"
 #include "spec/run_spec.h"
 
 namespace flowloom {
@@ -49,7 +49,7 @@ inline double learning_rate(const TrainSpec& train, std::int64_t step, std::int6
     rate *= train.milestones.rate_factor;
   if (train.decay == LearningRateDecay::kCosine) {
     if (step >= train.max_steps) return 0;
-    rate *= 0.5 * (1 + cos_pi(static_cast<double>(step) / static_cast<double>(train.max_steps)));
+    rate *= 0.5 * (1 + turn(0.5 * static_cast<double>(step) / static_cast<double>(train.max_steps)).cos);
   }
   return rate;
 }

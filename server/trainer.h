@@ -96,14 +96,24 @@ auto arrays_of(State& state) {
 // To the float32 values that the weights of a run in mixed precision are.
 void round_to_single(std::vector<double>& values);
 
+// What evaluates flows in training; one engine may be both.
+struct TrainerEngines {
+  TrainerEngines(const Engine& both) : TrainerEngines(both, both) {}
+  TrainerEngines(const Engine& for_gradients, const Engine& for_sampling)
+      : gradients(for_gradients), sampling(for_sampling) {}
+
+  const Engine& gradients;  // and the references that a version carries
+  const Engine& sampling;   // the run's own: its ESS is that of the chain's proposals
+};
+
 class Trainer {
  public:
   static constexpr double kNewestShare = 0.1;
 
   // Starts from the architecture's initial weights, or goes on from `state`. `target`: samples of the target,
-  // [sample][site]; may be empty. `engine` must be able to train (throws `kInvalidInput`) and outlive this.
-  Trainer(const RunSpec& run, const Engine& engine, std::size_t threads, std::optional<TrainerState> state = {},
-          std::vector<double> target = {});
+  // [sample][site]; may be empty. The engines must outlive this; throws `kInvalidInput` if that of the gradients has none.
+  Trainer(const RunSpec& run, const TrainerEngines& engines, std::size_t threads,
+          std::optional<TrainerState> state = {}, std::vector<double> target = {});
 
   enum class Did { kStep, kEvaluation, kNothing };
 
@@ -119,7 +129,7 @@ class Trainer {
   // An invalid draw (docs/exactness.md, rule 2) counts as weight zero; 0 if all weights are zero.
   std::optional<double> measure_ess(std::stop_token stop = {});
 
-  // The state as a version, with the references of this engine. Throws `kHalted` if training has diverged.
+  // The state as a version, with its references. Throws `kHalted` if training has diverged.
   Checkpoint checkpoint() const;
 
   const TrainerState& state() const { return state_; }
@@ -138,7 +148,7 @@ class Trainer {
                  const std::function<void(std::size_t begin, std::size_t count)>& work);
 
   RunSpec run_;
-  const Engine& engine_;
+  TrainerEngines engines_;
   AnyTheory theory_;
   AffineCouplingFlow architecture_;
   std::unique_ptr<Objective> objective_;

@@ -123,12 +123,13 @@ class Training {
 
   void prepare_trainer() {
     refuse_passed_steps(run_.chain, open_now(), saved_.state);
-    engine_ = options_.engine(run_);
-    if (!saved_.build.empty() && saved_.build != engine_->build()) {
+    engines_ = options_.engines(run_);
+    const std::string build = engines_.gradients->build();
+    if (!saved_.build.empty() && saved_.build != build) {
       spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's", saved_.build,
-                   engine_->build());
+                   build);
     }
-    saved_.build = engine_->build();
+    saved_.build = build;
     const bool fresh = saved_.state.weights.empty();
     std::optional<TrainerState> state;
     if (!fresh) {
@@ -146,10 +147,10 @@ class Training {
       }
       target = read_target_samples(store_.target_file(), run_);
     }
-    trainer_.emplace(run_, *engine_, options_.threads, std::move(state), std::move(target));
+    trainer_.emplace(run_, TrainerEngines(*engines_.gradients, *engines_.sampling), options_.threads, std::move(state),
+                     std::move(target));
     if (fresh) save();
-    spdlog::info("training with {} on {} threads from step {}", engine_->build(), options_.threads,
-                 trainer_->state().step);
+    spdlog::info("training with {} on {} threads from step {}", build, options_.threads, trainer_->state().step);
   }
 
   void loop(std::stop_token stop) {
@@ -245,18 +246,16 @@ class Training {
   std::set<std::string> known_;  // SHA-256 of the versions at the start
   TrainingStore store_;
   SavedTraining saved_;
-  std::shared_ptr<const Engine> engine_;
+  TrainingEngines engines_;
   std::optional<Trainer> trainer_;
   double rate_ = 0;  // samples per second, lately
 };
 
 }  // namespace
 
-std::shared_ptr<const Engine> training_engine(const RunSpec& run) {
+TrainingEngines training_engines(const RunSpec& run) {
   const auto own = open_engine(run.numerics.engine);
-  if (own->trains()) return own;
-  spdlog::info("the engine \"{}\" cannot train; training with \"torch\"", own->name());
-  return open_engine("torch");
+  return {own->trains() ? own : open_engine("torch"), own};
 }
 
 void train(PeerFinder finder, const TrainingOptions& options, std::stop_token stop) {

@@ -14,9 +14,14 @@
 
 namespace flowloom {
 
-// The run's own engine if it can train, else LibTorch's, whose numbers are the same within tolerance. Throws
-// `kNotFound` with the remedy if that is missing.
-std::shared_ptr<const Engine> training_engine(const RunSpec& run);
+// What a training evaluates flows with: the run's own engine, and for gradients that one if it has them, else LibTorch, whose
+// numbers are the same within tolerance.
+struct TrainingEngines {
+  std::shared_ptr<const Engine> gradients, sampling;
+};
+
+// Throws `kNotFound` with the remedy if LibTorch is missing.
+TrainingEngines training_engines(const RunSpec& run);
 
 struct TrainingOptions {
   std::filesystem::path state;  // directory
@@ -26,7 +31,7 @@ struct TrainingOptions {
   std::chrono::milliseconds wait{60000};  // for the coordinator to appear, at the start
   std::chrono::milliseconds save_every{10000};
   std::chrono::milliseconds report_every{1000};
-  std::function<std::shared_ptr<const Engine>(const RunSpec&)> engine = training_engine;
+  std::function<TrainingEngines(const RunSpec&)> engines = training_engines;
 };
 
 // Returns when training has stopped and everything it owes is published, or, with the state written, once

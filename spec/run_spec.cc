@@ -192,7 +192,7 @@ const std::vector<Key>& run_keys() {
        .default_value = 1024,
        .min = 1,
        .max = 65536},
-      {.name = "engine", .type = KeyType::kText, .sentence = "What evaluates the flow.", .default_value = "torch"},
+      {.name = "engine", .type = KeyType::kText, .sentence = "What evaluates the flow.", .default_value = "lanes"},
       {.name = "precision",
        .type = KeyType::kText,
        .sentence = "mixed: networks in float32, everything else in float64. float64: everything.",

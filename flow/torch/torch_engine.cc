@@ -122,7 +122,7 @@ class Flow {
     for (std::size_t mu = 1; mu < plan_.forward.size(); ++mu) {
       forward_sum = forward_sum + field.index_select(0, plan_.forward[mu]);
     }
-    auto local = Theory::densities(field, forward_sum);
+    auto local = LocalDensities<Theory>::at(field, forward_sum);
     for (at::Tensor& density : local) density = density.sum(0);
     return local;
   }

@@ -26,14 +26,14 @@ void unit_round_trip(benchmark::State& state) {
   std::filesystem::remove_all(base);
   std::filesystem::create_directories(base);
   const std::string text =
-      "[run]\nname = \"bench\"\nengine = \"scalar\"\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -4.0\nlambda = "
+      "[run]\nname = \"bench\"\nengine = \"lanes\"\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -4.0\nlambda = "
       "8.0\n"
       "[flow]\nkind = \"affine-coupling\"\nlayers = 2\n[chain]\nlength = 1000000000000\n"
       "versions = [{ from = 0, when = { file = \"model.safetensors\" } }]\n";
   const RunSpec run = load_run_text(text, "bench");
   Checkpoint checkpoint{
       run.theory, run.flow, run.numerics.precision, 0, architecture_of(run).initial_weights(run.noise_key()), {}};
-  const auto engine = open_engine("scalar");
+  const auto engine = open_engine("lanes");
   add_references(checkpoint, *engine);
   write_file_atomically(base / "model.safetensors", checkpoint.bytes());
   write_file_atomically(base / "run.toml", text);
@@ -51,7 +51,7 @@ void unit_round_trip(benchmark::State& state) {
     hello.mutable_hello()->add_capabilities("sample");
     hello.mutable_hello()->set_credits(static_cast<std::uint32_t>(state.range(0)));
     auto* numerics = hello.mutable_hello()->add_engines();
-    numerics->set_engine("scalar");
+    numerics->set_engine("lanes");
     numerics->set_precision("mixed");
     numerics->set_revision(kNumericsRevision);
     stream->Write(hello);

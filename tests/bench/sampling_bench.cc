@@ -63,7 +63,7 @@ const std::vector<std::vector<std::int64_t>> kSizes{{8, 16}, {256, 1024}};
 }  // namespace
 
 BENCHMARK_CAPTURE(draw_unit, torch, "torch")->ArgNames({"L", "unit"})->ArgsProduct(kSizes);
-BENCHMARK_CAPTURE(draw_unit, scalar, "scalar")->ArgNames({"L", "unit"})->ArgsProduct({{8, 16}, {256}});
+BENCHMARK_CAPTURE(draw_unit, lanes, "lanes")->ArgNames({"L", "unit"})->ArgsProduct({{8, 16}, {256}});
 BENCHMARK(train_unit)->ArgNames({"L", "unit"})->ArgsProduct({{8, 16}, {64, 128, 256}});
 
 }  // namespace flowloom

@@ -22,9 +22,9 @@ inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 // A run that needs no flow: chains are made of numbers.
 inline RunSpec chain_run(std::size_t unit = 8, std::int64_t seed = 1, const std::string& name = "test") {
-  const Catalog catalog{theory_kinds(), {{"none", "No flow.", {}}}, {{"scalar", "An engine.", {}}}};
+  const Catalog catalog{theory_kinds(), {{"none", "No flow.", {}}}, {{"lanes", "An engine.", {}}}};
   const std::string text = "[run]\nname = \"" + name +
-                           "\"\nengine = \"scalar\"\nprecision = \"float64\"\nseed = " + std::to_string(seed) +
+                           "\"\nengine = \"lanes\"\nprecision = \"float64\"\nseed = " + std::to_string(seed) +
                            "\nunit = " + std::to_string(unit) +
                            "\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
                            "[flow]\nkind = \"none\"\n[chain]\nlength = 1000\n";

@@ -15,7 +15,7 @@ inline constexpr char kRunFile[] = R"(
   name = "test"
   seed = 7
   unit = 4
-  engine = "scalar"
+  engine = "lanes"
   [theory]
   kind = "phi4"
   lattice = [2, 2]

@@ -71,7 +71,7 @@ v1::StatusReply status_in_full() {
   training->set_wanted_ess(0.5);
   training->set_samples_per_second(45100);
   status.set_head("00ff");
-  status.set_numerics("scalar, mixed, revision 1");
+  status.set_numerics("lanes, mixed, revision 1");
   status.add_notes("Nothing is discarded as burn-in; the chain starts at the first valid proposal.");
   return status;
 }

@@ -30,7 +30,7 @@ struct RunText {
 
   std::string text() const {
     std::string toml =
-        "[run]\nname = \"test\"\nengine = \"scalar\"\nprecision = \"float64\"\nseed = " + std::to_string(seed) +
+        "[run]\nname = \"test\"\nengine = \"lanes\"\nprecision = \"float64\"\nseed = " + std::to_string(seed) +
         "\nunit = " + std::to_string(unit) +
         "\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
         "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [3]\n"
@@ -220,7 +220,7 @@ inline flowloom::v1::Hello hello(std::uint32_t credits = 2) {
   message.set_credits(credits);
   message.set_device("cpu");
   auto* engine = message.add_engines();
-  engine->set_engine("scalar");
+  engine->set_engine("lanes");
   engine->set_precision("float64");
   engine->set_revision(kNumericsRevision);
   engine->set_build("test build");

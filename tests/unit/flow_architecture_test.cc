@@ -92,7 +92,7 @@ TEST(AffineCouplingFlow, InitScaleZeroStartsFromTheIdentity) {
       "x.toml");
   const AffineCouplingFlow flow = architecture_of(run);
   const auto weights = flow.initial_weights(NoiseKey::from("a"));
-  const auto model = open_engine("scalar")->model(theory_of(run), flow, weights, Precision::kFloat64);
+  const auto model = open_engine("lanes")->model(theory_of(run), flow, weights, Precision::kFloat64);
   EXPECT_EQ(model->draw(kTestKey, Purpose::kBase, 3, 1).fields, noise_at(3, 16));
 }
 

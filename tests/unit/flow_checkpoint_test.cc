@@ -17,7 +17,7 @@ Checkpoint checkpoint_of(const FlowCase& flow_case) {
                         .training_step = 250,
                         .weights = FlowParts(flow_case).weights,
                         .references = {}};
-  add_references(checkpoint, scalar());
+  add_references(checkpoint, lane_engine());
   return checkpoint;
 }
 
@@ -66,8 +66,8 @@ TEST(Checkpoint, DrawsAreTheSameAfterReading) {
   const Checkpoint written = small();
   const Checkpoint read = Checkpoint::parse(written.bytes(), "m");
   const AnyTheory theory = make_theory(written.theory);
-  const Draws a = make_model(written, theory, scalar())->draw(kTestKey, Purpose::kBase, 0, 3);
-  const Draws b = make_model(read, theory, scalar())->draw(kTestKey, Purpose::kBase, 0, 3);
+  const Draws a = make_model(written, theory, lane_engine())->draw(kTestKey, Purpose::kBase, 0, 3);
+  const Draws b = make_model(read, theory, lane_engine())->draw(kTestKey, Purpose::kBase, 0, 3);
   EXPECT_EQ(a.log_q, b.log_q);
   EXPECT_EQ(a.fields, b.fields);
 }
@@ -76,7 +76,7 @@ TEST(Checkpoint, ServesALatticeOfAnotherSizeAndAnotherCoupling) {
   const FlowCase larger{.lattice = {6, 8}, .layers = 1, .hidden = {}, .precision = Precision::kMixed, .lambda = 2.0};
   const Checkpoint checkpoint = small();
   EXPECT_NO_THROW(refuse_unfit(checkpoint, larger.run(), "m"));
-  const Draws draws = make_model(checkpoint, theory_of(larger.run()), scalar())->draw(kTestKey, Purpose::kBase, 0, 2);
+  const Draws draws = make_model(checkpoint, theory_of(larger.run()), lane_engine())->draw(kTestKey, Purpose::kBase, 0, 2);
   EXPECT_EQ(draws.fields.size(), 2u * 48u);
 }
 
@@ -186,31 +186,32 @@ TEST(Checkpoint, NumbersInTheMetadataMustBeNumbers) {
 }
 
 TEST(ExactnessRule9, ReferencesAreReproducedByTheEngineThatMadeThem) {
-  EXPECT_NO_THROW(verify_references(small(), scalar(), "m"));
+  EXPECT_NO_THROW(verify_references(small(), lane_engine(), "m"));
 }
 
 TEST(ExactnessRule9, ReferencesShowPerturbedWeightsAndByHowMuch) {
   Checkpoint checkpoint = small();
   for (double& weight : checkpoint.weights) weight += 1e-3;
   ErrorCode code{};
-  const std::string sentence = sentence_of([&] { verify_references(checkpoint, scalar(), "m"); }, &code);
+  const std::string sentence = sentence_of([&] { verify_references(checkpoint, lane_engine(), "m"); }, &code);
   EXPECT_EQ(code, ErrorCode::kConflict);
   EXPECT_NE(sentence.find("m: this machine's log_p of reference draw 0 is "), std::string::npos) << sentence;
   EXPECT_NE(sentence.find("they differ by 0."), std::string::npos) << sentence;
-  EXPECT_NE(sentence.find("allowed is 0.001 (engine scalar"), std::string::npos) << sentence;
+  EXPECT_NE(sentence.find("allowed is 0.001"), std::string::npos) << sentence;
+  EXPECT_NE(sentence.find("(engine lanes"), std::string::npos) << sentence;
 }
 
 TEST(ExactnessRule9, NanNeverMatchesAReference) {
   Checkpoint checkpoint = small();
   checkpoint.weights.back() = std::nan("");
-  EXPECT_THROW(verify_references(checkpoint, scalar(), "m"), Error);
+  EXPECT_THROW(verify_references(checkpoint, lane_engine(), "m"), Error);
 }
 
 TEST(ExactnessRule9, WithoutReferencesNothingIsVerified) {
   Checkpoint checkpoint = small();
   checkpoint.references = {};
   EXPECT_EQ(Checkpoint::parse(checkpoint.bytes(), "m").references.log_p.size(), 0u);
-  EXPECT_EQ(sentence_of([&] { verify_references(checkpoint, scalar(), "m"); }),
+  EXPECT_EQ(sentence_of([&] { verify_references(checkpoint, lane_engine(), "m"); }),
             "m carries no reference draws to verify this machine's numbers by.");
 }
 
@@ -218,7 +219,7 @@ TEST(Checkpoint, ADivergedFlowGetsNoReferences) {
   Checkpoint checkpoint = small();
   checkpoint.weights.back() = std::nan("");
   ErrorCode code{};
-  const std::string sentence = sentence_of([&] { add_references(checkpoint, scalar()); }, &code);
+  const std::string sentence = sentence_of([&] { add_references(checkpoint, lane_engine()); }, &code);
   EXPECT_EQ(code, ErrorCode::kHalted);
   EXPECT_NE(sentence.find("after 250 training steps"), std::string::npos) << sentence;
 }

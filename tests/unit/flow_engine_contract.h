@@ -38,7 +38,7 @@ inline void expect_log_p_is_the_action_of_the_field(const Engine& engine, const 
       for (std::size_t mu = 0; mu < parts.geometry().dimensions(); ++mu) {
         neighbours += draws.fields[i * parts.volume() + static_cast<std::size_t>(parts.geometry().forward(mu)[x])];
       }
-      const auto local = Phi4::densities(draws.fields[i * parts.volume() + x], neighbours);
+      const auto local = LocalDensities<Phi4>::at(draws.fields[i * parts.volume() + x], neighbours);
       for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += local[k];
     }
     for (std::size_t k = 0; k < sums.size(); ++k) EXPECT_NEAR(draws.sums[k * 5 + i], sums[k], 1e-11 * (1 + sums[1]));

@@ -32,18 +32,18 @@ class EngineDirectory {
 
 TEST(OpenEngine, GivesTheSameEngineToEveryThread) {
   std::shared_ptr<const Engine> a, b;
-  std::thread one([&] { a = open_engine("scalar"); });
-  std::thread two([&] { b = open_engine("scalar"); });
+  std::thread one([&] { a = open_engine("lanes"); });
+  std::thread two([&] { b = open_engine("lanes"); });
   one.join();
   two.join();
   EXPECT_EQ(a, b);
-  EXPECT_EQ(a->name(), "scalar");
+  EXPECT_EQ(a->name(), "lanes");
 }
 
 TEST(OpenEngine, NamesTheEnginesThereAre) {
   ErrorCode code{};
   EXPECT_EQ(sentence_of([] { open_engine("tensorflow"); }, &code),
-            "There is no engine \"tensorflow\"; use \"torch\" or \"scalar\".");
+            "There is no engine \"tensorflow\"; use \"lanes\" or \"torch\".");
   EXPECT_EQ(code, ErrorCode::kInvalidInput);
 }
 
@@ -60,7 +60,7 @@ TEST(OpenEngineDeathTest, SaysWhereItLookedForAMissingModule) {
       testing::ExitedWithCode(7),
       "The LibTorch engine libflowloom_torch.so is not in /nonexistent/engines. Build with "
       "-DFLOWLOOM_TORCH=ON, name its "
-      "directory in FLOWLOOM_ENGINE_DIR, or use engine = \"scalar\"");
+      "directory in FLOWLOOM_ENGINE_DIR, or use engine = \"lanes\"");
 }
 
 TEST(OpenEngineDeathTest, RefusesALibraryThatIsNoEngine) {

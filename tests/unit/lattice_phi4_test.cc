@@ -27,7 +27,7 @@ std::array<double, Phi4::kSums> sums_of(const Geometry& geometry, const Field& f
     for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu) {
       neighbours += field[static_cast<std::size_t>(geometry.forward(mu)[x])];
     }
-    const auto local = Phi4::densities(field[x], neighbours);
+    const auto local = LocalDensities<Phi4>::at(field[x], neighbours);
     for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += local[k];
   }
   return sums;

@@ -74,12 +74,5 @@ TEST(Plateau, IsALossThatMakesNoProgress) {
   }
 }
 
-TEST(LearningRate, ItsCosineIsThatOfTheLibrary) {
-  for (int i = 0; i <= 1000; ++i) {
-    const double x = i / 1000.0;
-    EXPECT_NEAR(cos_pi(x), std::cos(std::numbers::pi * x), 2e-15) << x;
-  }
-}
-
 }  // namespace
 }  // namespace flowloom

@@ -67,7 +67,7 @@ std::vector<double> broken_phase_samples(const RunSpec& run, std::size_t count) 
     for (std::size_t x = 0; x < field.size(); ++x) {
       double ahead = 0;
       for (std::size_t mu = 0; mu < 2; ++mu) ahead += field[static_cast<std::size_t>(geometry.forward(mu)[x])];
-      const auto local = Phi4::densities(field[x], ahead);
+      const auto local = LocalDensities<Phi4>::at(field[x], ahead);
       for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += local[k];
     }
     return theory.action(sums);
@@ -104,12 +104,12 @@ TEST(TorchTrainer, SamplesOfTheTargetShowAModeThatTheFlowMissesAndCanTeachIt) {
   EXPECT_GT(forward.ess_from_target, 10 * reverse.ess_from_target);
 }
 
-TEST(TorchTrainer, ItsCheckpointsServeTheScalarEngineToo) {
+TEST(TorchTrainer, ItsCheckpointsServeTheLaneEngineToo) {
   Trainer trainer(small_run("mixed"), torch(), 2);
   take_to(trainer, 5);
   const Checkpoint checkpoint = Checkpoint::parse(trainer.checkpoint().bytes(), "step 5");
   EXPECT_NO_THROW(refuse_unfit(checkpoint, small_run("mixed"), "step 5"));
-  EXPECT_NO_THROW(verify_references(checkpoint, *open_engine("scalar"), "step 5"));
+  EXPECT_NO_THROW(verify_references(checkpoint, *open_engine("lanes"), "step 5"));
 }
 
 }  // namespace

@@ -129,7 +129,10 @@ class TrainingProgram : public ::testing::Test {
     options.state = directory_ / "train";
     options.threads = 2;
     options.wait = milliseconds(20000);
-    options.engine = [this](const RunSpec&) { return std::shared_ptr<const Engine>(&engine_, [](const Engine*) {}); };
+    options.engines = [this](const RunSpec&) {
+      const std::shared_ptr<const Engine> both(&engine_, [](const Engine*) {});
+      return TrainingEngines{both, both};
+    };
     return options;
   }
 
@@ -348,9 +351,7 @@ TEST_F(TrainingProgram, EndsWhenTheChainIsCompleteAndKeepsItsState) {
 TEST_F(TrainingProgram, AScheduleOfFilesNeedsNoTraining) {
   serve(training_run("", "versions = [ { from = 0, when = { file = \"x.safetensors\" } } ]\n"));
   TrainingOptions without = options();
-  without.engine = [](const RunSpec&) -> std::shared_ptr<const Engine> {
-    throw Error(ErrorCode::kNotFound, "no engine");
-  };
+  without.engines = [](const RunSpec&) -> TrainingEngines { throw Error(ErrorCode::kNotFound, "no engine"); };
   EXPECT_NO_THROW(train(finder(), without, {}));
   EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_TRAINED);
 }
@@ -358,9 +359,7 @@ TEST_F(TrainingProgram, AScheduleOfFilesNeedsNoTraining) {
 TEST_F(TrainingProgram, AMissingEngineIsReported) {
   serve(training_run(kStop, kSchedule));
   TrainingOptions without = options();
-  without.engine = [](const RunSpec&) -> std::shared_ptr<const Engine> {
-    throw Error(ErrorCode::kNotFound, "no engine");
-  };
+  without.engines = [](const RunSpec&) -> TrainingEngines { throw Error(ErrorCode::kNotFound, "no engine"); };
   EXPECT_EQ(sentence_of([&] { train(finder(), without, {}); }), "no engine");
   EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_FAILED);
   EXPECT_EQ(registry_->last_report().sentence(), "no engine");

@@ -29,7 +29,7 @@ TEST(Identity, PolicyDoesNotTouchIt) {
 TEST(Identity, TheoryNoiseUnitAndNumericsChangeIt) {
   const RunSpec run = run_with({});
   for (const char* change : {"theory.lambda=7", "theory.m2=-3", "theory.lattice=[4,6]", "run.seed=2",
-                             "run.noise=shared", "run.unit=512", "run.precision=float64", "run.engine=scalar"}) {
+                             "run.noise=shared", "run.unit=512", "run.precision=float64", "run.engine=torch"}) {
     EXPECT_NE(run_with({change}).identity(), run.identity()) << change;
     EXPECT_NE(identity_difference(run, run_with({change})), "") << change;
     EXPECT_TRUE(policy_changes(run, run_with({change})).empty()) << change;
@@ -39,7 +39,7 @@ TEST(Identity, TheoryNoiseUnitAndNumericsChangeIt) {
 TEST(Identity, DefaultsAndSpellingsDoNotMatter) {
   const RunSpec run = run_with({});
   for (const char* same :
-       {"theory.form=A", "theory.m2=-4.0", "theory.lambda=8e0", "run.unit=1_024", "run.engine=torch"}) {
+       {"theory.form=A", "theory.m2=-4.0", "theory.lambda=8e0", "run.unit=1_024", "run.engine=lanes"}) {
     EXPECT_EQ(run_with({same}).identity(), run.identity()) << same;
   }
 }
@@ -47,7 +47,7 @@ TEST(Identity, DefaultsAndSpellingsDoNotMatter) {
 TEST(Identity, ItsTextIsFixedForGood) {
   EXPECT_EQ(run_with({}).identity_text(),
             R"({"noise":"{\"seed\":1,\"theory\":{\"form\":\"A\",\"kind\":\"phi4\",\"lambda\":8.0,\"lattice\":[4,4],)"
-            R"(\"m2\":-4.0}}","numerics":{"engine":"torch","precision":"mixed","revision":1},)"
+            R"(\"m2\":-4.0}}","numerics":{"engine":"lanes","precision":"mixed","revision":2},)"
             R"("theory":{"form":"A","kind":"phi4","lambda":8.0,"lattice":[4,4],"m2":-4.0},"unit":1024})");
 }
 

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "math/elementary.h"
+
 namespace flowloom {
 namespace {
 
@@ -70,7 +72,7 @@ RC_GTEST_PROP(Noise, UniformsLieAboveZeroAndAtMostAtOne, (std::uint32_t k, std::
 RC_GTEST_PROP(Noise, TheAcceptUniformIsTheFirstOfItsPurpose, (std::uint64_t index)) {
   const NoiseKey key = NoiseKey::from("k");
   const double log_u = accept_log_u(key, index);
-  RC_ASSERT(log_u == std::log(uniforms(key, Purpose::kAccept, index, 0)[0]));
+  RC_ASSERT(log_u == log(uniforms(key, Purpose::kAccept, index, 0)[0]));
   RC_ASSERT(log_u <= 0);
   RC_ASSERT(std::isfinite(log_u));
 }

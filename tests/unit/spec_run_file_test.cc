@@ -58,7 +58,7 @@ TEST(RunFile, DefaultsAreFilledIn) {
   const RunSpec run = good();
   EXPECT_EQ(run.name, "x");
   EXPECT_EQ(run.unit, 1024u);
-  EXPECT_EQ(run.numerics, (Numerics{"torch", Precision::kMixed, kNumericsRevision}));
+  EXPECT_EQ(run.numerics, (Numerics{"lanes", Precision::kMixed, kNumericsRevision}));
   EXPECT_EQ(run.theory.text("form"), "A");
   EXPECT_EQ(run.flow.integers("hidden"), (std::vector<std::int64_t>{8, 8}));
   EXPECT_EQ(run.flow.integer("kernel"), 3);

@@ -8,8 +8,8 @@
 
 namespace flowloom {
 
-inline const Engine& scalar() {
-  static const auto engine = open_engine("scalar");
+inline const Engine& lane_engine() {
+  static const auto engine = open_engine("lanes");
   return *engine;
 }
 

@@ -1,4 +1,4 @@
-// A small run of the scalar engine, checkpoints for it, and a coordinator whose words a test writes.
+// A small run of the lane engine, checkpoints for it, and a coordinator whose words a test writes.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -24,24 +24,24 @@
 namespace flowloom {
 
 inline RunSpec small_run(const std::string& more = "") {
-  return load_run_text("[run]\nname = \"small\"\nunit = 16\nengine = \"scalar\"\n" + more +
+  return load_run_text("[run]\nname = \"small\"\nunit = 16\nengine = \"lanes\"\n" + more +
                            "[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
                            "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [2]\n[chain]\nlength = 160\n",
                        "small.toml");
 }
 
-inline Engines only_scalar() { return {{open_engine("scalar")}, "LibTorch is not here."}; }
+inline Engines only_lanes() { return {{open_engine("lanes")}, "LibTorch is not here."}; }
 
 inline Checkpoint small_checkpoint(const std::string& seed, const RunSpec& run = small_run()) {
   Checkpoint checkpoint{run.theory, run.flow, run.numerics.precision, 10, {}, {}};
   checkpoint.weights = checkpoint.architecture().initial_weights(NoiseKey::from(seed));
   for (double& weight : checkpoint.weights) weight = static_cast<double>(static_cast<float>(weight));
-  add_references(checkpoint, scalar());
+  add_references(checkpoint, lane_engine());
   return checkpoint;
 }
 
 inline std::shared_ptr<const Model> model_of(const Checkpoint& checkpoint, const RunSpec& run) {
-  return make_model(checkpoint, theory_of(run), scalar());
+  return make_model(checkpoint, theory_of(run), lane_engine());
 }
 
 inline std::vector<double> unpacked(const std::string& bytes) {

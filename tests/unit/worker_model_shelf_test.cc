@@ -39,12 +39,12 @@ TEST(ModelShelf, IsClearedForAnotherRunOnly) {
 TEST(LoadModel, RefusesWhatIsDamagedUnfitOrNotReproduced) {
   const RunSpec run = small_run();
   Checkpoint checkpoint = small_checkpoint("one");
-  EXPECT_TRUE(load_model(checkpoint.bytes(), "version 1", run, scalar()));
-  EXPECT_THROW(load_model(checkpoint.bytes().substr(1), "version 1", run, scalar()), Error);
-  EXPECT_THROW(load_model(checkpoint.bytes(), "version 1", small_run("precision = \"float64\"\n"), scalar()), Error);
+  EXPECT_TRUE(load_model(checkpoint.bytes(), "version 1", run, lane_engine()));
+  EXPECT_THROW(load_model(checkpoint.bytes().substr(1), "version 1", run, lane_engine()), Error);
+  EXPECT_THROW(load_model(checkpoint.bytes(), "version 1", small_run("precision = \"float64\"\n"), lane_engine()), Error);
   checkpoint.references.log_q[3] += 0.5;
   try {
-    load_model(checkpoint.bytes(), "version 1", run, scalar());
+    load_model(checkpoint.bytes(), "version 1", run, lane_engine());
     FAIL();
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("log_q of reference draw 3"), std::string::npos) << error.what();

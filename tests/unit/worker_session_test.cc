@@ -53,7 +53,7 @@ class SessionTest : public ::testing::Test {
 
   RunSpec run_ = small_run();
   std::string one_ = small_checkpoint("one").bytes(), two_ = small_checkpoint("two").bytes();
-  Engines engines_ = only_scalar();
+  Engines engines_ = only_lanes();
   ModelShelf shelf_;
   SessionOptions options_{.name = "test",
                           .credits = 3,
@@ -77,10 +77,10 @@ TEST_F(SessionTest, HelloSaysWhatTheWorkerCanDo) {
   EXPECT_EQ(hello.credits(), 3u);
   EXPECT_TRUE(hello.identity().empty());
   ASSERT_EQ(hello.engines_size(), 2);
-  EXPECT_EQ(hello.engines(0).engine(), "scalar");
+  EXPECT_EQ(hello.engines(0).engine(), "lanes");
   EXPECT_EQ(hello.engines(0).precision(), "mixed");
   EXPECT_EQ(hello.engines(1).precision(), "float64");
-  EXPECT_EQ(hello.engines(0).build(), scalar().build());
+  EXPECT_EQ(hello.engines(0).build(), lane_engine().build());
   EXPECT_EQ(joined_, 1);
 }
 
@@ -400,7 +400,7 @@ TEST_F(WorkTest, ComesBackAfterALossAndAGoodbyeAndEndsWhenTheRunIsComplete) {
         return grpc::Status::OK;
     }
   });
-  work(finder(coordinator.address()), only_scalar(), options_, {});
+  work(finder(coordinator.address()), only_lanes(), options_, {});
   EXPECT_EQ(coordinator.streams(), 4);
 }
 
@@ -411,7 +411,7 @@ TEST_F(WorkTest, GivesUpIfNobodyTakesItInInTime) {
     return grpc::Status::OK;
   });
   try {
-    work(finder(coordinator.address()), only_scalar(), options_, {});
+    work(finder(coordinator.address()), only_lanes(), options_, {});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
@@ -430,7 +430,7 @@ TEST_F(WorkTest, AStopEndsTheWaiting) {
     stop.request_stop();
     return grpc::Status::OK;
   });
-  work(finder(coordinator.address()), only_scalar(), options_, stop.get_token());
+  work(finder(coordinator.address()), only_lanes(), options_, stop.get_token());
   EXPECT_EQ(coordinator.streams(), 1);
 }
 

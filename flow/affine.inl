@@ -1,0 +1,31 @@
+// The affine coupling's transform and the noise's density, for one variable (arXiv:2101.08176). T: a value (math/value.h), or
+// a tensor, whose exp is found by its type.
+
+// y = x e^s + t; the layer's log_det is the sum of s over its active variables.
+template <class T>
+constexpr T affine_forward(const T& x, const T& s, const T& t) {
+  return x * exp(s) + t;
+}
+
+// x = (y - t) e^-s; contributes -s to log_det.
+template <class T>
+constexpr T affine_inverse(const T& y, const T& s, const T& t) {
+  return (y - t) * exp(-s);
+}
+
+// The parts of a network's output that change not and change sign with its input, from the output for the input and for
+// its negative. Exact: the even part of -x has the bits of that of x.
+template <class T>
+constexpr T even_part(const T& output, const T& mirrored) {
+  return (output + mirrored) * 0.5;
+}
+template <class T>
+constexpr T odd_part(const T& output, const T& mirrored) {
+  return (output - mirrored) * 0.5;
+}
+
+// log of the standard normal density without its constant.
+template <class T>
+constexpr T normal_log_density(const T& z) {
+  return z * z * -0.5;
+}

@@ -1,0 +1,47 @@
+#include "flow/lanes/lanes_engine.h"
+
+#include "spec/error.h"
+
+namespace flowloom {
+namespace lanes {
+
+std::vector<InstructionSet> instruction_sets() {
+  std::vector<InstructionSet> sets = vector_instruction_sets();
+  sets.push_back(portable_instruction_set());
+  return sets;
+}
+
+namespace {
+
+class LanesEngine final : public Engine {
+ public:
+  explicit LanesEngine(const InstructionSet& set) : set_(set) {}
+
+  std::string name() const override { return "lanes"; }
+  std::string build() const override { return "lanes 1"; }
+
+  std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+                               std::span<const double> weights, Precision precision) const override {
+    return set_.make_model(theory, architecture, weights, precision);
+  }
+
+  bool trains() const override { return false; }
+
+  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
+    throw Error(ErrorCode::kInvalidInput, "The lane engine has no gradients; use engine = \"torch\".");
+  }
+
+ private:
+  InstructionSet set_;
+};
+
+}  // namespace
+}  // namespace lanes
+
+std::shared_ptr<const Engine> lanes_engine() { return lanes_engine(lanes::instruction_sets().front()); }
+
+std::shared_ptr<const Engine> lanes_engine(const lanes::InstructionSet& instruction_set) {
+  return std::make_shared<lanes::LanesEngine>(instruction_set);
+}
+
+}  // namespace flowloom

@@ -1,0 +1,16 @@
+// What the files *.inl of the lane engine use: everything that does not depend on the instruction set.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <type_traits>
+
+#include "flow/affine.h"
+#include "flow/lanes/instruction_set.h"
+#include "flow/lanes/plan.h"
+#include "math/philox.h"
+
+// GCC keeps an array of sums in registers only if the loops over it are unrolled.
+#define FLOWLOOM_UNROLL _Pragma("GCC unroll 32")

@@ -1,0 +1,167 @@
+#include "flow/lanes/plan.h"
+
+#include <algorithm>
+
+#include "math/elementary.h"
+
+namespace flowloom::lanes {
+namespace {
+
+// A set of parities, as two bits.
+using Parities = unsigned;
+constexpr Parities kBoth = 3;
+constexpr Parities only(std::size_t parity) { return 1u << parity; }
+
+std::vector<std::uint32_t> narrow(const std::vector<std::int64_t>& numbers) {
+  std::vector<std::uint32_t> narrowed;
+  for (const std::int64_t number : numbers) narrowed.push_back(static_cast<std::uint32_t>(number));
+  return narrowed;
+}
+
+// Takes the first `count` numbers off `weights`.
+std::span<const double> take(std::size_t count, std::span<const double>& weights) {
+  const auto taken = weights.first(count);
+  weights = weights.subspan(count);
+  return taken;
+}
+
+// The stencils of one convolution. `readable` inputs are not known to be zero, `wanted` outputs are read by somebody;
+// `input_place` and `output_place` are the places of sites in the two arrays.
+class StencilMaker {
+ public:
+  StencilMaker(const Geometry& geometry, std::int64_t kernel, std::int64_t dilation) : geometry_(geometry) {
+    for (const auto& displacement : geometry.box(kernel, dilation)) {
+      neighbours_.push_back(narrow(geometry.neighbours(displacement)));
+    }
+  }
+
+  // The parities that sites of `parities` read.
+  Parities read_by(Parities parities) const {
+    Parities read = 0;
+    for (std::size_t x = 0; x < geometry_.sites(); ++x) {
+      if (!(parities & only(parity(x)))) continue;
+      for (const auto& tap : neighbours_) read |= only(parity(tap[x]));
+    }
+    return read;
+  }
+
+  std::vector<Stencil> make(Parities readable, Parities wanted, const std::vector<std::uint32_t>& input_place,
+                            const std::vector<std::uint32_t>& output_place) const {
+    if (readable == kBoth) return {stencil(readable, wanted, input_place, output_place)};
+    std::vector<Stencil> stencils;  // the taps that fall on a readable site differ between the parities
+    for (const std::size_t p : {0u, 1u}) {
+      if (wanted & only(p)) stencils.push_back(stencil(readable, only(p), input_place, output_place));
+    }
+    return stencils;
+  }
+
+ private:
+  std::size_t parity(std::size_t site) const { return static_cast<std::size_t>(geometry_.parity(site)); }
+
+  Stencil stencil(Parities readable, Parities wanted, const std::vector<std::uint32_t>& input_place,
+                  const std::vector<std::uint32_t>& output_place) const {
+    Stencil made;
+    for (std::size_t x = 0; x < geometry_.sites(); ++x) {
+      if (!(wanted & only(parity(x)))) continue;
+      if (made.outputs.empty()) {
+        for (std::size_t k = 0; k < neighbours_.size(); ++k) {
+          if (readable & only(parity(neighbours_[k][x]))) made.taps.push_back(static_cast<std::uint32_t>(k));
+        }
+      }
+      made.outputs.push_back(output_place[x]);
+      for (const std::uint32_t k : made.taps) made.inputs.push_back(input_place[neighbours_[k][x]]);
+    }
+    return made;
+  }
+
+  const Geometry& geometry_;
+  std::vector<std::vector<std::uint32_t>> neighbours_;  // [tap][site]
+};
+
+}  // namespace
+
+Tables::Tables(const Geometry& geometry, const AffineCouplingFlow& architecture) : volume(geometry.sites()) {
+  std::vector<std::uint32_t> every, within_parity;  // a site's place among all sites, among those of its parity
+  for (std::size_t x = 0; x < volume; ++x) {
+    auto& same = sites[static_cast<std::size_t>(geometry.parity(x))];
+    every.push_back(static_cast<std::uint32_t>(x));
+    within_parity.push_back(static_cast<std::uint32_t>(same.size()));
+    same.push_back(every.back());
+  }
+  for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu) forward.push_back(narrow(geometry.forward(mu)));
+
+  const std::size_t count = architecture.convolutions();
+  for (std::size_t active = 0; active < 2; ++active) {
+    auto& stencils = convolutions[active];
+    stencils.resize(count);
+    Parities wanted = only(active);
+    for (std::size_t i = count; i-- > 0;) {
+      const StencilMaker maker(geometry, architecture.kernel(), architecture.dilation(i));
+      stencils[i] = maker.make(i == 0 ? only(1 - active) : kBoth, wanted, i == 0 ? within_parity : every,
+                               i + 1 == count ? within_parity : every);
+      wanted = maker.read_by(wanted);
+    }
+  }
+}
+
+FreeField::FreeField(const Geometry& geometry, double mass2) : basis(geometry) {
+  for (const double khat2 : basis.khat2) {
+    amplitude.push_back(free_field_amplitude(khat2, mass2));
+    log_det += log(amplitude.back());
+  }
+  for (const std::int64_t length : geometry.extents()) extents.push_back(static_cast<std::size_t>(length));
+}
+
+template <class Real>
+PackedWeights<Real>::PackedWeights(const Tables& tables, const Geometry& geometry,
+                                   const AffineCouplingFlow& architecture, std::span<const double> weights) {
+  architecture.refuse_other_count(weights.size());
+  if (architecture.prior() == Prior::kFreeField) prior.emplace(geometry, exp(take(1, weights).front()));
+  const auto& channels = architecture.channels();
+  for (std::size_t layer = 0; layer < architecture.layers(); ++layer) {
+    const auto active = static_cast<std::size_t>(AffineCouplingFlow::active_parity(layer));
+    auto& network = networks.emplace_back();
+    for (std::size_t i = 0; i < architecture.convolutions(); ++i) {
+      const auto in = static_cast<std::size_t>(channels[i]), out = static_cast<std::size_t>(channels[i + 1]);
+      const std::size_t taps = geometry.box(architecture.kernel()).size();
+      const auto weight = take(out * in * taps, weights);  // [out][in][tap]
+      Convolution<Real>& convolution =
+          network.emplace_back(Convolution<Real>{in, out, architecture.activation(i), std::vector<Real>(out), {}});
+      if (architecture.bias()) {
+        std::ranges::transform(take(out, weights), convolution.bias.begin(),
+                               [](double bias) { return static_cast<Real>(bias); });
+      }
+      for (const Stencil& stencil : tables.convolutions[active][i]) {
+        auto& packed = convolution.weights.emplace_back();
+        for (const std::uint32_t tap : stencil.taps) {
+          for (std::size_t c = 0; c < in; ++c) {
+            for (std::size_t o = 0; o < out; ++o) {
+              packed.push_back(static_cast<Real>(weight[(o * in + c) * taps + tap]));
+            }
+          }
+        }
+      }
+    }
+  }
+  if (architecture.rescales()) log_scale = take(1, weights).front();
+}
+
+template <class Real>
+std::size_t PackedWeights<Real>::multiply_adds(const Tables& tables) const {
+  std::size_t sum = 0;
+  for (std::size_t layer = 0; layer < networks.size(); ++layer) {
+    const auto active = static_cast<std::size_t>(AffineCouplingFlow::active_parity(layer));
+    for (std::size_t i = 0; i < networks[layer].size(); ++i) {
+      const auto& stencils = tables.convolutions[active][i];
+      for (std::size_t k = 0; k < stencils.size(); ++k) {
+        sum += stencils[k].outputs.size() * networks[layer][i].weights[k].size();
+      }
+    }
+  }
+  return sum;
+}
+
+template struct PackedWeights<float>;
+template struct PackedWeights<double>;
+
+}  // namespace flowloom::lanes

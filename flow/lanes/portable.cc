@@ -1,0 +1,14 @@
+#include "flow/lanes/mathematics.h"
+
+namespace flowloom::lanes {
+namespace portable {
+
+#include "flow/lanes/portable_lanes.inl"
+
+#include "flow/lanes/all.inl"
+
+}  // namespace portable
+
+InstructionSet portable_instruction_set() { return {"portable", portable::make_model}; }
+
+}  // namespace flowloom::lanes

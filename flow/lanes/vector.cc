@@ -1,0 +1,48 @@
+// The lane engine for every instruction set with vectors: Highway includes this file once for each, in a namespace and with a
+// target of its own. Sets on which Highway's MulAdd rounds twice are left out, and those whose vectors have no fixed size; what
+// is left then has no vectors here, and is "portable".
+#include "flow/lanes/mathematics.h"
+
+#ifndef HWY_DISABLED_TARGETS
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_PPC8)
+#endif
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "flow/lanes/vector.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+HWY_BEFORE_NAMESPACE();
+namespace flowloom::lanes::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+#include "flow/lanes/vector_lanes.inl"
+
+#include "flow/lanes/all.inl"
+
+}  // namespace flowloom::lanes::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif
+
+#if HWY_ONCE
+namespace flowloom::lanes {
+
+std::vector<InstructionSet> vector_instruction_sets() {
+  std::vector<InstructionSet> sets;
+  [[maybe_unused]] const std::int64_t supported = hwy::SupportedTargets();
+#if HWY_TARGETS & HWY_AVX3
+  if (supported & HWY_AVX3) sets.push_back({"avx512", N_AVX3::make_model});
+#endif
+#if HWY_TARGETS & HWY_AVX2
+  if (supported & HWY_AVX2) sets.push_back({"avx2", N_AVX2::make_model});
+#endif
+#if HWY_TARGETS & HWY_NEON
+  if (supported & HWY_NEON) sets.push_back({"neon", N_NEON::make_model});
+#endif
+  return sets;
+}
+
+}  // namespace flowloom::lanes
+#endif

@@ -1,0 +1,148 @@
+// Elementary functions of values (math/value.h), equal to the last bit on every processor. Errors are measured over the
+// whole range against a wider type, in units in the last place (tests/unit/math_elementary_test.cc):
+//
+//                 float     double
+//   exp            1.1        1.1
+//   tanh           2.4        2.6
+//   log             -         0.8
+//   turn            -         1.8   (the cosine and the sine of 2 pi u, |u| <= 1)
+//
+// A NaN gives the canonical one. Polynomials are Taylor's series, so that every coefficient can be checked by eye.
+
+// c0 + c1 x + c2 x^2 + ... by Horner's rule.
+template <Value V>
+constexpr V polynomial(V, double c) {
+  return V(static_cast<RealOf<V>>(c));
+}
+template <Value V, class... More>
+constexpr V polynomial(V x, double c, More... more) {
+  return fma(polynomial(x, more...), x, V(static_cast<RealOf<V>>(c)));
+}
+
+// The value, with every NaN made the same one.
+template <Value V>
+constexpr V canonical(V x) {
+  return select(is_nan(x), V(Format<RealOf<V>>::kNaN), x);
+}
+
+// 2^n for an integer n given as n + kRound, within the normal exponents.
+template <Value V>
+constexpr V power_of_two(V n_plus_round) {
+  using F = Format<RealOf<V>>;
+  return from_bits(shift_left<F::kMantissaBits>(bits(n_plus_round) + BitsOf<V>(F::kBias)));
+}
+
+// x = n log 2 + r with an integer n and |r| <= log(2)/2; and e^r - 1.
+template <Value V>
+struct ExpReduced {
+  V n, expm1;
+};
+
+template <Value V>
+constexpr ExpReduced<V> exp_reduce(V x) {
+  using Real = RealOf<V>;
+  constexpr bool kDouble = Format<Real>::kMantissaBits == 52;
+  constexpr double kLn2High =
+      kDouble ? 0x1.62e42feep-1 : 0x1.62e4p-1;  // their sum is log 2 to more than twice the digits
+  constexpr double kLn2Low = kDouble ? 0x1.a39ef35793c76p-33 : 0x1.7f7d1cp-20;
+  const V round(Format<Real>::kRound);
+  const V n = fma(x, V(static_cast<Real>(1.4426950408889634074)), round) - round;
+  const V r = fma(n, V(static_cast<Real>(-kLn2Low)), fma(n, V(static_cast<Real>(-kLn2High)), x));
+  V tail;
+  if constexpr (kDouble) {
+    tail = polynomial(r, 1. / 2, 1. / 6, 1. / 24, 1. / 120, 1. / 720, 1. / 5040, 1. / 40320, 1. / 362880, 1. / 3628800,
+                      1. / 39916800, 1. / 479001600, 1. / 6227020800);
+  } else {
+    tail = polynomial(r, 1. / 2, 1. / 6, 1. / 24, 1. / 120, 1. / 720, 1. / 5040);
+  }
+  return {n, fma(r * r, tail, r)};
+}
+
+// e^x; infinity above the largest number, subnormal numbers and then 0 below the smallest.
+template <Value V>
+constexpr V exp(V x) {
+  using Real = RealOf<V>;
+  constexpr bool kDouble = Format<Real>::kMantissaBits == 52;
+  const V low(static_cast<Real>(kDouble ? -746 : -104)), high(static_cast<Real>(kDouble ? 710 : 89));
+  const V round(Format<Real>::kRound);
+  const auto [n, expm1] = exp_reduce(select(x < low, low, select(high < x, high, x)));
+  const V half = fma(n, V(Real(0.5)), round);  // n/2, rounded: 2^n itself may be no normal number
+  const V rest = n - (half - round);
+  return canonical((expm1 + V(Real(1))) * power_of_two(half) * power_of_two(rest + round));
+}
+
+// tanh |x| = (e - 1) / (e + 1) with e = e^(2|x|), without cancellation for small x.
+template <Value V>
+constexpr V tanh(V x) {
+  using F = Format<RealOf<V>>;
+  using Real = RealOf<V>;
+  const V one(Real(1)), two(Real(2)), high(Real(F::kMantissaBits == 52 ? 20 : 10));  // beyond it the result is 1
+  const BitsOf<V> sign = bits(x) & BitsOf<V>(F::kSign);
+  const V magnitude = from_bits(bits(x) ^ sign);
+  const auto [n, expm1] = exp_reduce(select(high < magnitude, high, magnitude) * two);
+  const V scale = power_of_two(n + V(F::kRound));
+  const V e_minus_one = fma(scale, expm1, scale - one);
+  return canonical(from_bits(bits(e_minus_one / (e_minus_one + two)) | sign));
+}
+
+// The natural logarithm; -infinity at 0, NaN below.
+template <Value V>
+requires std::same_as < RealOf<V>,
+double > constexpr V log(V x) {
+  using F = Format<double>;
+  using B = BitsOf<V>;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const V zero(0.0), one(1.0);
+  const auto subnormal = x < V(std::numeric_limits<double>::min());
+  const V normal = select(subnormal, x * V(0x1p54), x);
+  // normal = 2^e m with m in [sqrt(1/2), sqrt(2))
+  constexpr std::uint64_t kSqrtHalf = 0x3fe6a09e667f3bcd, kOne = 0x3ff0000000000000, kTwo52 = 0x4330000000000000;
+  const B shifted = bits(normal) + B(kOne - kSqrtHalf);
+  const V e = from_bits(shift_right<F::kMantissaBits>(shifted) | B(kTwo52)) -
+              select(subnormal, V(0x1p52 + 1023 + 54), V(0x1p52 + 1023));
+  const V f = from_bits((shifted & B(F::kMantissa)) + B(kSqrtHalf)) - one;
+  // log(1 + f) = 2 atanh(s) with s = f / (2 + f), and f - f^2/2 taken out, which has few rounding errors
+  const V s = f / (V(2.0) + f);
+  const V s2 = s * s;
+  const V tail = s2 * polynomial(s2, 2. / 3, 2. / 5, 2. / 7, 2. / 9, 2. / 11, 2. / 13, 2. / 15, 2. / 17, 2. / 19,
+                                 2. / 21, 2. / 23);
+  const V half_square = V(0.5) * f * f;
+  const V low = fma(e, V(0x1.a39ef35793c76p-33), s * (half_square + tail));
+  const V result = e * V(0x1.62e42feep-1) - ((half_square - low) - f);
+  return canonical(
+      select(x < zero, V(F::kNaN),
+             select(zero < x, select(x < V(kInfinity), result, V(kInfinity)), select(is_nan(x), x, V(-kInfinity)))));
+}
+
+template <Value V>
+struct Turn {
+  V cos, sin;
+};
+
+// The cosine and the sine of u turns, that is of the angle 2 pi u; NaN unless |u| < 2^49.
+template <Value V>
+requires std::same_as < RealOf<V>,
+double > constexpr Turn<V> turn(V u) {
+  using F = Format<double>;
+  using B = BitsOf<V>;
+  const V round(F::kRound), one(1.0);
+  const V quarters = fma(u, V(4.0), round);
+  const V angle = fma(quarters - round, V(-0.25), u) * V(6.2831853071795864769);  // |angle| <= pi/4
+  const V a2 = angle * angle;
+  const V sine = fma(a2 * angle,
+                     polynomial(a2, -1. / 6, 1. / 120, -1. / 5040, 1. / 362880, -1. / 39916800, 1. / 6227020800,
+                                -1. / 1307674368000, 1. / 355687428096000),
+                     angle);
+  const V cosine = fma(a2,
+                       polynomial(a2, -1. / 2, 1. / 24, -1. / 720, 1. / 40320, -1. / 3628800, 1. / 479001600,
+                                  -1. / 87178291200, 1. / 20922789888000),
+                       one);
+  // The quarter turns: swap in the odd ones; the signs go + + - - for the sine, + - - + for the cosine.
+  const B quarter = bits(quarters);
+  const auto odd = V(0.0) < from_bits(shift_left<F::kMantissaBits>(quarter & B(1)));
+  const V far = from_bits((bits(u) & B(~F::kSign)));
+  const auto valid = far < V(0x1p49);
+  const V cos = from_bits(bits(select(odd, sine, cosine)) ^ (shift_left<62>(quarter + B(1)) & B(F::kSign)));
+  const V sin = from_bits(bits(select(odd, cosine, sine)) ^ (shift_left<62>(quarter) & B(F::kSign)));
+  return {select(valid, cos, V(F::kNaN)), select(valid, sin, V(F::kNaN))};
+}
