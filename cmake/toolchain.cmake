@@ -19,7 +19,7 @@ if(FLOWLOOM_MOLD)
 endif()
 
 # Contraction would let the compiler fuse a*b+c on one machine and not on another: bits must not depend on it.
-add_compile_options(-ffp-contract=off)
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off> $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-ffp-contract=off>)
 
 if(FLOWLOOM_SANITIZE)
   add_compile_options(-fsanitize=${FLOWLOOM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -18,7 +18,7 @@ constexpr V silu(V x) {
 
 // Calls `visit` with the function itself, so that a loop over values is not a loop over choices.
 template <class Visitor>
-decltype(auto) with_activation(Activation activation, Visitor&& visit) {
+constexpr decltype(auto) with_activation(Activation activation, Visitor&& visit) {
   switch (activation) {
     case Activation::kLeakyRelu:
       return visit([](const auto& x) { return leaky_relu(x, kLeakySlope); });

@@ -72,6 +72,9 @@ class Engine {
   // What must be equal for equal bits, besides the run's numerics: library version, instruction set.
   virtual std::string build() const = 0;
 
+  // What it runs on, for people: "cpu, avx512".
+  virtual std::string device() const = 0;
+
   // `weights` is the flat array of `architecture`, rounded to float32 where the precision is mixed.
   virtual std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                        std::span<const double> weights, Precision precision) const = 0;
@@ -88,9 +91,15 @@ class Engine {
 // for in $FLOWLOOM_ENGINE_DIR if that is set, else beside the program and in ../lib. Throws `kNotFound` with
 // the remedy if it is missing, `kConflict` if it belongs to another build, `kInvalidInput` for an unknown
 // name. May be called from any thread.
-std::shared_ptr<const Engine> open_engine(const std::string& name);
+//
+// `device` is where "lanes" runs ("torch" runs on the CPU): "cpu", or one of its instruction sets as in "cpu:avx2"; "cuda:0", a GPU by
+// its number; "auto", the first GPU if there is one, else the CPU. The bits are the same. A GPU needs the module libflowloom_cuda.so.
+std::shared_ptr<const Engine> open_engine(const std::string& name, const std::string& device = "cpu");
+
+// What is wrong with a device's name, or nothing.
+std::string device_refusal(const std::string& device);
 
 // What a module's two exported functions must match (flow/module.h).
-inline constexpr char kEngineInterface[] = "flowloom-engine-3";
+inline constexpr char kEngineInterface[] = "flowloom-engine-4";
 
 }  // namespace flowloom

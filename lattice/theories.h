@@ -4,10 +4,19 @@
 #include <variant>
 
 #include "lattice/phi4.h"
+#include "math/elementary.h"
 
 namespace flowloom {
 
 using AnyTheory = std::variant<Phi4>;
+
+// log_p of sample `i` from `sums` [sum][sample] of `count` samples; a NaN is the canonical one.
+template <class Theory>
+double log_target(const Theory& theory, std::span<const double> sums, std::size_t count, std::size_t i) {
+  std::array<double, Theory::kSums> own;
+  for (std::size_t k = 0; k < own.size(); ++k) own[k] = sums[k * count + i];
+  return canonical(-theory.action(own));
+}
 
 // The theory that a checked run file names.
 AnyTheory make_theory(const Section& theory);

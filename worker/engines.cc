@@ -1,27 +1,36 @@
 #include "worker/engines.h"
 
+#include <utility>
+
 #include "flow/catalog.h"
 #include "spec/error.h"
 
 namespace flowloom {
 
+Engines::Engines(const std::string& device) : available_{open_engine("lanes", device)} {}
+
+Engines::Engines(std::vector<std::shared_ptr<const Engine>> available, std::string missing)
+    : available_(std::move(available)), missing_(std::move(missing)), all_tried_(true) {}
+
 std::shared_ptr<const Engine> Engines::find(const std::string& name) const {
-  for (const auto& engine : available) {
+  for (const auto& engine : available_) {
     if (engine->name() == name) return engine;
   }
   return nullptr;
 }
 
-Engines open_engines() {
-  Engines engines;
+bool Engines::open_others() {
+  if (std::exchange(all_tried_, true)) return false;
+  const std::size_t before = available_.size();
   for (const Kind& kind : catalog().engines) {
+    if (find(kind.name)) continue;
     try {
-      engines.available.push_back(open_engine(kind.name));
+      available_.push_back(open_engine(kind.name));
     } catch (const Error& error) {
-      engines.missing += (engines.missing.empty() ? "" : " ") + std::string(error.what());
+      missing_ += (missing_.empty() ? "" : " ") + std::string(error.what());
     }
   }
-  return engines;
+  return available_.size() > before;
 }
 
 }  // namespace flowloom

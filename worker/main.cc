@@ -12,6 +12,7 @@ struct Options {
   CommonOptions common;
   WorkerOptions worker;
   std::string identity;
+  std::string device = "auto";
 };
 
 int run(Options options) {
@@ -24,7 +25,7 @@ int run(Options options) {
   const LogScope log(options.common);
   if (!options.identity.empty()) options.worker.session.identity = sha256_from_hex(options.identity, "--expect");
   options.worker.wait = std::chrono::milliseconds(static_cast<std::int64_t>(1000 * options.common.wait_seconds));
-  work(PeerFinder(options.common.peer), open_engines(), options.worker, stop.get_token());
+  work(PeerFinder(options.common.peer), Engines(options.device), options.worker, stop.get_token());
   return 0;
 }
 
@@ -42,6 +43,10 @@ int main(int argc, char** argv) {
   app.add_option("--expect", options.identity, "Refuse to work for a run with another identity")->type_name("SHA256");
   app.add_option("--credits", session.credits, "Units taken at once")
       ->check(CLI::Range(1u, kCredits))
+      ->capture_default_str();
+  app.add_option("--device", options.device,
+                 "Where lanes run: auto, cpu, cpu:SET (as cpu:avx2), cuda:N; the bits are the same")
+      ->check(flowloom::device_refusal)
       ->capture_default_str();
   app.add_option("--name", session.name, "A name for people")->check([](const std::string& name) {
     return name.size() <= kNameBytes ? "" : "must have at most " + std::to_string(kNameBytes) + " bytes";

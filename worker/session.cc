@@ -44,7 +44,7 @@ bool may_pass(grpc::StatusCode code) {
 
 }  // namespace
 
-Session::Session(const Peer& peer, const Engines& engines, ModelShelf& shelf, SessionOptions options,
+Session::Session(const Peer& peer, Engines& engines, ModelShelf& shelf, SessionOptions options,
                  std::function<void()> joined)
     : peer_(peer),
       engines_(engines),
@@ -99,7 +99,7 @@ flowloom::v1::Hello Session::hello() const {
   hello.add_capabilities("sample");
   hello.add_capabilities("reweigh");
   if (options_.identity) hello.set_identity(bytes_of(*options_.identity));
-  for (const auto& engine : engines_.available) {
+  for (const auto& engine : engines_.available()) {
     for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
       auto* numerics = hello.add_engines();
       numerics->set_engine(engine->name());
@@ -109,7 +109,7 @@ flowloom::v1::Hello Session::hello() const {
     }
   }
   hello.set_credits(options_.credits);
-  hello.set_device("cpu");
+  hello.set_device(engines_.available().front()->device());
   return hello;
 }
 
@@ -225,7 +225,8 @@ void Session::welcome(const flowloom::v1::Welcome& welcome) {
   }
   engine_ = engines_.find(run.numerics.engine);
   if (!engine_) {
-    throw Error(ErrorCode::kConflict, "The run needs the engine \"" + run.numerics.engine + "\". " + engines_.missing);
+    throw Error(ErrorCode::kConflict,
+                "The run needs the engine \"" + run.numerics.engine + "\". " + engines_.missing());
   }
   shelf_.serve(identity);
   fetcher_.emplace(peer_, welcome.run_id());
@@ -236,14 +237,16 @@ void Session::welcome(const flowloom::v1::Welcome& welcome) {
   joined_();
 }
 
-std::optional<SessionEnd> Session::refused(const Refusal& refusal) const {
+std::optional<SessionEnd> Session::refused(const Refusal& refusal) {
   if (run_) {
     spdlog::warn("refused: {}", refusal.sentence());
     return {};
   }
   if (refusal.code() == Refusal::CODE_UNSPECIFIED) return SessionEnd{SessionEnd::Kind::kLost, refusal.sentence(), {}};
-  const bool engine_missing = refusal.code() == Refusal::CODE_NUMERICS && !engines_.missing.empty();
-  throw Error(ErrorCode::kConflict, refusal.sentence() + (engine_missing ? " " + engines_.missing : ""));
+  const bool numerics = refusal.code() == Refusal::CODE_NUMERICS;
+  if (numerics && engines_.open_others()) return SessionEnd{SessionEnd::Kind::kAgain, refusal.sentence(), {}};
+  throw Error(ErrorCode::kConflict,
+              refusal.sentence() + (numerics && !engines_.missing().empty() ? " " + engines_.missing() : ""));
 }
 
 void Session::prepare_version(const flowloom::v1::ModelVersion& model) {

@@ -46,6 +46,7 @@ struct SessionEnd {
     kStopped,  // this side was asked to
     kGoodbye,  // the coordinator's word; come back after `reconnect_after`, or never if it is zero
     kLost,     // no connection, or a refusal that may pass: try again
+    kAgain,    // the run needs another engine, which has been opened now: try again at once
   };
   Kind kind = Kind::kLost;
   std::string sentence;
@@ -55,8 +56,7 @@ struct SessionEnd {
 class Session {
  public:
   // `joined` is called once, at Welcome. `shelf` outlives the session; one session at a time uses it.
-  Session(const Peer& peer, const Engines& engines, ModelShelf& shelf, SessionOptions options,
-          std::function<void()> joined);
+  Session(const Peer& peer, Engines& engines, ModelShelf& shelf, SessionOptions options, std::function<void()> joined);
 
   // To be called once. Throws `kConflict` for a refusal that will not pass, and what a call's status means
   // where trying again cannot help (a wrong token).
@@ -73,7 +73,7 @@ class Session {
 
   std::optional<SessionEnd> handle(const Message& message);
   void welcome(const flowloom::v1::Welcome& welcome);
-  std::optional<SessionEnd> refused(const flowloom::v1::Refusal& refusal) const;
+  std::optional<SessionEnd> refused(const flowloom::v1::Refusal& refusal);
   void prepare_version(const flowloom::v1::ModelVersion& model);
   void sample(const flowloom::v1::SampleGrant& grant);
   void reweigh(const flowloom::v1::ReweighGrant& grant);
@@ -84,7 +84,7 @@ class Session {
   bool over() const { return over_.stop_requested(); }
 
   Peer peer_;
-  const Engines& engines_;
+  Engines& engines_;
   ModelShelf& shelf_;
   SessionOptions options_;
   std::function<void()> joined_;

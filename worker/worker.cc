@@ -20,7 +20,7 @@ void sleep(std::chrono::milliseconds time, std::stop_token stop) {
 
 }  // namespace
 
-void work(PeerFinder finder, const Engines& engines, const WorkerOptions& options, std::stop_token stop) {
+void work(PeerFinder finder, Engines engines, const WorkerOptions& options, std::stop_token stop) {
   Retry retry(finder.name(), [](const std::string& line) { spdlog::warn("{}", line); });
   ModelShelf shelf;
   bool joined = false;
@@ -39,6 +39,9 @@ void work(PeerFinder finder, const Engines& engines, const WorkerOptions& option
     }
     switch (end.kind) {
       case SessionEnd::Kind::kStopped:
+        break;
+      case SessionEnd::Kind::kAgain:
+        spdlog::info("{} Trying again with all engines.", end.sentence);
         break;
       case SessionEnd::Kind::kGoodbye:
         spdlog::info("the coordinator said goodbye: {}", end.sentence);

@@ -18,6 +18,6 @@ struct WorkerOptions {
 // Returns when the run is complete, or after the unit in hand once `stop` is requested. Throws `kUnavailable`
 // if no coordinator took it in within `wait`, and what a session throws. A coordinator that is lost later is
 // awaited for ever.
-void work(PeerFinder finder, const Engines& engines, const WorkerOptions& options, std::stop_token stop);
+void work(PeerFinder finder, Engines engines, const WorkerOptions& options, std::stop_token stop);
 
 }  // namespace flowloom

@@ -18,7 +18,8 @@ class LanesEngine final : public Engine {
   explicit LanesEngine(const InstructionSet& set) : set_(set) {}
 
   std::string name() const override { return "lanes"; }
-  std::string build() const override { return "lanes 1"; }
+  std::string build() const override { return kLanesBuild; }
+  std::string device() const override { return "cpu, " + set_.name; }
 
   std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {
@@ -28,7 +29,7 @@ class LanesEngine final : public Engine {
   bool trains() const override { return false; }
 
   std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
-    throw Error(ErrorCode::kInvalidInput, "The lane engine has no gradients; use engine = \"torch\".");
+    refuse_to_train();
   }
 
  private:
@@ -42,6 +43,10 @@ std::shared_ptr<const Engine> lanes_engine() { return lanes_engine(lanes::instru
 
 std::shared_ptr<const Engine> lanes_engine(const lanes::InstructionSet& instruction_set) {
   return std::make_shared<lanes::LanesEngine>(instruction_set);
+}
+
+void refuse_to_train() {
+  throw Error(ErrorCode::kInvalidInput, "The lane engine has no gradients; use engine = \"torch\".");
 }
 
 }  // namespace flowloom

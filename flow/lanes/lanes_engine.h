@@ -13,4 +13,10 @@ namespace flowloom {
 std::shared_ptr<const Engine> lanes_engine();
 std::shared_ptr<const Engine> lanes_engine(const lanes::InstructionSet& instruction_set);
 
+// Of every engine that gives these bits, whatever it runs on. Raised with any of them.
+inline constexpr char kLanesBuild[] = "lanes 1";
+
+// For engines without gradients: throws `kInvalidInput`.
+[[noreturn]] void refuse_to_train();
+
 }  // namespace flowloom

@@ -130,7 +130,7 @@ class LanesModel final : public Model {
       for (std::size_t k = 0; k < Theory::kSums; ++k) {
         put(sums.of[k], std::span(draws.sums).subspan(k * count + begin, n));
       }
-      for (std::size_t i = begin; i < begin + n; ++i) draws.log_p[i] = log_target(draws.sums, count, i);
+      for (std::size_t i = begin; i < begin + n; ++i) draws.log_p[i] = log_target(theory_, draws.sums, count, i);
       get_fields(block, std::span(draws.fields).subspan(begin * tables_.volume, n * tables_.volume));
     }
     return draws;
@@ -147,7 +147,7 @@ class LanesModel final : public Model {
       const std::vector<Row<double>> given = block.field;
       const auto own = lattice_sums(block);
       for (std::size_t k = 0; k < Theory::kSums; ++k) put(own.of[k], std::span(sums).subspan(k * count + begin, n));
-      for (std::size_t i = begin; i < begin + n; ++i) densities.log_p[i] = log_target(sums, count, i);
+      for (std::size_t i = begin; i < begin + n; ++i) densities.log_p[i] = log_target(theory_, sums, count, i);
       const V log_det = inverse(block);
       put(noise_log_density(block) + log_det, std::span(densities.log_q).subspan(begin, n));
       forward(block);
@@ -313,13 +313,6 @@ class LanesModel final : public Model {
       }
       return Sums<Theory::kSums>{LocalDensities<Theory>::at(V(block.field[x]), forward_sum)};
     });
-  }
-
-  // log_p of sample i from `sums` [sum][sample] of `count` samples.
-  double log_target(const std::vector<double>& sums, std::size_t count, std::size_t i) const {
-    std::array<double, Theory::kSums> own;
-    for (std::size_t k = 0; k < own.size(); ++k) own[k] = sums[k * count + i];
-    return flowloom::canonical(-theory_.action(own));
   }
 
   static void put(const V& lanes, std::span<double> out) {

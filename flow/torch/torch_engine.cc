@@ -367,6 +367,8 @@ class TorchEngine final : public Engine {
     return "libtorch " TORCH_VERSION " " + at::get_cpu_capability() + ", " + machine_build();
   }
 
+  std::string device() const override { return "cpu"; }
+
   std::unique_ptr<Model> model(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {
     return std::visit(
@@ -393,4 +395,4 @@ class TorchEngine final : public Engine {
 
 const char* flowloom_engine_interface() { return flowloom::kEngineInterface; }
 
-flowloom::Engine* flowloom_engine_create() { return std::make_unique<flowloom::torch_engine::TorchEngine>().release(); }
+flowloom::Engine* flowloom_engine_create(const char*) { return std::make_unique<flowloom::torch_engine::TorchEngine>().release(); }

@@ -203,11 +203,21 @@ inline void expect_nan_weights_give_nan_log_q(const Engine& engine, Precision pr
   for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(std::isnan(worse.log_q[i]));
 }
 
+// Not ==, for which a NaN differs from itself and -0 is 0.
+inline void expect_equal_bits(const std::vector<double>& a, const std::vector<double>& b, const char* what) {
+  ASSERT_EQ(a.size(), b.size()) << what;
+  for (std::size_t i = 0; i < a.size(); ++i) ASSERT_EQ(bits(a[i]), bits(b[i])) << what << " " << i << ": " << a[i];
+}
 inline void expect_equal_bits(const Draws& a, const Draws& b) {
-  EXPECT_EQ(a.log_p, b.log_p);
-  EXPECT_EQ(a.log_q, b.log_q);
-  EXPECT_EQ(a.sums, b.sums);
-  EXPECT_EQ(a.fields, b.fields);
+  expect_equal_bits(a.log_p, b.log_p, "log_p");
+  expect_equal_bits(a.log_q, b.log_q, "log_q");
+  expect_equal_bits(a.sums, b.sums, "sum");
+  expect_equal_bits(a.fields, b.fields, "variable");
+}
+inline void expect_equal_bits(const Densities& a, const Densities& b) {
+  expect_equal_bits(a.log_p, b.log_p, "log_p");
+  expect_equal_bits(a.log_q, b.log_q, "log_q");
+  expect_equal_bits(a.round_trip, b.round_trip, "round trip");
 }
 
 }  // namespace flowloom

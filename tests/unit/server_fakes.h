@@ -36,6 +36,7 @@ class FakeEngine final : public Engine {
 
   std::string name() const override { return "fake"; }
   std::string build() const override { return "fake 1"; }
+  std::string device() const override { return "cpu"; }
 
   std::unique_ptr<Model> model(const AnyTheory&, const AffineCouplingFlow&, std::span<const double> weights,
                                Precision) const override {

@@ -30,7 +30,7 @@ inline RunSpec small_run(const std::string& more = "") {
                        "small.toml");
 }
 
-inline Engines only_lanes() { return {{open_engine("lanes")}, "LibTorch is not here."}; }
+inline Engines only_lanes() { return Engines({open_engine("lanes")}, "LibTorch is not here."); }
 
 inline Checkpoint small_checkpoint(const std::string& seed, const RunSpec& run = small_run()) {
   Checkpoint checkpoint{run.theory, run.flow, run.numerics.precision, 10, {}, {}};

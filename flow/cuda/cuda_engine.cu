@@ -1,0 +1,181 @@
+// The lane engine on a GPU: a module, so that programs start without CUDA; opened by flow/engines.cc.
+#include <cuda_runtime.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "flow/cuda/device_model.h"
+#include "flow/lanes/lanes_engine.h"
+#include "flow/module.h"
+#include "spec/error.h"
+
+namespace flowloom::cuda {
+namespace {
+
+constexpr unsigned kThreads = 128;      // of a block: neighbouring samples of one item
+constexpr Index kMostItems = 65535;     // of a grid's second direction
+constexpr double kShareOfMemory = 0.5;  // of what is free, for one model's arrays
+
+void check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  const auto code = status == cudaErrorMemoryAllocation ? ErrorCode::kUnavailable : ErrorCode::kInternal;
+  throw Error(code, std::string("The GPU failed at ") + what + ": " + cudaGetErrorString(status) +
+                        (status == cudaErrorMemoryAllocation ? "; is another program using its memory?" : "."));
+}
+
+template <class Body>
+__global__ void __launch_bounds__(kThreads) run(Index items, Index samples, Body body) {
+  const Index sample = static_cast<Index>(blockIdx.x) * kThreads + threadIdx.x;
+  if (sample >= samples) return;
+  for (Index item = blockIdx.y; item < items; item += gridDim.y) body(item, sample);
+}
+
+class CudaDevice {
+ public:
+  explicit CudaDevice(int number) : number_(number) {
+    check(cudaSetDevice(number), "its choice");
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+  }
+  CudaDevice(CudaDevice&& other) noexcept : number_(other.number_), stream_(std::exchange(other.stream_, nullptr)) {}
+  ~CudaDevice() {
+    if (stream_) cudaStreamDestroy(stream_);
+  }
+
+  template <class T>
+  class Array {
+   public:
+    Array() = default;
+    explicit Array(std::size_t size) : size_(size) {
+      if (size > 0) check(cudaMalloc(&data_, size * sizeof(T)), "allocating memory");
+    }
+    Array(Array&& other) noexcept { swap(other); }
+    Array& operator=(Array&& other) noexcept {
+      swap(other);
+      return *this;
+    }
+    ~Array() { cudaFree(data_); }
+    T* data() const { return data_; }
+    std::size_t size() const { return size_; }
+
+   private:
+    void swap(Array& other) noexcept {
+      std::swap(data_, other.data_);
+      std::swap(size_, other.size_);
+    }
+    T* data_ = nullptr;
+    std::size_t size_ = 0;
+  };
+
+  template <class T>
+  Array<T> allocate(std::size_t count) {
+    check(cudaSetDevice(number_), "its choice");
+    return Array<T>(count);
+  }
+  template <class T>
+  Array<T> upload(const std::vector<T>& values) {
+    Array<T> array = allocate<T>(values.size());
+    write(array, std::span<const T>(values));
+    return array;
+  }
+  template <class T>
+  void write(const Array<T>& array, std::span<const T> values) {
+    check(cudaMemcpyAsync(array.data(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice, stream_),
+          "copying to it");
+    check(cudaStreamSynchronize(stream_), "copying to it");
+  }
+  template <class T>
+  void copy(const T* from, std::size_t count, const Array<T>& to) {
+    check(cudaMemcpyAsync(to.data(), from, count * sizeof(T), cudaMemcpyDeviceToDevice, stream_), "copying");
+  }
+  template <class T>
+  std::vector<T> download(const Array<T>& array, std::size_t count) {
+    std::vector<T> values(count);
+    check(cudaMemcpyAsync(values.data(), array.data(), count * sizeof(T), cudaMemcpyDeviceToHost, stream_),
+          "copying from it");
+    check(cudaStreamSynchronize(stream_), "a kernel");
+    return values;
+  }
+
+  template <class Body>
+  void for_each(Index items, Index samples, const Body& body) {
+    if (items == 0 || samples == 0) return;
+    check(cudaSetDevice(number_), "its choice");
+    const dim3 grid(static_cast<unsigned>((samples + kThreads - 1) / kThreads),
+                    static_cast<unsigned>(std::min(items, kMostItems)));
+    run<<<grid, kThreads, 0, stream_>>>(items, samples, body);
+    check(cudaGetLastError(), "a kernel's start");
+  }
+
+  Index batch(Index bytes_per_sample) {
+    if (memory_ == 0) {
+      std::size_t free = 0, total = 0;
+      check(cudaMemGetInfo(&free, &total), "asking for its memory");
+      memory_ = static_cast<Index>(kShareOfMemory * static_cast<double>(free));
+    }
+    return std::max<Index>(1, memory_ / bytes_per_sample);
+  }
+
+ private:
+  int number_;
+  cudaStream_t stream_ = nullptr;
+  Index memory_ = 0;
+};
+
+class CudaEngine final : public Engine {
+ public:
+  explicit CudaEngine(int number) : number_(number) {
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, number), "asking for its properties");
+    device_ = "cuda:" + std::to_string(number) + ", " + properties.name;
+  }
+
+  std::string name() const override { return "lanes"; }
+  std::string build() const override { return kLanesBuild; }
+  std::string device() const override { return device_; }
+
+  std::unique_ptr<Model> model(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
+                               std::span<const double> weights, Precision precision) const override {
+    return std::visit(
+        [&]<class Theory>(const Theory& theory) -> std::unique_ptr<Model> {
+          if (precision == Precision::kMixed) {
+            return std::make_unique<DeviceModel<CudaDevice, Theory, float>>(CudaDevice(number_), theory, architecture,
+                                                                            weights);
+          }
+          return std::make_unique<DeviceModel<CudaDevice, Theory, double>>(CudaDevice(number_), theory, architecture,
+                                                                           weights);
+        },
+        any_theory);
+  }
+
+  bool trains() const override { return false; }
+  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
+    refuse_to_train();
+  }
+
+ private:
+  int number_;
+  std::string device_;
+};
+
+int device_number(const std::string& device) {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  const std::string digits = device.substr(std::min(device.size(), std::string("cuda:").size()));
+  const int number = std::stoi(digits);
+  if (status != cudaSuccess || number >= count) {
+    throw Error(ErrorCode::kNotFound,
+                "There is no GPU \"" + device + "\" here (" +
+                    (status != cudaSuccess ? cudaGetErrorString(status) : std::to_string(count) + " in all") +
+                    "); use --device cpu, or a number below that of the GPUs.");
+  }
+  return number;
+}
+
+}  // namespace
+}  // namespace flowloom::cuda
+
+const char* flowloom_engine_interface() { return flowloom::kEngineInterface; }
+
+flowloom::Engine* flowloom_engine_create(const char* device) {
+  return std::make_unique<flowloom::cuda::CudaEngine>(flowloom::cuda::device_number(device)).release();
+}
