@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
 #include <thread>
 
+#include "flow/lanes/lanes_engine.h"
 #include "flow_engine_contract.h"
 
 namespace flowloom {
@@ -10,7 +12,8 @@ namespace {
 TEST(LaneEngine, FieldsAndLogQFollowTheDefinition) {
   expect_fields_and_log_q_follow_the_definition(lane_engine(), {});
   expect_fields_and_log_q_follow_the_definition(lane_engine(), {.lattice = {4, 6}, .layers = 3, .hidden = {2, 3}});
-  expect_fields_and_log_q_follow_the_definition(lane_engine(), {.lattice = {6}, .layers = 5, .hidden = {4}, .kernel = 5});
+  expect_fields_and_log_q_follow_the_definition(lane_engine(),
+                                                {.lattice = {6}, .layers = 5, .hidden = {4}, .kernel = 5});
   expect_fields_and_log_q_follow_the_definition(lane_engine(),
                                                 {.lattice = {2, 4, 2}, .layers = 2, .hidden = {2}, .kernel = 1});
 }
@@ -34,7 +37,8 @@ TEST(LaneEngine, LogPIsTheActionOfTheField) {
 
 TEST(ExactnessRule7, TheInverseFindsTheDrawsLogQ) {
   expect_inverse_finds_the_draws_log_q(lane_engine(), {.layers = 16, .hidden = {8, 8}}, 40);
-  expect_inverse_finds_the_draws_log_q(lane_engine(), {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}, 40);
+  expect_inverse_finds_the_draws_log_q(lane_engine(), {.layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed},
+                                       40);
   expect_inverse_finds_the_draws_log_q(lane_engine(), {.lattice = {4, 4, 4, 4}, .precision = Precision::kMixed}, 5);
 }
 
@@ -53,17 +57,97 @@ TEST(LaneEngine, NanWeightsGiveNanLogQ) {
   expect_nan_weights_give_nan_log_q(lane_engine(), Precision::kMixed);
 }
 
-TEST(LaneEngine, ADrawDoesNotDependOnTheSizeOfTheCall) {
+// Every instruction set of this processor against the one without vectors.
+TEST(LaneEngine, EveryInstructionSetGivesTheSameBits) {
+  const std::vector<lanes::InstructionSet> sets = lanes::instruction_sets();
+  ASSERT_EQ(sets.back().name, "portable");
+  const auto portable = lanes_engine(sets.back());
+  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
+    FlowCase flow_case = random_flow(number);
+    if (!flow_case.hidden.empty()) flow_case.hidden.back() += static_cast<int>(number / 3);  // every width of a tile
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      flow_case.precision = precision;
+      const FlowParts parts(flow_case);
+      const Draws draws = parts.model(*portable)->draw(kTestKey, Purpose::kBase, 7, 3);
+      const Densities densities = parts.model(*portable)->densities(draws.fields);
+      for (const lanes::InstructionSet& set : sets) {
+        SCOPED_TRACE(set.name + ", " + to_string(precision) + ", random flow " + std::to_string(number));
+        const auto model = parts.model(*lanes_engine(set));
+        expect_equal_bits(model->draw(kTestKey, Purpose::kBase, 7, 3), draws);
+        expect_equal_bits(model->densities(draws.fields), densities);
+      }
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST(LaneEngine, StrangeValuesGiveTheSameBitsOnEveryInstructionSet) {
+  using Limits = std::numeric_limits<double>;
+  const double strange[] = {Limits::quiet_NaN(),
+                            -Limits::quiet_NaN(),
+                            Limits::infinity(),
+                            -Limits::infinity(),
+                            0.0,
+                            -0.0,
+                            Limits::denorm_min(),
+                            -Limits::min(),
+                            Limits::max(),
+                            -Limits::max(),
+                            1e300,
+                            1e-300,
+                            1e38,
+                            1e-42};
   for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
-    const FlowParts parts({.lattice = {4, 6}, .hidden = {5, 4}, .precision = precision});
-    const auto model = parts.model(lane_engine());
-    const Draws all = model->draw(kTestKey, Purpose::kBase, 100, 37);
-    for (std::size_t i = 0; i < 37; ++i) {
-      const Draws one = model->draw(kTestKey, Purpose::kBase, 100 + i, 1);
-      ASSERT_EQ(one.log_p[0], all.log_p[i]);
-      ASSERT_EQ(one.log_q[0], all.log_q[i]);
-      const auto begin = all.fields.begin() + static_cast<std::ptrdiff_t>(i * parts.volume());
-      ASSERT_EQ(one.fields, std::vector<double>(begin, begin + static_cast<std::ptrdiff_t>(parts.volume())));
+    for (const char* activation : {"leaky-relu", "relu", "tanh", "silu"}) {
+      const FlowParts parts({.hidden = {3, 2},
+                             .precision = precision,
+                             .flow = "rescale = true\nactivation = \"" + std::string(activation) + "\""});
+      std::vector<double> fields;
+      for (std::size_t i = 0; i < std::size(strange) * parts.volume(); ++i) {
+        fields.push_back(i % parts.volume() == i / parts.volume() ? strange[i % std::size(strange)] : 0.1);
+      }
+      const Densities portable = parts.model(*lanes_engine(lanes::portable_instruction_set()))->densities(fields);
+      for (const lanes::InstructionSet& set : lanes::vector_instruction_sets()) {
+        SCOPED_TRACE(set.name + ", " + activation);
+        expect_equal_bits(parts.model(*lanes_engine(set))->densities(fields), portable);
+      }
+    }
+  }
+}
+
+// Whatever a call's size and a sample's place in it.
+RC_GTEST_PROP(LaneEngine, ADrawDependsOnItsAddressAlone, ()) {
+  const auto number = *rc::gen::inRange<std::uint64_t>(0, kRandomFlows);
+  const FlowParts parts(random_flow(number));
+  const auto first = *rc::gen::inRange<std::uint64_t>(0, 1000), length = *rc::gen::inRange<std::uint64_t>(1, 70);
+  const auto skipped = *rc::gen::inRange<std::uint64_t>(0, length),
+             taken = *rc::gen::inRange<std::uint64_t>(1, length - skipped + 1);
+  const auto model = parts.model(lane_engine());
+  const Draws all = model->draw(kTestKey, Purpose::kBase, first, length);
+  const Draws some = model->draw(kTestKey, Purpose::kBase, first + skipped, taken);
+  const Densities all_densities = model->densities(all.fields), some_densities = model->densities(some.fields);
+  for (std::size_t i = 0; i < taken; ++i) {
+    const std::size_t j = skipped + i;
+    RC_ASSERT(some.log_p[i] == all.log_p[j]);
+    RC_ASSERT(some.log_q[i] == all.log_q[j]);
+    RC_ASSERT(some_densities.log_q[i] == all_densities.log_q[j]);
+    RC_ASSERT(some_densities.round_trip[i] == all_densities.round_trip[j]);
+    for (std::size_t k = 0; k < Phi4::kSums; ++k) RC_ASSERT(some.sums[k * taken + i] == all.sums[k * length + j]);
+    for (std::size_t x = 0; x < parts.volume(); ++x) {
+      RC_ASSERT(some.fields[i * parts.volume() + x] == all.fields[j * parts.volume() + x]);
+    }
+  }
+}
+
+// The noise of the lanes is that of spec/noise.h.
+TEST(LaneEngine, ItsNoiseIsThatOfTheAddress) {
+  const FlowParts parts(
+      {.lattice = {2, 4, 2}, .layers = 1, .hidden = {}, .kernel = 1, .flow = "init_scale = 0\nbias = false"});
+  for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{1} << 32, ~std::uint64_t{0} - 20}) {
+    const Draws draws = parts.model(lane_engine())->draw(kTestKey, Purpose::kAudit, first, 18);
+    for (std::size_t i = 0; i < 18; ++i) {
+      const std::vector<double> z = noise_at(first + i, parts.volume(), Purpose::kAudit);
+      for (std::size_t x = 0; x < z.size(); ++x) ASSERT_EQ(draws.fields[i * z.size() + x], z[x]) << first + i;
     }
   }
 }

@@ -89,6 +89,49 @@ TEST(ExactnessRule7, AgreesWithTheLaneEngineInAnyDimension) {
   }
 }
 
+// max over sites of |a - b| relative to the largest variable of the sample.
+double relative_gap(const std::vector<double>& a, const std::vector<double>& b) {
+  double gap = 0, largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    gap = std::max(gap, std::abs(a[i] - b[i]));
+    largest = std::max(largest, std::abs(a[i]));
+  }
+  return gap / largest;
+}
+
+// One layer with every prior, activation and symmetry, there and back, and whole flows.
+TEST(ExactnessRule7, TheLaneEngineIsLibTorchsInEveryArchitecture) {
+  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
+    FlowCase flow_case = random_flow(number);
+    for (const int layers : {1, flow_case.layers}) {
+      for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+        SCOPED_TRACE("random flow " + std::to_string(number) + ", " + to_string(precision) + ", layers " +
+                     std::to_string(layers) + "\n" + flow_case.flow);
+        flow_case.layers = layers;
+        flow_case.precision = precision;
+        const FlowParts parts(flow_case);
+        const auto reference = parts.model(torch()), lanes = parts.model(lane_engine());
+        const Draws a = reference->draw(kTestKey, Purpose::kBase, 0, 20),
+                    b = lanes->draw(kTestKey, Purpose::kBase, 0, 20);
+        const Densities inverse_a = reference->densities(a.fields), inverse_b = lanes->densities(a.fields);
+        const double single = precision == Precision::kMixed ? 1e-5 : 1e-12;
+        const double whole = precision == Precision::kMixed ? 1e-3 : 1e-9;
+        EXPECT_LE(relative_gap(a.fields, b.fields), layers == 1 ? single : 10 * single);
+        EXPECT_LE(relative_gap(a.sums, b.sums), layers == 1 ? single : 10 * single);
+        for (std::size_t i = 0; i < 20; ++i) {
+          const double scale = layers == 1 ? single / whole * (1 + std::abs(a.log_q[i])) : 1;
+          EXPECT_NEAR(a.log_p[i] - a.log_q[i], b.log_p[i] - b.log_q[i], whole);
+          EXPECT_NEAR(a.log_q[i], b.log_q[i], whole * scale);
+          EXPECT_NEAR(inverse_a.log_q[i], inverse_b.log_q[i], whole * scale);
+          EXPECT_NEAR(inverse_a.log_p[i], inverse_b.log_p[i], 1e-12 * (1 + std::abs(a.log_p[i])));
+          EXPECT_LE(inverse_b.round_trip[i], 1e-12);
+        }
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
 TEST(TorchEngine, EqualCallsGiveEqualBitsInAnyOrderAndThread) {
   const FlowParts parts({.lattice = {8, 8}, .layers = 8, .hidden = {8, 8}, .precision = Precision::kMixed});
   const auto model = parts.model(torch());
