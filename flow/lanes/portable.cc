@@ -5,7 +5,9 @@ namespace portable {
 
 #include "flow/lanes/portable_lanes.inl"
 
-#include "flow/lanes/all.inl"
+#include "flow/lanes/mathematics.inl"
+
+#include "flow/lanes/model.inl"
 
 }  // namespace portable
 

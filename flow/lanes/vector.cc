@@ -1,12 +1,8 @@
 // The lane engine for every instruction set with vectors: Highway includes this file once for each, in a namespace and with a
-// target of its own. Sets on which Highway's MulAdd rounds twice are left out, and those whose vectors have no fixed size; what
-// is left then has no vectors here, and is "portable".
+// target of its own. Where it finds none (HWY_SCALAR, HWY_EMU128) there is "portable".
 #include "flow/lanes/mathematics.h"
+#include "flow/lanes/targets.h"
 
-#ifndef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_PPC8)
-#endif
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "flow/lanes/vector.cc"
 #include <hwy/foreach_target.h>
@@ -20,7 +16,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #include "flow/lanes/vector_lanes.inl"
 
-#include "flow/lanes/all.inl"
+#include "flow/lanes/mathematics.inl"
+
+#include "flow/lanes/model.inl"
 
 }  // namespace flowloom::lanes::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -1,9 +1,8 @@
-// The lane engine for one instruction set, whose Lanes have been defined before: the mathematics, then the walk.
+// The mathematics for one instruction set, whose Lanes have been defined before.
 // clang-format off: the order matters
 #include "math/elementary.inl"
 #include "math/philox.inl"
 #include "lattice/phi4.inl"
 #include "flow/activation.inl"
 #include "flow/affine.inl"
-#include "flow/lanes/model.inl"
 // clang-format on

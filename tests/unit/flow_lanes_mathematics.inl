@@ -1,0 +1,73 @@
+// Whether lanes of one instruction set give the bits of plain numbers. The first difference, in words, or nothing.
+
+// The inputs are encodings at equal distances through all there are: subnormals, infinities and NaNs included.
+template <class Real, class OfLanes, class OfNumbers>
+std::string first_difference(const char* name, OfLanes of_lanes, OfNumbers of_numbers) {
+  constexpr std::uint64_t kInputs = 1 << 18;
+  constexpr auto kStep = static_cast<BitsOf<Real>>(~BitsOf<Real>{0} / kInputs) | 1;
+  for (std::uint64_t i = 0; i < kInputs; i += kLanes) {
+    Row<Real> input, output;
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      input.lane[lane] = flowloom::from_bits(static_cast<BitsOf<Real>>((i + lane) * kStep));
+    }
+    of_lanes(Lanes<Real>(input)).store(output);
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const auto expected = flowloom::bits(of_numbers(input.lane[lane]));
+      const auto found = flowloom::bits(output.lane[lane]);
+      if (found == expected) continue;
+      std::ostringstream words;
+      words << name << " of encoding " << std::hex << flowloom::bits(input.lane[lane]) << " is " << found << ", not "
+            << expected;
+      return words.str();
+    }
+  }
+  return "";
+}
+
+template <class Real>
+std::string first_difference_of_any() {
+  const auto both = [](const char* name, auto of_lanes, auto of_numbers) {
+    return first_difference<Real>(name, of_lanes, of_numbers);
+  };
+  using V = Lanes<Real>;
+  std::vector<std::string> found{
+      both(
+          "exp", [](V x) { return exp(x); }, [](Real x) { return flowloom::exp(x); }),
+      both(
+          "tanh", [](V x) { return tanh(x); }, [](Real x) { return flowloom::tanh(x); }),
+      both(
+          "silu", [](V x) { return canonical(silu(x)); },
+          [](Real x) { return flowloom::canonical(flowloom::silu(x)); }),
+      both(
+          "sqrt", [](V x) { return canonical(sqrt(x)); },
+          [](Real x) { return flowloom::canonical(flowloom::sqrt(x)); }),
+      both(
+          "1/x", [](V x) { return canonical(V(Real(1)) / x); },
+          [](Real x) { return flowloom::canonical(Real(1) / x); }),
+      both(
+          "leaky_relu", [](V x) { return canonical(leaky_relu(x, kLeakySlope)); },
+          [](Real x) { return flowloom::canonical(flowloom::leaky_relu(x, kLeakySlope)); }),
+      both(
+          "to and from double", [](V x) { return canonical(from_double<Real>(to_double(x))); },
+          [](Real x) { return flowloom::canonical(x); }),
+  };
+  if constexpr (sizeof(Real) == sizeof(double)) {
+    found.push_back(both(
+        "log", [](V x) { return log(x); }, [](Real x) { return flowloom::log(x); }));
+    found.push_back(both(
+        "turn's cosine", [](V x) { return turn(x).cos; }, [](Real x) { return flowloom::turn(x).cos; }));
+    found.push_back(both(
+        "turn's sine", [](V x) { return turn(x).sin; }, [](Real x) { return flowloom::turn(x).sin; }));
+    found.push_back(both(
+        "to float", [](V x) { return canonical(to_double(from_double<float>(x))); },
+        [](Real x) { return flowloom::canonical(static_cast<double>(static_cast<float>(x))); }));
+  }
+  for (const std::string& difference : found) {
+    if (!difference.empty()) return difference;
+  }
+  return "";
+}
+
+std::string difference_from_plain_numbers() {
+  return first_difference_of_any<float>() + first_difference_of_any<double>();
+}
