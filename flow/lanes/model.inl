@@ -37,8 +37,7 @@ template <std::size_t kOut, std::size_t kSites, class Real>
   each_sum(sums, [&](const V& sum, std::size_t s, std::size_t o) { sum.store(output[s][first + o]); });
 }
 
-// All sites of a stencil for outputs [first, first + kOut). The last tile overlaps the one before it if the sites do not
-// divide.
+// All sites of a stencil for outputs [first, first + kOut).
 template <std::size_t kOut, class Real>
 void convolve_outputs(const Stencil& stencil, const Convolution<Real>& convolution, const Real* weights,
                       std::size_t first, const Row<Real>* input, Row<Real>* output) {
@@ -56,13 +55,18 @@ void convolve_outputs(const Stencil& stencil, const Convolution<Real>& convoluti
       }
     });
   };
-  for (std::size_t site = 0; site < count;) {
-    if (count < kSites) {
-      tile.template operator()<1>(site++);
-    } else {
-      tile.template operator()<kSites>(std::min(site, count - kSites));
-      site += kSites;
-    }
+  // As few tiles as can be, of kSites sites or one less, where there are enough sites for that.
+  const std::size_t tiles = (count + kSites - 1) / kSites;
+  if (count + tiles < tiles * kSites) {
+    for (std::size_t site = 0; site < count; ++site) tile.template operator()<1>(site);
+    return;
+  }
+  std::size_t site = 0;
+  for (const std::size_t full = count - tiles * (kSites - 1); site < full * kSites; site += kSites) {
+    tile.template operator()<kSites>(site);
+  }
+  if constexpr (kSites > 1) {
+    for (; site < count; site += kSites - 1) tile.template operator()<kSites - 1>(site);
   }
 }
 

@@ -1,0 +1,164 @@
+// Sampling by lanes beside this core's peak and LibTorch: the table of docs/performance.md.
+//
+//   lanes_bench [--set avx512|avx2|neon] [--rounds N] [LATTICE HIDDEN ...]      as in  lanes_bench 8x8 8,8
+//
+// 16 affine layers, kernel 3, the same weights for all. A round measures everything once, one after the other; figures are
+// medians over rounds, ratios medians of each round's ratio.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <thread>
+
+#include "flow/catalog.h"
+#include "flow/lanes/lanes_engine.h"
+#include "flow/lanes/plan.h"
+#include "fma_peak.h"
+#include "plain_torch.h"
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+constexpr double kSeconds = 0.25;  // of one measurement
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
+// Samples per second of `draw(count)`.
+double rate(const std::function<void(std::size_t)>& draw, std::size_t count) {
+  using Clock = std::chrono::steady_clock;
+  double samples = 0, elapsed = 0;
+  for (const auto start = Clock::now(); elapsed < kSeconds; samples += static_cast<double>(count)) {
+    draw(count);
+    elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+  }
+  return samples / elapsed;
+}
+
+// The number of samples at once, of a few, that `draw` is fastest with.
+std::size_t best_count(const std::function<void(std::size_t)>& draw, std::size_t volume) {
+  std::size_t best = 0;
+  double fastest = 0;
+  for (const std::size_t count : {16, 64, 256, 1024}) {
+    if (best > 0 && count * volume > (1 << 18)) break;
+    draw(count);
+    const double found = rate(draw, count);
+    if (found > fastest) fastest = found, best = count;
+  }
+  return best;
+}
+
+struct Case {
+  std::string lattice, hidden;  // "8x8", "8,8"
+};
+
+void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
+  std::string extents = wanted.lattice;
+  std::ranges::replace(extents, 'x', ',');
+  const RunSpec run =
+      load_run_text("[run]\nname = \"bench\"\n[theory]\nkind = \"phi4\"\nlattice = [" + extents +
+                        "]\nm2 = -4.0\nlambda = 8.0\n[flow]\nkind = \"affine-coupling\"\nlayers = 16\nhidden = [" +
+                        wanted.hidden + "]\n[chain]\nlength = 1\n",
+                    "bench");
+  const AffineCouplingFlow architecture = architecture_of(run);
+  const AnyTheory theory = theory_of(run);
+  const Geometry& geometry = theory_geometry(theory);
+  std::vector<double> weights = architecture.initial_weights(run.noise_key());
+  for (double& weight : weights) weight = static_cast<double>(static_cast<float>(weight));
+  const lanes::Tables tables(geometry, architecture);
+  const auto multiply_adds =
+      static_cast<double>(lanes::PackedWeights<float>(tables, geometry, architecture, weights).multiply_adds(tables));
+
+  const auto drawing = [&](const Model& model) {
+    return [&](std::size_t count) { model.draw(run.noise_key(), Purpose::kBase, 0, count); };
+  };
+  const auto mixed = lanes_engine(set)->model(theory, architecture, weights, Precision::kMixed);
+  const auto float64 = lanes_engine(set)->model(theory, architecture, weights, Precision::kFloat64);
+  const auto reference = open_engine("torch")->model(theory, architecture, weights, Precision::kMixed);
+  const auto plain = plain_torch(theory, architecture, weights);
+
+  struct Contestant {
+    std::function<void(std::size_t)> draw;
+    std::size_t count;
+  };
+  std::map<std::string, Contestant> contestants{
+      {"lanes", {drawing(*mixed), 0}}, {"float64", {drawing(*float64), 0}}, {"torch", {drawing(*reference), 0}}};
+  if (plain) contestants["plain"] = {plain, 0};
+  for (auto& [name, contestant] : contestants) contestant.count = best_count(contestant.draw, geometry.sites());
+
+  std::map<std::string, std::vector<double>> found;
+  for (int round = 0; round < rounds; ++round) {
+    std::map<std::string, double> now;
+    now["peak"] = fma_peak(set.name, kSeconds);
+    for (const auto& [name, contestant] : contestants) now[name] = rate(contestant.draw, contestant.count);
+    double both[2];
+    {
+      const Contestant& lanes = contestants.at("lanes");
+      std::jthread other([&] { both[0] = rate(lanes.draw, lanes.count); });
+      both[1] = rate(lanes.draw, lanes.count);
+    }
+    now["lanes/plain"] = plain ? now["lanes"] / now["plain"] : 0;
+    now["lanes/torch"] = now["lanes"] / now["torch"];
+    now["of peak"] = now["lanes"] * multiply_adds / now["peak"];
+    now["two/one"] = (both[0] + both[1]) / now["lanes"];
+    now["64/32"] = now["float64"] / now["lanes"];
+    for (const auto& [name, value] : now) found[name].push_back(value);
+  }
+  const auto of = [&](const char* name) { return median(found[name]); };
+  const auto or_dash = [](double value, const char* format) {
+    char text[32];
+    std::snprintf(text, sizeof text, format, value);
+    return value > 0 ? std::string(text) : std::string("–");
+  };
+  std::printf("| %s | %s | %.3g | %.0f | %.4g | %.0f %% | %s | %s | %.3g | %.1f | %.2f | %.2f |\n",
+              wanted.lattice.c_str(), wanted.hidden.c_str(), multiply_adds / 1e6, 2 * of("peak") / 1e9, of("lanes"),
+              100 * of("of peak"), or_dash(of("plain"), "%.3g").c_str(), or_dash(of("lanes/plain"), "%.1f").c_str(),
+              of("torch"), of("lanes/torch"), of("64/32"), of("two/one"));
+  std::fflush(stdout);
+}
+
+int run(std::vector<std::string> arguments) {
+  lanes::InstructionSet set = lanes::instruction_sets().front();
+  int rounds = 7;
+  std::vector<Case> cases;
+  for (std::size_t i = 0; i + 1 < arguments.size(); i += 2) {
+    if (arguments[i] == "--rounds") {
+      rounds = std::stoi(arguments[i + 1]);
+    } else if (arguments[i] == "--set") {
+      for (const lanes::InstructionSet& candidate : lanes::instruction_sets()) {
+        if (candidate.name == arguments[i + 1]) set = candidate;
+      }
+    } else {
+      cases.push_back({arguments[i], arguments[i + 1]});
+    }
+  }
+  if (cases.empty()) {
+    for (const char* hidden : {"8,8", "16,16,16"}) {
+      for (const char* lattice : {"8x8", "16x16", "32x32", "8x8x8", "4x4x4x4", "8x8x8x8"})
+        cases.push_back({lattice, hidden});
+    }
+  }
+  std::printf("instruction set %s, %d rounds; peak in GFlop/s, rates in samples/s of one core\n\n", set.name.c_str(),
+              rounds);
+  std::printf(
+      "| lattice | hidden | 10^6 fma/sample | peak | lanes | of peak | plain LibTorch | ratio | engine torch | ratio "
+      "| float64/32 | two cores/one |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+  for (const Case& wanted : cases) measure(wanted, set, rounds);
+  return 0;
+}
+
+}  // namespace
+}  // namespace flowloom
+
+int main(int argc, char** argv) {
+  try {
+    return flowloom::run({argv + 1, argv + argc});
+  } catch (const flowloom::Error& error) {
+    std::fprintf(stderr, "lanes_bench: %s\n", error.what());
+    return 1;
+  }
+}

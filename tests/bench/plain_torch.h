@@ -1,0 +1,19 @@
+// The flow as one would write it in LibTorch: circular padding, conv2d or conv3d, masks; the field in float64 and the networks in
+// float32, as a run with precision mixed has them.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+
+#include "flow/architecture.h"
+#include "lattice/theories.h"
+
+namespace flowloom {
+
+// Draws so many samples with their log_p and log_q on one thread. Null where LibTorch has no convolution (4D). For a
+// normal prior without symmetry and rescaling.
+std::function<void(std::size_t count)> plain_torch(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+                                                   std::span<const double> weights);
+
+}  // namespace flowloom
