@@ -23,7 +23,7 @@ SMALL_RUN = """
 [run]
 name = "small"
 seed = 7
-unit = 64
+unit = {unit}
 engine = "{engine}"
 
 [theory]
@@ -54,8 +54,8 @@ versions = [ {{ from = 0, when = {{ step = 60 }} }}, {{ from = 3000, when = "tra
 """
 
 
-def small_run(length=8000, lease=30, engine="torch"):
-    return SMALL_RUN.format(length=length, lease=lease, engine=engine)
+def small_run(length=8000, lease=30, engine="lanes", unit=64):
+    return SMALL_RUN.format(length=length, lease=lease, engine=engine, unit=unit)
 
 
 class Flowloom(unittest.TestCase):

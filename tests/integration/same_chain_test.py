@@ -2,6 +2,7 @@
 one of an undisturbed run."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -40,6 +41,43 @@ class SameChainTest(Flowloom):
         self.worker()
         self.assertEqual(self.ended(coordinator), 0)
         self.assert_same_chain()
+
+    def test_a_worker_on_every_instruction_set(self):
+        coordinator = self.coordinator(self.run_file)
+        self.server()
+        for device in self.devices():
+            self.worker("--device", device, "--name", device)
+        self.assertEqual(self.ended(coordinator), 0)
+        self.assert_same_chain()
+
+    def test_every_instruction_set_alone(self):
+        for device in self.devices():
+            coordinator = self.coordinator(self.run_file)
+            self.server()
+            self.worker("--device", device)
+            self.assertEqual(self.ended(coordinator), 0)
+            self.assert_same_chain()
+            shutil.rmtree(self.run_dir)
+
+    def test_the_samples_do_not_depend_on_the_unit(self):
+        samples = []
+        for unit in (64, 512):
+            run = self.write(small_run(length=6144, unit=unit), f"unit-{unit}.toml")
+            self.complete(run, "--workers", 2, "--set", "chain.versions=[{from=0,when={step=60}}]", "--set", "chain.window=2")
+            samples.append(self.flowloom("samples", self.run_dir))
+            shutil.rmtree(self.run_dir)
+        self.assertEqual(*samples)
+
+    def test_the_engine_torch_whatever_the_number_of_workers(self):
+        """Its bits are this machine's own; a worker opens it because the run asks for it."""
+        run = self.write(small_run(engine="torch"), "torch.toml")
+        digests = []
+        for workers in (1, 3):
+            self.complete(run, "--workers", workers)
+            digests.append(self.digest())
+            shutil.rmtree(self.run_dir)
+        self.assertEqual(*digests)
+        self.assertNotEqual(digests[0], self.undisturbed)
 
     def test_workers_killed_on_the_way(self):
         coordinator = self.coordinator(self.run_file)
@@ -94,6 +132,13 @@ class SameChainTest(Flowloom):
             self.kill_child_of(up, name)
         self.assertEqual(self.ended(up), 0)
         self.assert_same_chain()
+
+    def devices(self):
+        """Those of this processor, by the sentence that names them."""
+        refusal = self.refused("flowloom-worker", "--dir", self.run_dir, "--device", "cpu:none")
+        devices = re.findall(r"cpu:[a-z0-9]+", refusal.split("it has")[1])
+        self.assertIn("cpu:portable", devices)
+        return devices
 
     def kill_child_of(self, parent, name):
         for entry in os.listdir("/proc"):

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -45,6 +46,30 @@ TEST(OpenEngine, NamesTheEnginesThereAre) {
   EXPECT_EQ(sentence_of([] { open_engine("tensorflow"); }, &code),
             "There is no engine \"tensorflow\"; use \"lanes\" or \"torch\".");
   EXPECT_EQ(code, ErrorCode::kInvalidInput);
+}
+
+TEST(OpenEngine, RunsLanesWhereItIsTold) {
+  EXPECT_EQ(open_engine("lanes", "cpu:portable")->device(), "cpu, portable");
+  EXPECT_EQ(open_engine("lanes", "cpu:portable")->build(), open_engine("lanes")->build());
+  EXPECT_TRUE(open_engine("lanes", "cpu")->device().starts_with("cpu, "));
+  const EngineDirectory without_gpu("/nonexistent/engines");
+  EXPECT_EQ(open_engine("lanes", "auto")->device(), open_engine("lanes", "cpu")->device());
+}
+
+TEST(OpenEngine, NamesTheDevicesThereAre) {
+  ErrorCode code{};
+  EXPECT_THAT(sentence_of([] { open_engine("lanes", "cpu:mmx"); }, &code),
+              testing::MatchesRegex("This processor has no device \"cpu:mmx\"; it has .*cpu:portable."));
+  EXPECT_EQ(code, ErrorCode::kNotFound);
+  EXPECT_EQ(sentence_of([] { open_engine("lanes", "gpu"); }, &code),
+            "A device must be auto, cpu, cpu:SET as in cpu:avx2, or cuda:N as in cuda:0, not gpu.");
+  EXPECT_EQ(code, ErrorCode::kInvalidInput);
+  const EngineDirectory elsewhere("/nonexistent/engines");
+  EXPECT_EQ(
+      sentence_of([] { open_engine("lanes", "cuda:7"); }, &code),
+      "The GPU's engine libflowloom_cuda.so is not in /nonexistent/engines. Build where nvcc is, name its directory in "
+      "FLOWLOOM_ENGINE_DIR, or use --device cpu.");
+  EXPECT_EQ(code, ErrorCode::kNotFound);
 }
 
 // In a child: this process may have the engine open already.
