@@ -97,7 +97,8 @@ void LocalCluster::start_workers() {
   for (std::size_t i = 1; i <= options_.workers; ++i) {
     const std::string name = "worker-" + std::to_string(i);
     start(add(name, "flowloom-worker",
-              {"--name", name, "--log-file", (options_.directory.logs() / (name + ".log")).string()}));
+              {"--name", name, "--device", options_.device, "--log-file",
+               (options_.directory.logs() / (name + ".log")).string()}));
   }
 }
 

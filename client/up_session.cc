@@ -84,8 +84,8 @@ class UpSession {
       if (count > 2 || reporting_) ::_exit(130);
     });
     cluster_.emplace(ClusterOptions{program_folder(), directory_, options_.run_file, options_.overrides,
-                                    options_.training_only ? 0 : options_.workers, options_.training_only,
-                                    options_.threads, options_.log_level});
+                                    options_.training_only ? 0 : options_.workers, options_.device,
+                                    options_.training_only, options_.threads, options_.log_level});
     const bool terminal = console_.out_is_terminal && !options_.json;
     progress_.emplace(options_.json ? console_.err : console_.out,
                       options_.quiet ? Progress::Mode::kSilent
@@ -184,7 +184,8 @@ class UpSession {
         (options_.training_only ? "flowloom train " : "flowloom up ") + shell_word(options_.run_file.string());
     if (!options_.directory.empty()) text += " --dir " + shell_word(directory_.path().string());
     for (const std::string& assignment : options_.overrides) text += " --set " + shell_word(assignment);
-    return text + (options_.training_only ? "" : " --workers " + std::to_string(options_.workers));
+    if (options_.training_only) return text;
+    return text + " --workers " + std::to_string(options_.workers) + " --device " + options_.device;
   }
 
   // Somebody may be reading the store at this moment: waits for it.

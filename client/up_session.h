@@ -14,8 +14,9 @@ struct UpOptions {
   std::filesystem::path run_file;
   std::filesystem::path directory;  // empty: runs/<name of the run>
   std::size_t workers = 2;
-  bool training_only = false;  // flowloom train: no workers, no chain
-  std::size_t threads = 0;     // of the server; 0: all cores
+  std::string device = "auto";  // of the workers
+  bool training_only = false;   // flowloom train: no workers, no chain
+  std::size_t threads = 0;      // of the server; 0: all cores
   std::vector<std::string> overrides;
   bool json = false, quiet = false, die_with_parent = false;
   std::string log_level = "info";

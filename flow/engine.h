@@ -96,8 +96,10 @@ class Engine {
 // its number; "auto", the first GPU if there is one, else the CPU. The bits are the same. A GPU needs the module libflowloom_cuda.so.
 std::shared_ptr<const Engine> open_engine(const std::string& name, const std::string& device = "cpu");
 
-// What is wrong with a device's name, or nothing.
+// What is wrong with a device's name, or nothing; and what such a name may be, for the help of an option.
 std::string device_refusal(const std::string& device);
+inline constexpr char kDeviceHelp[] =
+    "Where the engine \"lanes\" runs: auto, cpu, cpu:SET as in cpu:avx2, cuda:N; the bits are the same";
 
 // What a module's two exported functions must match (flow/module.h).
 inline constexpr char kEngineInterface[] = "flowloom-engine-4";

@@ -44,8 +44,7 @@ int main(int argc, char** argv) {
   app.add_option("--credits", session.credits, "Units taken at once")
       ->check(CLI::Range(1u, kCredits))
       ->capture_default_str();
-  app.add_option("--device", options.device,
-                 "Where lanes run: auto, cpu, cpu:SET (as cpu:avx2), cuda:N; the bits are the same")
+  app.add_option("--device", options.device, flowloom::kDeviceHelp)
       ->check(flowloom::device_refusal)
       ->capture_default_str();
   app.add_option("--name", session.name, "A name for people")->check([](const std::string& name) {

@@ -1,6 +1,7 @@
 // flowloom up: a whole run on this machine.
 #include "client/commands/commands.h"
 #include "client/up_session.h"
+#include "flow/engine.h"
 
 namespace flowloom {
 
@@ -12,6 +13,7 @@ void add_up(CLI::App& app, Action& action) {
   command->add_option("--workers", options->workers, "Worker processes")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  command->add_option("--device", options->device, kDeviceHelp)->check(device_refusal)->capture_default_str();
   command->add_option("--set", options->overrides, "Override a key")
       ->type_name("SECTION.KEY=VALUE")
       ->allow_extra_args(false);

@@ -31,7 +31,7 @@ class Cluster : public testing::Test {
   }
   std::filesystem::path run() const { return folder_ / "run"; }
   LocalCluster cluster(std::size_t workers = 1) {
-    return LocalCluster({folder_, RunDirectory(run()), folder_ / "run.toml", {}, workers, false, 0, "info"});
+    return LocalCluster({folder_, RunDirectory(run()), folder_ / "run.toml", {}, workers, "auto", false, 0, "info"});
   }
   // What a coordinator that serves does: announces itself with its own pid.
   std::string announce() const {
