@@ -14,7 +14,8 @@ namespace {
 
 constexpr unsigned kThreads = 128;      // of a block: neighbouring samples of one item
 constexpr Index kMostItems = 65535;     // of a grid's second direction
-constexpr double kShareOfMemory = 0.5;  // of what is free, for one model's arrays
+constexpr double kShareOfCache = 0.75;  // of the second-level cache, for one model's arrays (docs/lanes.md)
+constexpr Index kWarp = 32;
 
 void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
@@ -34,9 +35,13 @@ class CudaDevice {
  public:
   explicit CudaDevice(int number) : number_(number) {
     check(cudaSetDevice(number), "its choice");
+    int cache = 0;
+    check(cudaDeviceGetAttribute(&cache, cudaDevAttrL2CacheSize, number), "asking for its properties");
+    cache_ = static_cast<Index>(kShareOfCache * cache);
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
-  CudaDevice(CudaDevice&& other) noexcept : number_(other.number_), stream_(std::exchange(other.stream_, nullptr)) {}
+  CudaDevice(CudaDevice&& other) noexcept
+      : number_(other.number_), cache_(other.cache_), stream_(std::exchange(other.stream_, nullptr)) {}
   ~CudaDevice() {
     if (stream_) cudaStreamDestroy(stream_);
   }
@@ -106,19 +111,16 @@ class CudaDevice {
     check(cudaGetLastError(), "a kernel's start");
   }
 
+  // As many as the cache holds, in whole warps. Even one warp fills the GPU where a sample does not fit.
   Index batch(Index bytes_per_sample) {
-    if (memory_ == 0) {
-      std::size_t free = 0, total = 0;
-      check(cudaMemGetInfo(&free, &total), "asking for its memory");
-      memory_ = static_cast<Index>(kShareOfMemory * static_cast<double>(free));
-    }
-    return std::max<Index>(1, memory_ / bytes_per_sample);
+    const Index warps = cache_ / (kWarp * bytes_per_sample);
+    return kWarp * std::max<Index>(1, warps);
   }
 
  private:
   int number_;
+  Index cache_ = 0;
   cudaStream_t stream_ = nullptr;
-  Index memory_ = 0;
 };
 
 class CudaEngine final : public Engine {

@@ -1,10 +1,11 @@
 """A whole short chain against known numbers: 8x8, m2 = -4, lambda = 8 (a separate HMC of 1e5 to 4e5 trajectories).
 
-False-alarm rate: four observables, each allowed 4 combined standard deviations: about 4 * 6.3e-5 = 2.5e-4; and one
+False-alarm rate: five figures, each allowed 4 combined standard deviations: about 5 * 6.3e-5 = 3.2e-4; and one
 identity, 6e-5."""
 
 import math
 import pathlib
+import re
 import sys
 import unittest
 
@@ -25,12 +26,23 @@ class KnownNumbersTest(Flowloom):
             with self.subTest(name):
                 self.assertLess(abs(got["value"] - value), 4 * sigma, f"{got} against {value}({error})")
                 self.assertLess(got["error"], 0.1 * abs(value), "an error this large would agree with anything")
+        # The program of docs/lanes.md, by reweighting 1e5 draws of its own.
+        sample = self.command("sample", self.run_dir / "run.toml", self.run_dir / "models" / "000001.safetensors")[1]
+        found = float(re.fullmatch(r"<phi\^2> = (\d+\.\d+)\n", sample).group(1))
+        value, error = KNOWN["phi2"]
+        self.assertLess(abs(found - value), 4 * math.hypot(error, 1.5e-4) + 5e-5, f"{found}, printed with four decimals")
         # Schwinger-Dyson, exact: <phi dS/dphi> = 1 per site, which for this action is 2 <S> + 2 lambda V <phi^4> = V.
         # The errors are added, not in quadrature: a false alarm has a probability below 6e-5.
         left = (2 * measured["action"]["value"] + 2 * 8.0 * 64 * measured["phi4"]["value"]) / 64
         error = (2 * measured["action"]["error"] + 2 * 8.0 * 64 * measured["phi4"]["error"]) / 64
         self.assertLess(abs(left - 1), 4 * error)
         self.assertLess(error, 0.01)
+
+
+class DocumentsTest(unittest.TestCase):
+    def test_the_page_on_lanes_shows_the_program(self):
+        root = EXAMPLE.parents[1]
+        self.assertIn("```cpp\n" + (root / "examples/sample.cc").read_text() + "```", (root / "docs/lanes.md").read_text())
 
 
 if __name__ == "__main__":
