@@ -21,6 +21,13 @@ endif()
 # Contraction would let the compiler fuse a*b+c on one machine and not on another: bits must not depend on it.
 add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off> $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-ffp-contract=off>)
 
+# On 64-bit ARM, Highway's vectors are compiled for processors with the cryptographic instructions, and GCC can put their
+# functions only into functions for the same. Nothing of ours uses these instructions: processors without them do as well.
+set(FLOWLOOM_AARCH64_OPTIONS -march=armv8-a+crypto)
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  add_compile_options(${FLOWLOOM_AARCH64_OPTIONS})
+endif()
+
 if(FLOWLOOM_SANITIZE)
   add_compile_options(-fsanitize=${FLOWLOOM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${FLOWLOOM_SANITIZE})

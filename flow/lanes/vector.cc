@@ -27,17 +27,31 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace flowloom::lanes {
 
+namespace {
+
+// Whether this processor has a target of this build. The one that the compiler assumes anyway needs no question, nor the
+// library that would answer it.
+template <std::int64_t kTarget>
+bool has() {
+  if constexpr (kTarget == HWY_STATIC_TARGET) {
+    return true;
+  } else {
+    return (hwy::SupportedTargets() & kTarget) != 0;
+  }
+}
+
+}  // namespace
+
 std::vector<InstructionSet> vector_instruction_sets() {
   std::vector<InstructionSet> sets;
-  [[maybe_unused]] const std::int64_t supported = hwy::SupportedTargets();
 #if HWY_TARGETS & HWY_AVX3
-  if (supported & HWY_AVX3) sets.push_back({"avx512", N_AVX3::make_model});
+  if (has<HWY_AVX3>()) sets.push_back({"avx512", N_AVX3::make_model});
 #endif
 #if HWY_TARGETS & HWY_AVX2
-  if (supported & HWY_AVX2) sets.push_back({"avx2", N_AVX2::make_model});
+  if (has<HWY_AVX2>()) sets.push_back({"avx2", N_AVX2::make_model});
 #endif
 #if HWY_TARGETS & HWY_NEON
-  if (supported & HWY_NEON) sets.push_back({"neon", N_NEON::make_model});
+  if (has<HWY_NEON>()) sets.push_back({"neon", N_NEON::make_model});
 #endif
   return sets;
 }

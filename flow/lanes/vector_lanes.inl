@@ -17,7 +17,7 @@ struct Words {
 
 template <class T>
 struct Mask {
-  hn::MFromD<Tag<T>> r[kRegisters<T>];
+  hn::Mask<Tag<T>> r[kRegisters<T>];
 };
 
 template <class T>
