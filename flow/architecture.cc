@@ -207,7 +207,7 @@ std::vector<double> AffineCouplingFlow::initial_weights(NoiseKey key) const {
     const std::span<double> tensor = rest.first(parameter.size());
     rest = rest.subspan(tensor.size());
     if (parameter.fan_in == 0) {
-      tensor[0] = prior_ == Prior::kFreeField && i == 0 ? std::log(prior_mass2_) : 0.0;
+      tensor[0] = prior_ == Prior::kFreeField && i == 0 ? log(prior_mass2_) : 0.0;
       continue;
     }
     const bool scaled = parameter.name.find(last) != std::string::npos;
