@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// "exp float: 6c5b1a… (3ff… 3ff… 3ff… 3ff…)": FNV-1a's hash of the encodings, and four of them at equal distances, to look at.
+// "exp float: 6c5b1a… (3ff… 3ff… 3ff… 3ff…)": FNV-1a's hash of the encodings, and four of them to look at.
 std::string line(const std::string& what, const std::vector<double>& numbers) {
   const auto hex = [](std::uint64_t word) {
     char digits[17];
