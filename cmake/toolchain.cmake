@@ -25,7 +25,7 @@ add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off> $<$<COMPILE_LAN
 # functions only into functions for the same. Nothing of ours uses these instructions: processors without them do as well.
 set(FLOWLOOM_AARCH64_OPTIONS -march=armv8-a+crypto)
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
-  add_compile_options(${FLOWLOOM_AARCH64_OPTIONS})
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:${FLOWLOOM_AARCH64_OPTIONS}>)
 endif()
 
 if(FLOWLOOM_SANITIZE)

@@ -20,9 +20,9 @@ inline Activation activation_named(const std::string& name) {
   return static_cast<Activation>(at);
 }
 
-// Whether it takes more than an operation or two.
-constexpr bool is_costly(Activation activation) {
-  return activation == Activation::kTanh || activation == Activation::kSilu;
+// Whether it takes no more than an operation or two.
+constexpr bool is_cheap(Activation activation) {
+  return activation == Activation::kLeakyRelu || activation == Activation::kRelu || activation == Activation::kIdentity;
 }
 
 // The slope for negative arguments (arXiv:2101.08176).

@@ -24,6 +24,14 @@ constexpr T odd_part(const T& output, const T& mirrored) {
   return (output - mirrored) * 0.5;
 }
 
+// The larger of `largest` and |field - given|; NaN if one of them is.
+template <class T>
+constexpr T larger_gap(const T& largest, const T& field, const T& given) {
+  const T change = field - given;
+  const T gap = select(change < T(0.0), -change, change);
+  return select(is_nan(gap), gap, select(largest < gap, gap, largest));
+}
+
 // log of the standard normal density without its constant.
 template <class T>
 constexpr T normal_log_density(const T& z) {

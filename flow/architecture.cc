@@ -167,7 +167,8 @@ AffineCouplingFlow::AffineCouplingFlow(const Section& section, std::size_t dimen
   channels_.push_back(2);
   if (dilation_.size() == 1) dilation_.assign(convolutions(), dilation_[0]);
   if (prior_ == Prior::kFreeField) parameters_.push_back({"prior.log_mass2", {1}});
-  const auto taps = static_cast<std::int64_t>(std::pow(kernel_, dimensions_));
+  std::int64_t taps = 1;
+  for (std::size_t mu = 0; mu < dimensions_; ++mu) taps *= kernel_;
   for (std::size_t layer = 0; layer < layers_; ++layer) {
     for (std::size_t conv = 0; conv < convolutions(); ++conv) {
       const std::string name = "layers." + std::to_string(layer) + ".net." + std::to_string(conv);

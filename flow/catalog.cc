@@ -28,7 +28,8 @@ const Catalog& catalog() {
       .theories = theory_kinds(),
       .flows = {AffineCouplingFlow::kind()},
       .engines = {{.name = "lanes",
-                   .sentence = "Ours, fast: the same bits on every processor. Training takes its gradients from LibTorch.",
+                   .sentence =
+                       "Ours, fast: the same bits on every processor. Training takes its gradients from LibTorch.",
                    .keys = {},
                    .check = {}},
                   {.name = "torch",

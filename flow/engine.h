@@ -1,8 +1,8 @@
 // What evaluates flows: an engine turns (theory, architecture, weights) into numbers.
 //
 // Engines are interchangeable within the tolerance of spec/numerics.h. A model's numbers for an address
-// depend on the address, the weights and the size of the call (`count`) only, never on threads or on earlier
-// calls; callers that need the same bits therefore ask for whole units.
+// depend on the address and the weights only (with "torch" also on the size of the call, `count`, so callers that need the
+// same bits ask for whole units), never on threads or on earlier calls.
 //
 // Threads: an Engine, a Model and an Objective may be used from several threads at once.
 #pragma once
@@ -69,7 +69,7 @@ class Engine {
 
   virtual std::string name() const = 0;
 
-  // What must be equal for equal bits, besides the run's numerics: library version, instruction set.
+  // What must be equal for equal bits, besides the run's numerics: with "torch" library and machine, with "lanes" nothing.
   virtual std::string build() const = 0;
 
   // What it runs on, for people: "cpu, avx512".
@@ -89,8 +89,8 @@ class Engine {
 
 // The engine of this name, opened on first use and shared. "torch" is a module, libflowloom_torch.so, looked
 // for in $FLOWLOOM_ENGINE_DIR if that is set, else beside the program and in ../lib. Throws `kNotFound` with
-// the remedy if it is missing, `kConflict` if it belongs to another build, `kInvalidInput` for an unknown
-// name. May be called from any thread.
+// the remedy if it is missing, `kConflict` if it cannot be opened or belongs to another build, `kInvalidInput` for an
+// unknown name. May be called from any thread.
 //
 // `device` is where "lanes" runs ("torch" runs on the CPU): "cpu", or one of its instruction sets as in "cpu:avx2"; "cuda:0", a GPU by
 // its number; "auto", the first GPU if there is one, else the CPU. The bits are the same. A GPU needs the module libflowloom_cuda.so.

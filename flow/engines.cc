@@ -48,7 +48,7 @@ std::shared_ptr<const Engine> open_module(const fs::path& file, const std::strin
   void* module = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!module) {
     const char* reason = dlerror();
-    throw Error(ErrorCode::kNotFound,
+    throw Error(ErrorCode::kConflict,
                 "The engine " + file.string() + " cannot be opened: " + (reason ? reason : "unknown reason") + ".");
   }
   const auto interface = symbol<EngineInterfaceFunction>(module, "flowloom_engine_interface");
@@ -81,7 +81,7 @@ std::shared_ptr<const Engine> open_lanes(const std::string& device) {
     try {
       return open_module(*file, "cuda:0");
     } catch (const Error& error) {
-      if (error.code() != ErrorCode::kNotFound) throw;  // no GPU, no driver
+      if (error.code() != ErrorCode::kNotFound) throw;  // no GPU that it could use, no driver
       return lanes_engine();
     }
   }

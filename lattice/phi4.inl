@@ -1,7 +1,9 @@
-template <class Theory>
-struct LocalDensities;
+// phi^4 at one site (lattice/phi4.h): the summands of the sums that the log keeps. T: a value (math/value.h), or a tensor.
 
-// Those of phi^4's sums at one site, in the order of Phi4::sums(). `forward_sum` is sum_mu phi(x+mu).
+template <class Theory>
+struct LocalDensities;  // each theory says it again
+
+// In the order of Phi4::sums(). `forward_sum` is sum_mu phi(x+mu).
 template <>
 struct LocalDensities<Phi4> {
   template <class T>

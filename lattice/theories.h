@@ -1,4 +1,4 @@
-// The theories of this build. A new one is a class like Phi4 and one line in `AnyTheory`.
+// The theories of this build. A new one: CONTRIBUTING.md, "Add a theory".
 #pragma once
 
 #include <variant>

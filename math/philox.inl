@@ -26,10 +26,17 @@ constexpr auto uniform_of_words(B low, B high) {
   return (upper * V(0x1p21) + lower + V(1.0)) * V(0x1p-53);
 }
 
+// A block as two uniforms; and draw `draw` at an address (spec/noise.h).
+template <class B>
+constexpr auto uniform_pair(std::array<std::uint32_t, 2> key, std::uint64_t purpose, B index, std::uint64_t draw) {
+  const auto words = philox(std::array<B, 4>{index, shift_right<32>(index), B(draw), B(purpose)}, key);
+  return std::array{uniform_of_words(words[0], words[1]), uniform_of_words(words[2], words[3])};
+}
+
 // Two independent standard normals by Box and Muller's transform.
 template <class V>
-constexpr std::array<V, 2> normals_of_uniforms(V radial, V angular) {
-  const V radius = sqrt(V(-2.0) * log(radial));
-  const auto [cos, sin] = turn(angular);
+constexpr std::array<V, 2> normals_of_uniforms(std::array<V, 2> uniforms) {
+  const V radius = sqrt(V(-2.0) * log(uniforms[0]));
+  const auto [cos, sin] = turn(uniforms[1]);
   return {radius * cos, radius * sin};
 }

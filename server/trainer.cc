@@ -75,13 +75,13 @@ void round_to_single(std::vector<double>& values) {
   for (double& value : values) value = static_cast<double>(static_cast<float>(value));
 }
 
-Trainer::Trainer(const RunSpec& run, const TrainerEngines& engines, std::size_t threads,
-                 std::optional<TrainerState> state, std::vector<double> target)
+Trainer::Trainer(const RunSpec& run, TrainingEngines engines, std::size_t threads, std::optional<TrainerState> state,
+                 std::vector<double> target)
     : run_(run),
-      engines_(engines),
+      engines_(std::move(engines)),
       theory_(theory_of(run)),
       architecture_(architecture_of(run)),
-      objective_(engines.gradients.objective(theory_, architecture_, run.numerics.precision)),
+      objective_(engines_.gradients->objective(theory_, architecture_, run.numerics.precision)),
       pool_(threads),
       state_(state ? std::move(*state) : initial_state(run, architecture_)),
       target_(std::move(target)) {
@@ -216,7 +216,7 @@ bool Trainer::in_blocks(std::size_t samples, std::stop_token stop,
 }
 
 std::optional<double> Trainer::measure_ess(std::stop_token stop) {
-  const auto model = engines_.sampling.model(theory_, architecture_, served_weights(), run_.numerics.precision);
+  const auto model = engines_.sampling->model(theory_, architecture_, served_weights(), run_.numerics.precision);
   std::vector<double> log_w(run_.train.evaluate_samples);
   const bool all = in_blocks(log_w.size(), stop, [&](std::size_t begin, std::size_t count) {
     const std::uint64_t first = training_index(static_cast<std::uint64_t>(state_.step), begin);
@@ -232,7 +232,7 @@ std::optional<double> Trainer::measure_ess(std::stop_token stop) {
 std::optional<double> Trainer::measure_ess_from_target(std::stop_token stop) {
   const std::size_t samples = target_.size() / theory_geometry(theory_).sites();
   if (samples == 0) return std::nan("");
-  const auto model = engines_.sampling.model(theory_, architecture_, served_weights(), run_.numerics.precision);
+  const auto model = engines_.sampling->model(theory_, architecture_, served_weights(), run_.numerics.precision);
   std::vector<double> log_w(std::min(run_.train.evaluate_samples, samples));
   const std::uint64_t step_index = training_index(static_cast<std::uint64_t>(state_.step), 0);
   const bool all = in_blocks(log_w.size(), stop, [&](std::size_t begin, std::size_t count) {
@@ -251,7 +251,7 @@ std::optional<double> Trainer::measure_ess_from_target(std::stop_token stop) {
 
 Checkpoint Trainer::checkpoint() const {
   Checkpoint checkpoint{run_.theory, run_.flow, run_.numerics.precision, state_.step, served_weights(), {}};
-  add_references(checkpoint, engines_.gradients);
+  add_references(checkpoint, *engines_.gradients);
   return checkpoint;
 }
 

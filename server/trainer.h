@@ -97,13 +97,15 @@ auto arrays_of(State& state) {
 void round_to_single(std::vector<double>& values);
 
 // What evaluates flows in training; one engine may be both.
-struct TrainerEngines {
-  TrainerEngines(const Engine& both) : TrainerEngines(both, both) {}
-  TrainerEngines(const Engine& for_gradients, const Engine& for_sampling)
-      : gradients(for_gradients), sampling(for_sampling) {}
+struct TrainingEngines {
+  TrainingEngines(std::shared_ptr<const Engine> for_gradients, std::shared_ptr<const Engine> for_sampling)
+      : gradients(std::move(for_gradients)), sampling(std::move(for_sampling)) {}
 
-  const Engine& gradients;  // and the references that a version carries
-  const Engine& sampling;   // the run's own: its ESS is that of the chain's proposals
+  // `both` must outlive this.
+  TrainingEngines(const Engine& both) : gradients(std::shared_ptr<const Engine>(), &both), sampling(gradients) {}
+
+  std::shared_ptr<const Engine> gradients;  // and the references that a version carries
+  std::shared_ptr<const Engine> sampling;   // the run's own: its ESS is that of the chain's proposals
 };
 
 class Trainer {
@@ -111,9 +113,9 @@ class Trainer {
   static constexpr double kNewestShare = 0.1;
 
   // Starts from the architecture's initial weights, or goes on from `state`. `target`: samples of the target,
-  // [sample][site]; may be empty. The engines must outlive this; throws `kInvalidInput` if that of the gradients has none.
-  Trainer(const RunSpec& run, const TrainerEngines& engines, std::size_t threads,
-          std::optional<TrainerState> state = {}, std::vector<double> target = {});
+  // [sample][site]; may be empty. Throws `kInvalidInput` if the engine of the gradients has none.
+  Trainer(const RunSpec& run, TrainingEngines engines, std::size_t threads, std::optional<TrainerState> state = {},
+          std::vector<double> target = {});
 
   enum class Did { kStep, kEvaluation, kNothing };
 
@@ -148,7 +150,7 @@ class Trainer {
                  const std::function<void(std::size_t begin, std::size_t count)>& work);
 
   RunSpec run_;
-  TrainerEngines engines_;
+  TrainingEngines engines_;
   AnyTheory theory_;
   AffineCouplingFlow architecture_;
   std::unique_ptr<Objective> objective_;

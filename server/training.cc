@@ -123,8 +123,8 @@ class Training {
 
   void prepare_trainer() {
     refuse_passed_steps(run_.chain, open_now(), saved_.state);
-    engines_ = options_.engines(run_);
-    const std::string build = engines_.gradients->build();
+    const TrainingEngines engines = options_.engines(run_);
+    const std::string build = engines.gradients->build();
     if (!saved_.build.empty() && saved_.build != build) {
       spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's", saved_.build,
                    build);
@@ -147,8 +147,7 @@ class Training {
       }
       target = read_target_samples(store_.target_file(), run_);
     }
-    trainer_.emplace(run_, TrainerEngines(*engines_.gradients, *engines_.sampling), options_.threads, std::move(state),
-                     std::move(target));
+    trainer_.emplace(run_, engines, options_.threads, std::move(state), std::move(target));
     if (fresh) save();
     spdlog::info("training with {} on {} threads from step {}", build, options_.threads, trainer_->state().step);
   }
@@ -246,7 +245,6 @@ class Training {
   std::set<std::string> known_;  // SHA-256 of the versions at the start
   TrainingStore store_;
   SavedTraining saved_;
-  TrainingEngines engines_;
   std::optional<Trainer> trainer_;
   double rate_ = 0;  // samples per second, lately
 };

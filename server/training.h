@@ -8,18 +8,13 @@
 #include <memory>
 #include <stop_token>
 
-#include "flow/engine.h"
 #include "program/peer.h"
+#include "server/trainer.h"
 #include "spec/run_spec.h"
 
 namespace flowloom {
 
-// What a training evaluates flows with: the run's own engine, and for gradients that one if it has them, else LibTorch, whose
-// numbers are the same within tolerance.
-struct TrainingEngines {
-  std::shared_ptr<const Engine> gradients, sampling;
-};
-
+// The run's own engine, and for gradients that one if it has them, else LibTorch, whose numbers are the same within tolerance.
 // Throws `kNotFound` with the remedy if LibTorch is missing.
 TrainingEngines training_engines(const RunSpec& run);
 

@@ -29,13 +29,11 @@ NoiseKey NoiseKey::from(std::string_view identity) {
 }
 
 std::array<double, 2> uniforms(NoiseKey key, Purpose purpose, std::uint64_t index, std::uint32_t draw) {
-  const auto block =
-      philox(std::array<std::uint64_t, 4>{index, index >> 32, draw, static_cast<std::uint64_t>(purpose)}, key.words);
-  return {uniform_of_words(block[0], block[1]), uniform_of_words(block[2], block[3])};
+  return uniform_pair(key.words, static_cast<std::uint64_t>(purpose), index, draw);
 }
 
 void fill_normal(NoiseKey key, Purpose purpose, std::uint64_t index, std::span<double> out) {
-  fill(key, purpose, index, out, [](const std::array<double, 2>& u) { return normals_of_uniforms(u[0], u[1]); });
+  fill(key, purpose, index, out, [](const std::array<double, 2>& u) { return normals_of_uniforms(u); });
 }
 
 void fill_uniform(NoiseKey key, Purpose purpose, std::uint64_t index, std::span<double> out) {

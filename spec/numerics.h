@@ -13,8 +13,9 @@ enum class Precision { kMixed, kFloat64 };
 // Raised by any change of the bits that a released engine produces.
 inline constexpr int kNumericsRevision = 2;
 
-// Two evaluations of one log_p or log_q near `value` by different engines, builds or instruction sets agree to this. The second
-// part is for large volumes, where these are sums of so many terms that their last digits are worth more.
+// Two evaluations of one log_p or log_q near `value` agree to this: by different engines or builds in this precision, and by one
+// in this precision and one in float64. The second part is for large volumes, where these are sums of so many terms that their
+// last digits are worth more.
 inline double log_weight_tolerance(Precision precision, double value = 0) {
   return precision == Precision::kMixed ? 1e-3 + 1e-7 * std::abs(value) : 1e-9 + 1e-13 * std::abs(value);
 }

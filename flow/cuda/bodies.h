@@ -19,7 +19,7 @@ namespace flowloom::cuda {
 
 using Index = std::size_t;
 
-inline constexpr Index kSumBlock = 64;  // sites whose summands one thread adds
+using lanes::kSumBlock;
 constexpr Index sum_blocks(Index sites) { return (sites + kSumBlock - 1) / kSumBlock; }
 
 // Item: a pair of sites. Standard normals at the addresses first + sample (spec/noise.h).
@@ -30,10 +30,7 @@ struct DrawNoise {
   Index sites, samples;
 
   constexpr void operator()(Index pair, Index sample) const {
-    const std::uint64_t index = first + sample;
-    const auto words = philox(std::array<std::uint64_t, 4>{index, index >> 32, pair, purpose}, key);
-    const auto normals =
-        normals_of_uniforms(uniform_of_words(words[0], words[1]), uniform_of_words(words[2], words[3]));
+    const auto normals = normals_of_uniforms(uniform_pair<std::uint64_t>(key, purpose, first + sample, pair));
     field[2 * pair * samples + sample] = normals[0];
     if (2 * pair + 1 < sites) field[(2 * pair + 1) * samples + sample] = normals[1];
   }
@@ -166,16 +163,16 @@ struct AddBlocks {
   }
 };
 
-// Item: none. log_det becomes start, log_det + sum or log_det - sum.
+// Item: none. log_det becomes a term, log_det + term or log_det - term.
 struct Accumulate {
   enum class How { kStart, kAdd, kSubtract };
   How how;
-  double start;
-  const double* sum;  // [sample], or null: `start` is added or subtracted
+  double constant;
+  const double* sum;  // [sample], or null: the constant
   double* log_det;    // [sample]
 
   constexpr void operator()(Index, Index sample) const {
-    const double term = sum ? sum[sample] : start;
+    const double term = sum ? sum[sample] : constant;
     double& own = log_det[sample];
     own = how == How::kStart ? term : how == How::kAdd ? own + term : own - term;
   }
@@ -250,9 +247,7 @@ struct LargestGap {
   constexpr void operator()(Index, Index sample) const {
     double worst = 0.0;
     for (Index x = 0; x < sites; ++x) {
-      const double change = field[x * samples + sample] - given[x * samples + sample];
-      const double gap = select(change < 0.0, -change, change);
-      worst = select(is_nan(gap), gap, select(worst < gap, gap, worst));
+      worst = larger_gap(worst, field[x * samples + sample], given[x * samples + sample]);
     }
     largest[sample] = canonical(worst);
   }

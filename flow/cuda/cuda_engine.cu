@@ -16,12 +16,13 @@ constexpr unsigned kThreads = 128;      // of a block: neighbouring samples of o
 constexpr Index kMostItems = 65535;     // of a grid's second direction
 constexpr double kShareOfCache = 0.75;  // of the second-level cache, for one model's arrays (docs/lanes.md)
 constexpr Index kWarp = 32;
+constexpr int kLeastMajor = 8;  // of the compute capability; flow/cuda/CMakeLists.txt compiles from there on
 
 void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
-  const auto code = status == cudaErrorMemoryAllocation ? ErrorCode::kUnavailable : ErrorCode::kInternal;
-  throw Error(code, std::string("The GPU failed at ") + what + ": " + cudaGetErrorString(status) +
-                        (status == cudaErrorMemoryAllocation ? "; is another program using its memory?" : "."));
+  throw Error(ErrorCode::kInternal,
+              std::string("The GPU failed at ") + what + ": " + cudaGetErrorString(status) +
+                  (status == cudaErrorMemoryAllocation ? "; is another program using its memory?" : "."));
 }
 
 template <class Body>
@@ -137,7 +138,7 @@ class CudaEngine final : public Engine {
 
   std::unique_ptr<Model> model(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {
-    return std::visit(
+    auto model = std::visit(
         [&]<class Theory>(const Theory& theory) -> std::unique_ptr<Model> {
           if (precision == Precision::kMixed) {
             return std::make_unique<DeviceModel<CudaDevice, Theory, float>>(CudaDevice(number_), theory, architecture,
@@ -147,6 +148,8 @@ class CudaEngine final : public Engine {
                                                                            weights);
         },
         any_theory);
+    prove_bits(*model, *lanes_engine()->model(any_theory, architecture, weights, precision), device_);
+    return model;
   }
 
   bool trains() const override { return false; }
@@ -169,6 +172,13 @@ int device_number(const std::string& device) {
                 "There is no GPU \"" + device + "\" here (" +
                     (status != cudaSuccess ? cudaGetErrorString(status) : std::to_string(count) + " in all") +
                     "); use --device cpu, or a number below that of the GPUs.");
+  }
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, number), "asking for its properties");
+  if (properties.major < kLeastMajor) {
+    throw Error(ErrorCode::kNotFound, std::string("The GPU ") + properties.name + " has compute capability " +
+                                          std::to_string(properties.major) + "." + std::to_string(properties.minor) +
+                                          ", this build begins with 8.0; use --device cpu.");
   }
   return number;
 }

@@ -49,7 +49,6 @@ class DeviceModel final : public Model {
     for (const auto& network : weights_.networks) {
       auto& uploaded = networks_.emplace_back();
       for (const auto& convolution : network) {
-        widest_ = std::max(widest_, convolution.out);
         auto& own = uploaded.emplace_back();
         own.bias = device_.upload(convolution.bias);
         for (const auto& packed : convolution.weights) own.weights.push_back(device_.upload(packed));
@@ -74,7 +73,8 @@ class DeviceModel final : public Model {
           DrawNoise{key.words, static_cast<std::uint64_t>(purpose), first + begin, s.field.data(), volume, n});
       sum_noise(n);
       forward(n);
-      device_.for_each(1, n, LogQ{s.noise_sum.data(), s.log_det.data(), noise_constant(), false, s.log_q.data()});
+      device_.for_each(
+          1, n, LogQ{s.noise_sum.data(), s.log_det.data(), normal_log_constant(tables_.volume), false, s.log_q.data()});
       sum_theory(n);
       device_.for_each(volume, n, Transpose{true, s.field.data(), s.callers.data(), volume, n});
       put(s.log_q, n, draws.log_q.data() + begin);
@@ -108,7 +108,8 @@ class DeviceModel final : public Model {
       for (Index i = begin; i < begin + n; ++i) densities.log_p[i] = log_target(theory_, all_sums, count, i);
       inverse(n);
       sum_noise(n);
-      device_.for_each(1, n, LogQ{s.noise_sum.data(), s.log_det.data(), noise_constant(), true, s.log_q.data()});
+      device_.for_each(
+          1, n, LogQ{s.noise_sum.data(), s.log_det.data(), normal_log_constant(tables_.volume), true, s.log_q.data()});
       put(s.log_q, n, densities.log_q.data() + begin);
       forward(n);
       device_.for_each(1, n, LargestGap{s.field.data(), s.given.data(), volume, s.log_q.data(), n});
@@ -140,7 +141,8 @@ class DeviceModel final : public Model {
   // Samples of the next turn, at most `wanted`, with arrays for them.
   Index prepare(Index wanted) const {
     const Index volume = tables_.volume;
-    const Index bytes = volume * (4 * sizeof(double) + 2 * widest_ * sizeof(Real) + 2 * sizeof(Real) + sizeof(double));
+    const Index bytes =
+        (volume * (9 * sizeof(double) + (4 * weights_.widest() + 3) * sizeof(Real))) / 2;  // docs/lanes.md
     const Index n = std::min(wanted, device_.batch(bytes));
     if (scratch_ && scratch_->samples >= n) return n;
     scratch_.reset();
@@ -152,7 +154,7 @@ class DeviceModel final : public Model {
                              doubles(volume),
                              doubles(volume),
                              reals(volume / 2),
-                             {reals(widest_ * volume), reals(widest_ * volume)},
+                             {reals(weights_.widest() * volume), reals(weights_.widest() * volume)},
                              reals(z2_ ? volume : 0),
                              doubles(volume / 2),
                              doubles(Theory::kSums * sum_blocks(volume)),
@@ -275,10 +277,9 @@ class DeviceModel final : public Model {
     sum(TheoryTerm<Theory>{scratch_->field.data(), forward_->data(), tables_.forward.size(), tables_.volume, n},
         tables_.volume, scratch_->sums.data(), n);
   }
-  void accumulate(Accumulate::How how, double start, const double* sum, Index n) const {
-    device_.for_each(1, n, Accumulate{how, start, sum, scratch_->log_det.data()});
+  void accumulate(Accumulate::How how, double constant, const double* sum, Index n) const {
+    device_.for_each(1, n, Accumulate{how, constant, sum, scratch_->log_det.data()});
   }
-  double noise_constant() const { return kLogSqrtTwoPi * static_cast<double>(tables_.volume); }
 
   void put(const Array<double>& array, Index count, double* out) const {
     const std::vector<double> values = device_.download(array, count);
@@ -290,7 +291,6 @@ class DeviceModel final : public Model {
   lanes::Tables tables_;
   lanes::PackedWeights<Real> weights_;
   bool z2_;
-  std::size_t widest_ = 2;
   std::optional<Array<std::uint32_t>> forward_;
   std::vector<Array<std::uint32_t>> sites_;                          // [parity]
   std::array<std::vector<std::vector<StencilArrays>>, 2> stencils_;  // [active parity][convolution][stencil]

@@ -1,5 +1,9 @@
 #include "flow/lanes/lanes_engine.h"
 
+#include <algorithm>
+
+#include "flow/lanes/plan.h"
+#include "math/value.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -43,6 +47,23 @@ std::shared_ptr<const Engine> lanes_engine() { return lanes_engine(lanes::instru
 
 std::shared_ptr<const Engine> lanes_engine(const lanes::InstructionSet& instruction_set) {
   return std::make_shared<lanes::LanesEngine>(instruction_set);
+}
+
+void prove_bits(const Model& model, const Model& reference, const std::string& device) {
+  const auto draw = [](const Model& own) {
+    Draws draws = own.draw(NoiseKey::from("flowloom proof of bits"), Purpose::kReference, 0, 2 * lanes::kLanes);
+    std::vector<double> all = std::move(draws.fields);
+    for (const auto* more : {&draws.log_p, &draws.log_q, &draws.sums})
+      all.insert(all.end(), more->begin(), more->end());
+    return all;
+  };
+  const std::vector<double> found = draw(model), expected = draw(reference);
+  const auto same = [](double a, double b) { return bits(a) == bits(b); };
+  if (std::ranges::equal(found, expected, same)) return;
+  throw Error(ErrorCode::kConflict,
+              "The device " + device +
+                  " does not give the CPU's bits, so it must not serve a chain; use --device cpu, and "
+                  "please report it.");
 }
 
 void refuse_to_train() {

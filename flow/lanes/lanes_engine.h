@@ -1,5 +1,6 @@
 // The lane engine: samples and inverts flows on the CPU's vectors, without LibTorch. A sample's bits depend on its address and
-// the weights alone: not on the instruction set, the size of a call or the place in it.
+// the weights alone: not on the instruction set, the size of a call or the place in it. The thread that calls must compute as
+// it was started: subnormal numbers not flushed to zero, rounding to nearest.
 #pragma once
 
 #include <memory>
@@ -13,8 +14,11 @@ namespace flowloom {
 std::shared_ptr<const Engine> lanes_engine();
 std::shared_ptr<const Engine> lanes_engine(const lanes::InstructionSet& instruction_set);
 
-// Of every engine that gives these bits, whatever it runs on. Raised with any of them.
-inline constexpr char kLanesBuild[] = "lanes 1";
+// Of every engine that gives these bits, whatever it runs on; kNumericsRevision is their version.
+inline constexpr char kLanesBuild[] = "lanes";
+
+// Throws `kConflict` unless `model`, of `device`, gives the bits of `reference` for a few draws.
+void prove_bits(const Model& model, const Model& reference, const std::string& device);
 
 // For engines without gradients: throws `kInvalidInput`.
 [[noreturn]] void refuse_to_train();

@@ -28,7 +28,7 @@ template <std::size_t kOut, std::size_t kSites, class Real>
       each_sum(sums, [&](V& sum, std::size_t s, std::size_t o) { sum = fma(V(weight[o]), x[s], sum); });
     }
   }
-  // What costs an operation or two is done here; what costs more would take the sums' registers.
+  // What is_cheap is done here; what costs more would take the sums' registers.
   if (convolution.activation == Activation::kLeakyRelu) {
     each_sum(sums, [](V& sum, std::size_t, std::size_t) { sum = leaky_relu(sum, kLeakySlope); });
   } else if (convolution.activation == Activation::kRelu) {
@@ -47,7 +47,7 @@ void convolve_outputs(const Stencil& stencil, const Convolution<Real>& convoluti
     Row<Real>* to[kCount];
     for (std::size_t s = 0; s < kCount; ++s) to[s] = output + stencil.outputs[site + s] * convolution.out;
     convolve_tile<kOut, kCount>(convolution, weights, first, stencil.inputs.data() + site * taps, taps, input, to);
-    if (!is_costly(convolution.activation)) return;
+    if (is_cheap(convolution.activation)) return;
     // (In parentheses, for the template of this namespace: the argument's type would also find that of plain numbers.)
     (with_activation)(convolution.activation, [&](auto activate) {
       for (std::size_t s = 0; s < kCount; ++s) {
@@ -87,16 +87,16 @@ void convolve(const Stencil& stencil, const Convolution<Real>& convolution, cons
   outputs.template operator()<1>();
 }
 
-// The sum of of(i) over i < count: within blocks of 64, then over the blocks, always in order.
+// The sum of of(i) over i < count: within blocks, then over the blocks, always in order; of(i) is called once for each i.
 template <class Of>
 auto blocked_sum(std::size_t count, Of of) {
-  auto sum = of(std::size_t{0});
-  for (std::size_t i = 1; i < std::min<std::size_t>(count, 64); ++i) sum = sum + of(i);
-  for (std::size_t begin = 64; begin < count; begin += 64) {
-    auto block = of(begin);
-    for (std::size_t i = begin + 1; i < std::min(count, begin + 64); ++i) block = block + of(i);
-    sum = sum + block;
-  }
+  const auto sum_of_block = [&](std::size_t begin) {
+    auto sum = of(begin);
+    for (std::size_t i = begin + 1; i < std::min(count, begin + kSumBlock); ++i) sum = sum + of(i);
+    return sum;
+  };
+  auto sum = sum_of_block(0);
+  for (std::size_t begin = kSumBlock; begin < count; begin += kSumBlock) sum = sum + sum_of_block(begin);
   return sum;
 }
 
@@ -130,12 +130,12 @@ class LanesModel final : public Model {
       const V log_q = log_noise - forward(block);
       const auto sums = lattice_sums(block);
       const std::size_t n = std::min(kLanes, count - begin);
-      put(log_q, std::span(draws.log_q).subspan(begin, n));
+      store(log_q, std::span(draws.log_q).subspan(begin, n));
       for (std::size_t k = 0; k < Theory::kSums; ++k) {
-        put(sums.of[k], std::span(draws.sums).subspan(k * count + begin, n));
+        store(sums.of[k], std::span(draws.sums).subspan(k * count + begin, n));
       }
       for (std::size_t i = begin; i < begin + n; ++i) draws.log_p[i] = log_target(theory_, draws.sums, count, i);
-      get_fields(block, std::span(draws.fields).subspan(begin * tables_.volume, n * tables_.volume));
+      store_fields(block, std::span(draws.fields).subspan(begin * tables_.volume, n * tables_.volume));
     }
     return draws;
   }
@@ -147,21 +147,17 @@ class LanesModel final : public Model {
     Block block(*this);
     for (std::size_t begin = 0; begin < count; begin += kLanes) {
       const std::size_t n = std::min(kLanes, count - begin);
-      put_fields(fields.subspan(begin * tables_.volume, n * tables_.volume), block);
+      load_fields(fields.subspan(begin * tables_.volume, n * tables_.volume), block);
       const std::vector<Row<double>> given = block.field;
       const auto own = lattice_sums(block);
-      for (std::size_t k = 0; k < Theory::kSums; ++k) put(own.of[k], std::span(sums).subspan(k * count + begin, n));
+      for (std::size_t k = 0; k < Theory::kSums; ++k) store(own.of[k], std::span(sums).subspan(k * count + begin, n));
       for (std::size_t i = begin; i < begin + n; ++i) densities.log_p[i] = log_target(theory_, sums, count, i);
       const V log_det = inverse(block);
-      put(noise_log_density(block) + log_det, std::span(densities.log_q).subspan(begin, n));
+      store(noise_log_density(block) + log_det, std::span(densities.log_q).subspan(begin, n));
       forward(block);
       V largest(0.0);
-      for (std::size_t x = 0; x < tables_.volume; ++x) {
-        const V change = V(block.field[x]) - V(given[x]);
-        const V gap = select(change < V(0.0), -change, change);
-        largest = select(is_nan(gap), gap, select(largest < gap, gap, largest));
-      }
-      put(largest, std::span(densities.round_trip).subspan(begin, n));
+      for (std::size_t x = 0; x < tables_.volume; ++x) largest = larger_gap(largest, V(block.field[x]), V(given[x]));
+      store(largest, std::span(densities.round_trip).subspan(begin, n));
     }
     return densities;
   }
@@ -171,9 +167,7 @@ class LanesModel final : public Model {
 
   struct Block {
     explicit Block(const LanesModel& model) : field(model.tables_.volume) {
-      std::size_t rows = 0;
-      for (const auto& convolution : model.weights_.networks.front()) rows = std::max(rows, convolution.out);
-      for (auto& buffer : layers) buffer.resize(rows * model.tables_.volume);
+      for (auto& buffer : layers) buffer.resize(model.weights_.widest() * model.tables_.volume);
       mirrored.resize(model.z2_ ? model.tables_.volume : 0);
       frozen.resize(model.tables_.volume / 2);
     }
@@ -191,9 +185,8 @@ class LanesModel final : public Model {
     for (std::size_t lane = 0; lane < kLanes; ++lane) numbers.lane[lane] = std::bit_cast<double>(first + lane);
     const B index = bits(V(numbers));
     for (std::size_t x = 0; x < tables_.volume; x += 2) {
-      const auto words = philox(
-          std::array<B, 4>{index, shift_right<32>(index), B(x / 2), B(static_cast<std::uint64_t>(purpose))}, key.words);
-      const auto pair = normals_of_uniforms(uniform_of_words(words[0], words[1]), uniform_of_words(words[2], words[3]));
+      const auto pair = normals_of_uniforms(
+          uniform_pair(key.words, static_cast<std::uint64_t>(purpose), index, static_cast<std::uint64_t>(x / 2)));
       pair[0].store(block.field[x]);
       if (x + 1 < tables_.volume) pair[1].store(block.field[x + 1]);
     }
@@ -306,7 +299,7 @@ class LanesModel final : public Model {
 
   V noise_log_density(const Block& block) const {
     const V sum = blocked_sum(tables_.volume, [&](std::size_t x) { return normal_log_density(V(block.field[x])); });
-    return sum - V(kLogSqrtTwoPi * static_cast<double>(tables_.volume));
+    return sum - V(normal_log_constant(tables_.volume));
   }
 
   Sums<Theory::kSums> lattice_sums(const Block& block) const {
@@ -319,21 +312,21 @@ class LanesModel final : public Model {
     });
   }
 
-  static void put(const V& lanes, std::span<double> out) {
+  static void store(const V& lanes, std::span<double> out) {
     Row<double> row;
     canonical(lanes).store(row);
     std::copy_n(row.lane, out.size(), out.begin());
   }
 
   // Fields are [sample][site]. Lanes without a sample repeat the first.
-  void put_fields(std::span<const double> fields, Block& block) const {
+  void load_fields(std::span<const double> fields, Block& block) const {
     const std::size_t n = fields.size() / tables_.volume;
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       const double* own = &fields[(lane < n ? lane : 0) * tables_.volume];
       for (std::size_t x = 0; x < tables_.volume; ++x) block.field[x].lane[lane] = own[x];
     }
   }
-  void get_fields(Block& block, std::span<double> fields) const {
+  void store_fields(Block& block, std::span<double> fields) const {
     for (std::size_t x = 0; x < tables_.volume; ++x) canonical(V(block.field[x])).store(block.field[x]);
     for (std::size_t lane = 0; lane < fields.size() / tables_.volume; ++lane) {
       for (std::size_t x = 0; x < tables_.volume; ++x) fields[lane * tables_.volume + x] = block.field[x].lane[lane];

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "math/elementary.h"
+#include "spec/error.h"
 
 namespace flowloom::lanes {
 namespace {
@@ -81,6 +82,9 @@ class StencilMaker {
 }  // namespace
 
 Tables::Tables(const Geometry& geometry, const AffineCouplingFlow& architecture) : volume(geometry.sites()) {
+  if (!geometry.all_even()) {
+    throw Error(ErrorCode::kInvalidInput, "A checkerboard needs a lattice whose extents are all even.");
+  }
   std::vector<std::uint32_t> every, within_parity;  // a site's place among all sites, among those of its parity
   for (std::size_t x = 0; x < volume; ++x) {
     auto& same = sites[static_cast<std::size_t>(geometry.parity(x))];
@@ -144,6 +148,13 @@ PackedWeights<Real>::PackedWeights(const Tables& tables, const Geometry& geometr
     }
   }
   if (architecture.rescales()) log_scale = take(1, weights).front();
+}
+
+template <class Real>
+std::size_t PackedWeights<Real>::widest() const {
+  std::size_t widest = 0;
+  for (const auto& convolution : networks.front()) widest = std::max(widest, convolution.out);
+  return widest;
 }
 
 template <class Real>

@@ -1,5 +1,5 @@
-// What the lane engine prepares before it samples: tables of sites, once per lattice and architecture, and weights in the order
-// in which they are used, once per version. Nothing here depends on the instruction set.
+// What the lane engine prepares before it samples: tables of sites, and weights in the order in which they are used; once for
+// each model, that is for each version. Nothing here depends on the instruction set.
 //
 // A block is kLanes samples side by side. Its arrays hold rows, one number of every sample:
 //
@@ -24,6 +24,8 @@
 namespace flowloom::lanes {
 
 inline constexpr std::size_t kLanes = 16;
+inline constexpr std::size_t kSumBlock =
+    64;  // sums over sites: within so many consecutive ones, then over these blocks
 
 template <class Real>
 struct alignas(64) Row {
@@ -38,6 +40,7 @@ struct Stencil {
   std::vector<std::uint32_t> inputs;   // [i][tap]  the places they read among the sites of the input array
 };
 
+// Throws `kInvalidInput` unless all extents are even.
 struct Tables {
   Tables(const Geometry& geometry, const AffineCouplingFlow& architecture);
 
@@ -74,7 +77,10 @@ struct PackedWeights {
   std::vector<std::vector<Convolution<Real>>> networks;  // [layer][convolution]
   double log_scale = 0;                                  // of the rescaling
 
-  // Multiply-adds of all convolutions for one sample, as executed: what a tap or a site is left out of does not count.
+  // Channels of the widest layer.
+  std::size_t widest() const;
+
+  // Multiply-adds of all convolutions for one sample, as executed: without the taps and sites that are left out.
   std::size_t multiply_adds(const Tables& tables) const;
 };
 

@@ -1,4 +1,4 @@
-#include "flow/lanes/mathematics.h"
+#include "flow/lanes/prelude.h"
 
 namespace flowloom::lanes {
 namespace portable {

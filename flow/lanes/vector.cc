@@ -1,6 +1,6 @@
 // The lane engine for every instruction set with vectors: Highway includes this file once for each, in a namespace and with a
 // target of its own. Where it finds none (HWY_SCALAR, HWY_EMU128) there is "portable".
-#include "flow/lanes/mathematics.h"
+#include "flow/lanes/prelude.h"
 #include "flow/lanes/targets.h"
 
 #undef HWY_TARGET_INCLUDE

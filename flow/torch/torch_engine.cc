@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <bit>
 
-#include "flow/machine.h"
 #include "flow/module.h"
 #include "flow/torch/libtorch.h"
+#include "flow/torch/machine.h"
 #include "flow/torch/network.h"
 #include "spec/error.h"
 
@@ -395,4 +395,6 @@ class TorchEngine final : public Engine {
 
 const char* flowloom_engine_interface() { return flowloom::kEngineInterface; }
 
-flowloom::Engine* flowloom_engine_create(const char*) { return std::make_unique<flowloom::torch_engine::TorchEngine>().release(); }
+flowloom::Engine* flowloom_engine_create(const char*) {
+  return std::make_unique<flowloom::torch_engine::TorchEngine>().release();
+}

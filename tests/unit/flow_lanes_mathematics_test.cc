@@ -3,7 +3,7 @@
 #include <sstream>
 #include <vector>
 
-#include "flow/lanes/mathematics.h"
+#include "flow/lanes/prelude.h"
 #include "flow/lanes/targets.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -14,12 +14,12 @@ ALLOWED = {
     "spec": {"math"},
     "lattice": {"math", "spec", "stats"},
     "flow": {"math", "spec", "stats", "lattice"},
-    "chain": {"spec", "stats", "lattice"},
+    "chain": {"math", "spec", "stats", "lattice"},
     "program": {"spec"},
-    "coordinator": {"spec", "stats", "lattice", "flow", "chain", "program"},
-    "worker": {"spec", "stats", "lattice", "flow", "program"},
+    "coordinator": {"math", "spec", "stats", "lattice", "flow", "chain", "program"},
+    "worker": {"math", "spec", "stats", "lattice", "flow", "program"},
     "server": {"math", "spec", "stats", "lattice", "flow", "program"},
-    "client": {"spec", "stats", "lattice", "flow", "chain", "program"},
+    "client": {"math", "spec", "stats", "lattice", "flow", "chain", "program"},
 }
 # Generated from proto/: only those who speak to others.
 SPEAKS_PROTO = {"program", "coordinator", "worker", "server", "client"}

@@ -130,8 +130,7 @@ class TrainingProgram : public ::testing::Test {
     options.threads = 2;
     options.wait = milliseconds(20000);
     options.engines = [this](const RunSpec&) {
-      const std::shared_ptr<const Engine> both(&engine_, [](const Engine*) {});
-      return TrainingEngines{both, both};
+      return TrainingEngines(engine_);
     };
     return options;
   }

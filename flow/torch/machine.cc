@@ -1,4 +1,4 @@
-#include "flow/machine.h"
+#include "flow/torch/machine.h"
 
 #if __has_include(<gnu/libc-version.h>)
 #include <gnu/libc-version.h>
