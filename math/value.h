@@ -6,12 +6,13 @@
 //
 //   a + b, a - b, a * b, a / b, -a, fma(a, b, c), sqrt(a)        each rounded once, as IEEE 754 says
 //   a < b, is_nan(a) -> a mask;   select(mask, a, b)             a where the mask holds, else b
+//   V(x), a * x                                              with a plain number x for all samples
 //   bits(a) -> Bits;   from_bits(Bits)                           the encoding, an unsigned integer per sample, with
 //   a + b, a & b, a | b, a ^ b, shift_left<N>(a), shift_right<N>(a), multiply_words(a, b)
 //
-// This file defines these for plain numbers. A file *.inl is mathematics in templates on them: it has neither guard nor
-// namespace and includes nothing, and is included into namespace flowloom by the header of its name, and again into the
-// namespace of each instruction set by flow/lanes/. Its templates are constexpr, which lets nvcc compile them for a GPU.
+// This file defines these for plain numbers. A file *.inl is templates on them: it has neither guard nor namespace nor includes
+// of its own. One of mathematics is included into namespace flowloom by the header of its name, and again into the namespace of
+// each instruction set by flow/lanes/mathematics.inl. Its templates are constexpr, which lets nvcc compile them for a GPU.
 #pragma once
 
 #include <bit>

@@ -12,7 +12,7 @@ namespace flowloom {
 namespace {
 
 constexpr std::uint64_t kEvaluationIndex = std::uint64_t{1} << 63;  // of the noise that chooses an evaluation's samples
-constexpr std::size_t kEvaluationBlock = 256;                       // samples drawn at once; part of the bits
+constexpr std::size_t kEvaluationBlock = 256;                       // samples drawn at once; with torch, part of the bits
 
 bool single(const RunSpec& run) { return run.numerics.precision == Precision::kMixed; }
 

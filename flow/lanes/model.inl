@@ -212,7 +212,8 @@ class LanesModel final : public Model {
     return input;
   }
 
-  // Applies `change(variable, s, t)` to the active variables of one layer and returns the sum of its s.
+  // Applies `change(variable, s, t)` to the active variables of one layer and returns the sum of its s. Flattened, so
+  // that the elementary functions are inlined here.
   template <class Change>
   [[gnu::flatten]] V couple(std::size_t layer, Block& block, Change change) const {
     const auto& active = tables_.sites[active_parity(layer)];
