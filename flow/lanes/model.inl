@@ -75,7 +75,7 @@ void convolve(const Stencil& stencil, const Convolution<Real>& convolution, cons
               Row<Real>* output) {
   std::size_t first = 0;
   const auto outputs = [&]<std::size_t kOut>() {
-    if constexpr (kOut <= kRowsOfSums<Real>) {
+    if constexpr (kOut <= kMostOutputs<Real>) {
       for (; first + kOut <= convolution.out; first += kOut) {
         convolve_outputs<kOut>(stencil, convolution, weights, first, input, output);
       }
@@ -212,10 +212,9 @@ class LanesModel final : public Model {
     return input;
   }
 
-  // Applies `change(variable, s, t)` to the active variables of one layer and returns the sum of its s. Flattened, so
-  // that the elementary functions are inlined here.
+  // Applies `change(variable, s, t)` to the active variables of one layer and returns the sum of its s.
   template <class Change>
-  [[gnu::flatten]] V couple(std::size_t layer, Block& block, Change change) const {
+  FLOWLOOM_FLATTEN V couple(std::size_t layer, Block& block, Change change) const {
     const auto& active = tables_.sites[active_parity(layer)];
     if (z2_) std::copy_n(evaluate(layer, Real(-1), block), 2 * active.size(), block.mirrored.begin());
     const Row<Real>* s_and_t = evaluate(layer, Real(1), block);

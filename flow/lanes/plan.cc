@@ -1,6 +1,7 @@
 #include "flow/lanes/plan.h"
 
 #include <algorithm>
+#include <map>
 
 #include "math/elementary.h"
 #include "spec/error.h"
@@ -26,26 +27,28 @@ std::span<const double> take(std::size_t count, std::span<const double>& weights
   return taken;
 }
 
-// The stencils of one convolution. `readable` inputs are not known to be zero, `wanted` outputs are read by somebody;
-// `input_place` and `output_place` are the places of sites in the two arrays.
+// Makes the stencils of convolutions of one dilation.
 class StencilMaker {
  public:
   StencilMaker(const Geometry& geometry, std::int64_t kernel, std::int64_t dilation) : geometry_(geometry) {
     for (const auto& displacement : geometry.box(kernel, dilation)) {
       neighbours_.push_back(narrow(geometry.neighbours(displacement)));
+      tap_parity_.push_back(parity(neighbours_.back()[0]));  // site 0 is even
     }
   }
 
   // The parities that sites of `parities` read.
   Parities read_by(Parities parities) const {
     Parities read = 0;
-    for (std::size_t x = 0; x < geometry_.sites(); ++x) {
-      if (!(parities & only(parity(x)))) continue;
-      for (const auto& tap : neighbours_) read |= only(parity(tap[x]));
+    for (const std::size_t p : {0u, 1u}) {
+      if (!(parities & only(p))) continue;
+      for (const std::size_t tap : tap_parity_) read |= only((p + tap) % 2);
     }
     return read;
   }
 
+  // `readable` inputs are not known to be zero, `wanted` outputs are read by somebody; `input_place` and `output_place` are the
+  // places of sites in the two arrays.
   std::vector<Stencil> make(Parities readable, Parities wanted, const std::vector<std::uint32_t>& input_place,
                             const std::vector<std::uint32_t>& output_place) const {
     if (readable == kBoth) return {stencil(readable, wanted, input_place, output_place)};
@@ -59,16 +62,16 @@ class StencilMaker {
  private:
   std::size_t parity(std::size_t site) const { return static_cast<std::size_t>(geometry_.parity(site)); }
 
+  // All sites of `wanted` read the same of the taps.
   Stencil stencil(Parities readable, Parities wanted, const std::vector<std::uint32_t>& input_place,
                   const std::vector<std::uint32_t>& output_place) const {
     Stencil made;
+    const std::size_t some_parity = wanted & only(0) ? 0 : 1;
+    for (std::size_t k = 0; k < neighbours_.size(); ++k) {
+      if (readable & only((some_parity + tap_parity_[k]) % 2)) made.taps.push_back(static_cast<std::uint32_t>(k));
+    }
     for (std::size_t x = 0; x < geometry_.sites(); ++x) {
       if (!(wanted & only(parity(x)))) continue;
-      if (made.outputs.empty()) {
-        for (std::size_t k = 0; k < neighbours_.size(); ++k) {
-          if (readable & only(parity(neighbours_[k][x]))) made.taps.push_back(static_cast<std::uint32_t>(k));
-        }
-      }
       made.outputs.push_back(output_place[x]);
       for (const std::uint32_t k : made.taps) made.inputs.push_back(input_place[neighbours_[k][x]]);
     }
@@ -77,6 +80,7 @@ class StencilMaker {
 
   const Geometry& geometry_;
   std::vector<std::vector<std::uint32_t>> neighbours_;  // [tap][site]
+  std::vector<std::size_t> tap_parity_;                 // of the displacement
 };
 
 }  // namespace
@@ -94,13 +98,15 @@ Tables::Tables(const Geometry& geometry, const AffineCouplingFlow& architecture)
   }
   for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu) forward.push_back(narrow(geometry.forward(mu)));
 
+  std::map<std::int64_t, StencilMaker> makers;  // by dilation
   const std::size_t count = architecture.convolutions();
   for (std::size_t active = 0; active < 2; ++active) {
     auto& stencils = convolutions[active];
     stencils.resize(count);
     Parities wanted = only(active);
     for (std::size_t i = count; i-- > 0;) {
-      const StencilMaker maker(geometry, architecture.kernel(), architecture.dilation(i));
+      const std::int64_t dilation = architecture.dilation(i);
+      const StencilMaker& maker = makers.try_emplace(dilation, geometry, architecture.kernel(), dilation).first->second;
       stencils[i] = maker.make(i == 0 ? only(1 - active) : kBoth, wanted, i == 0 ? within_parity : every,
                                i + 1 == count ? within_parity : every);
       wanted = maker.read_by(wanted);

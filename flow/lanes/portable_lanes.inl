@@ -1,6 +1,9 @@
 // Lanes as plain arrays, for processors that flow/lanes/vector.cc has no instruction set for: a value (math/value.h) for kLanes
 // samples. It is what the vector sets are tested against.
 
+#undef FLOWLOOM_FLATTEN
+#define FLOWLOOM_FLATTEN  // in vector_lanes.inl: for speed
+
 template <class T>
 struct Words {
   Words() = default;
@@ -127,6 +130,8 @@ Lanes<Real> from_double(const Lanes<double>& a) {
   return each_lane<Lanes<Real>>([&](std::size_t i) { return static_cast<Real>(a.lane[i]); });
 }
 
-// Rows of sums that a convolution computes at once.
+// Rows of sums that a convolution computes at once, and outputs, at most.
 template <class T>
 inline constexpr std::size_t kRowsOfSums = 4;
+template <class T>
+inline constexpr std::size_t kMostOutputs = 4;

@@ -1,6 +1,10 @@
 // Lanes in the registers of one instruction set, `hn` being Highway's namespace of it: Lanes<Real> is a value (math/value.h)
 // for kLanes samples, Words<Unsigned> its encoding. A row fills one register or several, r[0], r[1], ...
 
+// Of a function: everything that it calls is inlined, the elementary functions above all.
+#undef FLOWLOOM_FLATTEN
+#define FLOWLOOM_FLATTEN [[gnu::flatten]]
+
 #define FLOWLOOM_EACH_REGISTER _Pragma("GCC unroll 16") for (std::size_t i = 0; i < kRegisters<T>; ++i)
 
 template <class T>
@@ -180,5 +184,10 @@ HWY_INLINE Lanes<float> from_double(const Lanes<double>& a) {
 // Rows of sums that the registers hold while a convolution runs, a quarter of them being left for inputs and weights.
 template <class T>
 inline constexpr std::size_t kRowsOfSums = (HWY_TARGET == HWY_AVX2 ? 12 : 24) / kRegisters<T>;
+
+// Outputs that it computes at once, at most. Where four of 16 registers make a row, one output at three sites is faster than two
+// at one: more sums hide the latency.
+template <class T>
+inline constexpr std::size_t kMostOutputs = HWY_TARGET == HWY_AVX2 && sizeof(T) == 8 ? 1 : kRowsOfSums<T>;
 
 #undef FLOWLOOM_EACH_REGISTER

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "flow/lanes/lanes_engine.h"
+#include "flow/lanes/plan.h"
 #include "flow_engine_contract.h"
 
 namespace flowloom {
@@ -150,6 +151,27 @@ TEST(LaneEngine, ItsNoiseIsThatOfTheAddress) {
       for (std::size_t x = 0; x < z.size(); ++x) ASSERT_EQ(draws.fields[i * z.size() + x], z[x]) << first + i;
     }
   }
+}
+
+TEST(LaneEngine, ADeviceWithOtherBitsIsRefused) {
+  FlowParts parts({.precision = Precision::kMixed});
+  const auto reference = parts.model(lane_engine());
+  EXPECT_NO_THROW(
+      prove_bits(*parts.model(*lanes_engine(lanes::portable_instruction_set())), *reference, "cpu:portable"));
+  parts.weights.front() = std::nextafter(static_cast<float>(parts.weights.front()), 10.0f);
+  ErrorCode code{};
+  const std::string sentence =
+      sentence_of([&] { prove_bits(*parts.model(lane_engine()), *reference, "cuda:0"); }, &code);
+  EXPECT_TRUE(sentence.starts_with("The device cuda:0 does not give the CPU's bits")) << sentence;
+  EXPECT_EQ(code, ErrorCode::kConflict);
+}
+
+TEST(LaneEngine, RefusesACheckerboardOnOddExtents) {
+  const FlowParts parts{FlowCase{}};
+  EXPECT_EQ(sentence_of([&] {
+              lanes::Tables(Geometry({4, 3}), parts.architecture);
+            }),
+            "A checkerboard needs a lattice whose extents are all even.");
 }
 
 TEST(LaneEngine, NothingIsDrawnForACountOfZero) {

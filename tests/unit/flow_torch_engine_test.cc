@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "flow/checkpoint.h"
 #include "flow_engine_contract.h"
 
 namespace flowloom {
@@ -86,6 +87,20 @@ TEST(ExactnessRule7, AgreesWithTheLaneEngineInAnyDimension) {
             << to_string(precision) << ", lattice " << nlohmann::json(flow_case.lattice).dump() << ", draw " << i;
       }
     }
+  }
+}
+
+// The references that a version carries are float64's; a worker in mixed precision must find them on a large lattice too.
+TEST(ExactnessRule7, MixedPrecisionReproducesTheReferencesOfALargeVolume) {
+  for (const std::vector<std::int64_t>& lattice : {std::vector<std::int64_t>{48, 48}, {8, 8, 8}}) {
+    const RunSpec run =
+        FlowCase{.lattice = lattice, .layers = 16, .hidden = {8, 8}, .precision = Precision::kMixed}.run();
+    const AffineCouplingFlow architecture = architecture_of(run);
+    std::vector<double> weights = architecture.initial_weights(kTestKey);
+    for (double& weight : weights) weight = static_cast<double>(static_cast<float>(weight));
+    Checkpoint checkpoint{run.theory, run.flow, Precision::kMixed, 0, weights, {}};
+    add_references(checkpoint, torch());
+    EXPECT_NO_THROW(verify_references(checkpoint, lane_engine(), "large"));
   }
 }
 
