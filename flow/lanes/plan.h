@@ -24,8 +24,8 @@
 namespace flowloom::lanes {
 
 inline constexpr std::size_t kLanes = 16;
-inline constexpr std::size_t kSumBlock =
-    64;  // sums over sites: within so many consecutive ones, then over these blocks
+// Sums over sites are taken within so many consecutive ones, then over these blocks.
+inline constexpr std::size_t kSumBlock = 64;
 
 template <class Real>
 struct alignas(64) Row {

@@ -125,12 +125,20 @@ int run(std::vector<std::string> arguments) {
   lanes::InstructionSet set = lanes::instruction_sets().front();
   int rounds = 7;
   std::vector<Case> cases;
-  for (std::size_t i = 0; i + 1 < arguments.size(); i += 2) {
+  if (arguments.size() % 2 != 0)
+    throw Error(ErrorCode::kInvalidInput, "Every option has a value, every lattice hidden layers.");
+  for (std::size_t i = 0; i < arguments.size(); i += 2) {
     if (arguments[i] == "--rounds") {
       rounds = std::stoi(arguments[i + 1]);
     } else if (arguments[i] == "--set") {
-      for (const lanes::InstructionSet& candidate : lanes::instruction_sets()) {
+      std::vector<std::string> names;
+      for (const lanes::InstructionSet& candidate : lanes::vector_instruction_sets()) {
+        names.push_back(candidate.name);
         if (candidate.name == arguments[i + 1]) set = candidate;
+      }
+      if (set.name != arguments[i + 1]) {
+        throw Error(ErrorCode::kInvalidInput,
+                    "There is no set " + arguments[i + 1] + " here; there are " + join_or(names) + ".");
       }
     } else {
       cases.push_back({arguments[i], arguments[i + 1]});

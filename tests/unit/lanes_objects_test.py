@@ -39,7 +39,10 @@ ARM = {
 X86_FMA = r"vf(n?m(add|sub)|maddsub|msubadd)\w*\b"
 # What only an instruction set's own functions may have: of a function that other objects have too, the linker keeps one copy
 # for every processor.
-X86_NEWER = r"v(?!err\b|erw\b)\w+"
+X86_NEWER = (
+    r"(v(?!err\b|erw\b)\w+|k(mov|or|and|xor|not|test|unpck|shift|add)\w+|"
+    r"(andn|bextr|blsi|blsr|blsmsk|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx)\w?\b)"
+)
 OWN_NAMESPACE = re.compile(r"N_AVX\w+")
 
 INSTRUCTION = re.compile(r"^\s*[0-9a-f]+:\t(?:(?:rep[nz]*|lock|data16|cs|ds|es|bnd|notrack|\{\w+\})\s+)*(\S.*?)\s*$")
@@ -345,9 +348,10 @@ class RulesTest(unittest.TestCase):
             self.assertEqual(len(list(bad_instructions(f"  12:\t{line}\n", {"": X86_FMA}))), 1, line)
 
     def test_a_new_instruction_in_a_shared_function_is_seen(self):
-        line = "  12:\tvmovups %ymm0,(%rax)\n"
-        self.assertEqual(len(list(shared_newer_instructions("00 <_ZNSt6vectorIdE6resizeEm>:\n" + line))), 1)
-        self.assertEqual(list(shared_newer_instructions("00 <_ZN8flowloom5lanes6N_AVX210make_modelEv>:\n" + line)), [])
+        for newer in ("vmovups %ymm0,(%rax)", "shlx %rax,%rbx,%rcx", "kmovw %k1,%eax"):
+            line = f"  12:\t{newer}\n"
+            self.assertEqual(len(list(shared_newer_instructions("00 <_ZNSt6vectorIdE6resizeEm>:\n" + line))), 1, newer)
+            self.assertEqual(list(shared_newer_instructions("00 <_ZN8flowloom5lanes6N_AVX210make_modelEv>:\n" + line)), [])
         self.assertEqual(list(shared_newer_instructions("00 <_ZNSt6vectorIdE6resizeEm>:\n  12:\tmovups %xmm0,(%rax)\n")), [])
 
     def test_every_elementary_function_is_seen(self):
