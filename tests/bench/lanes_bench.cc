@@ -3,10 +3,13 @@
 //   lanes_bench [--set avx512|avx2|neon] [--rounds N] [LATTICE HIDDEN ...]      as in  lanes_bench 8x8 8,8
 //
 // 16 affine layers, kernel 3, the same weights for all. A round measures everything once, one after the other; figures are
-// medians over rounds, ratios medians of each round's ratio.
+// medians over rounds, ratios medians of each round's ratio. "LibTorch" is the same flow as its users write it
+// (plain_torch.h): as it comes, in a process of its own (lanes_bench --plain LATTICE HIDDEN), and tuned, that is with the
+// memory allocator set as flow/torch/torch_engine.cc sets it.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <thread>
@@ -53,22 +56,51 @@ std::size_t best_count(const std::function<void(std::size_t)>& draw, std::size_t
 }
 
 struct Case {
+  Case(const std::string& lattice_text, const std::string& hidden_text)
+      : lattice(lattice_text),
+        hidden(hidden_text),
+        run(run_of(lattice, hidden)),
+        architecture(architecture_of(run)),
+        theory(theory_of(run)),
+        weights(architecture.initial_weights(run.noise_key())) {
+    for (double& weight : weights) weight = static_cast<double>(static_cast<float>(weight));
+  }
+
   std::string lattice, hidden;  // "8x8", "8,8"
+  RunSpec run;
+  AffineCouplingFlow architecture;
+  AnyTheory theory;
+  std::vector<double> weights;
+
+ private:
+  static RunSpec run_of(std::string extents, const std::string& hidden) {
+    std::ranges::replace(extents, 'x', ',');
+    return load_run_text("[run]\nname = \"bench\"\n[theory]\nkind = \"phi4\"\nlattice = [" + extents +
+                             "]\nm2 = -4.0\nlambda = 8.0\n[flow]\nkind = \"affine-coupling\"\nlayers = 16\nhidden = [" +
+                             hidden + "]\n[chain]\nlength = 1\n",
+                         "bench");
+  }
 };
 
+// The rate of plain LibTorch, 0 where it has no convolution.
+double plain_rate(const Case& wanted) {
+  const auto plain = plain_torch(wanted.theory, wanted.architecture, wanted.weights);
+  return plain ? rate(plain, best_count(plain, theory_geometry(wanted.theory).sites())) : 0;
+}
+
+// The same in a new process, where nobody has set anything.
+double plain_rate_elsewhere(const Case& wanted) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  FILE* child = popen(("'" + self + "' --plain " + wanted.lattice + " " + wanted.hidden).c_str(), "r");
+  double found = 0;
+  const bool read = child && std::fscanf(child, "%lf", &found) == 1;
+  if (!child || pclose(child) != 0 || !read) throw Error(ErrorCode::kInternal, "lanes_bench --plain has failed.");
+  return found;
+}
+
 void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
-  std::string extents = wanted.lattice;
-  std::ranges::replace(extents, 'x', ',');
-  const RunSpec run =
-      load_run_text("[run]\nname = \"bench\"\n[theory]\nkind = \"phi4\"\nlattice = [" + extents +
-                        "]\nm2 = -4.0\nlambda = 8.0\n[flow]\nkind = \"affine-coupling\"\nlayers = 16\nhidden = [" +
-                        wanted.hidden + "]\n[chain]\nlength = 1\n",
-                    "bench");
-  const AffineCouplingFlow architecture = architecture_of(run);
-  const AnyTheory theory = theory_of(run);
+  const auto& [lattice, hidden, run, architecture, theory, weights] = wanted;
   const Geometry& geometry = theory_geometry(theory);
-  std::vector<double> weights = architecture.initial_weights(run.noise_key());
-  for (double& weight : weights) weight = static_cast<double>(static_cast<float>(weight));
   const lanes::Tables tables(geometry, architecture);
   const auto multiply_adds =
       static_cast<double>(lanes::PackedWeights<float>(tables, geometry, architecture, weights).multiply_adds(tables));
@@ -87,7 +119,7 @@ void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
   };
   std::map<std::string, Contestant> contestants{
       {"lanes", {drawing(*mixed), 0}}, {"float64", {drawing(*float64), 0}}, {"torch", {drawing(*reference), 0}}};
-  if (plain) contestants["plain"] = {plain, 0};
+  if (plain) contestants["tuned"] = {plain, 0};
   for (auto& [name, contestant] : contestants) contestant.count = best_count(contestant.draw, geometry.sites());
 
   std::map<std::string, std::vector<double>> found;
@@ -101,7 +133,9 @@ void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
       std::jthread other([&] { both[0] = rate(lanes.draw, lanes.count); });
       both[1] = rate(lanes.draw, lanes.count);
     }
+    now["plain"] = plain ? plain_rate_elsewhere(wanted) : 0;
     now["lanes/plain"] = plain ? now["lanes"] / now["plain"] : 0;
+    now["lanes/tuned"] = plain ? now["lanes"] / now["tuned"] : 0;
     now["lanes/torch"] = now["lanes"] / now["torch"];
     now["of peak"] = now["lanes"] * multiply_adds / now["peak"];
     now["two/one"] = (both[0] + both[1]) / now["lanes"];
@@ -114,10 +148,11 @@ void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
     std::snprintf(text, sizeof text, format, value);
     return value > 0 ? std::string(text) : std::string("–");
   };
-  std::printf("| %s | %s | %.3g | %.0f | %.4g | %.0f %% | %s | %s | %.3g | %.1f | %.2f | %.2f |\n",
-              wanted.lattice.c_str(), wanted.hidden.c_str(), multiply_adds / 1e6, 2 * of("peak") / 1e9, of("lanes"),
+  std::printf("| %s | %s | %.3g | %.0f | %.4g | %.0f %% | %s | %s | %s | %s | %.3g | %.1f | %.2f | %.2f |\n",
+              lattice.c_str(), hidden.c_str(), multiply_adds / 1e6, 2 * of("peak") / 1e9, of("lanes"),
               100 * of("of peak"), or_dash(of("plain"), "%.3g").c_str(), or_dash(of("lanes/plain"), "%.1f").c_str(),
-              of("torch"), of("lanes/torch"), of("64/32"), of("two/one"));
+              or_dash(of("tuned"), "%.3g").c_str(), or_dash(of("lanes/tuned"), "%.1f").c_str(), of("torch"),
+              of("lanes/torch"), of("64/32"), of("two/one"));
   std::fflush(stdout);
 }
 
@@ -125,6 +160,10 @@ int run(std::vector<std::string> arguments) {
   lanes::InstructionSet set = lanes::instruction_sets().front();
   int rounds = 7;
   std::vector<Case> cases;
+  if (arguments.size() == 3 && arguments[0] == "--plain") {
+    std::printf("%g\n", plain_rate({arguments[1], arguments[2]}));
+    return 0;
+  }
   if (arguments.size() % 2 != 0)
     throw Error(ErrorCode::kInvalidInput, "Every option has a value, every lattice hidden layers.");
   for (std::size_t i = 0; i < arguments.size(); i += 2) {
@@ -141,20 +180,21 @@ int run(std::vector<std::string> arguments) {
                     "There is no set " + arguments[i + 1] + " here; there are " + join_or(names) + ".");
       }
     } else {
-      cases.push_back({arguments[i], arguments[i + 1]});
+      cases.emplace_back(arguments[i], arguments[i + 1]);
     }
   }
   if (cases.empty()) {
     for (const char* hidden : {"8,8", "16,16,16"}) {
       for (const char* lattice : {"8x8", "16x16", "32x32", "8x8x8", "4x4x4x4", "8x8x8x8"})
-        cases.push_back({lattice, hidden});
+        cases.emplace_back(lattice, hidden);
     }
   }
   std::printf("instruction set %s, %d rounds; peak in GFlop/s, rates in samples/s of one core\n\n", set.name.c_str(),
               rounds);
   std::printf(
-      "| lattice | hidden | 10^6 fma/sample | peak | lanes | of peak | plain LibTorch | ratio | engine torch | ratio "
-      "| float64/32 | two cores/one |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+      "| lattice | hidden | 10^6 fma/sample | peak | lanes | of peak | LibTorch | ratio | tuned LibTorch | ratio "
+      "| engine torch | ratio | float64/mixed | two cores/one |\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
   for (const Case& wanted : cases) measure(wanted, set, rounds);
   return 0;
 }
