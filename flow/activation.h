@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <string>
+#include <type_traits>
 
 #include "math/elementary.h"
 
@@ -24,6 +25,9 @@ inline Activation activation_named(const std::string& name) {
 constexpr bool is_cheap(Activation activation) {
   return activation == Activation::kLeakyRelu || activation == Activation::kRelu || activation == Activation::kIdentity;
 }
+
+// Whether the slope follows from the argument, not from the value.
+constexpr bool keeps_argument(Activation activation) { return activation == Activation::kSilu; }
 
 // The slope for negative arguments (arXiv:2101.08176).
 inline constexpr double kLeakySlope = 0.01;

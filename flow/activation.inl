@@ -33,3 +33,40 @@ constexpr decltype(auto) with_activation(Activation activation, Visitor&& visit)
   }
   return visit([](const auto& x) { return x; });
 }
+
+// Slopes. They follow from the function's value, but for SiLU, whose slope follows from its argument (keeps_argument()).
+
+// Of leaky_relu() and, with slope 0, of relu().
+template <Value V>
+constexpr V leaky_relu_slope(V value, double slope) {
+  return select(V(0) < value, V(1), V(static_cast<RealOf<V>>(slope)));
+}
+
+template <Value V>
+constexpr V tanh_slope(V value) {
+  return V(1) - value * value;
+}
+
+template <Value V>
+constexpr V silu_slope(V x) {
+  const V sigmoid = V(1) / (V(1) + exp(-x));
+  return sigmoid * (V(1) + x * (V(1) - sigmoid));
+}
+
+// As with_activation(), for the slope.
+template <class Visitor>
+constexpr decltype(auto) with_slope(Activation activation, Visitor&& visit) {
+  switch (activation) {
+    case Activation::kLeakyRelu:
+      return visit([](const auto& value) { return leaky_relu_slope(value, kLeakySlope); });
+    case Activation::kRelu:
+      return visit([](const auto& value) { return leaky_relu_slope(value, 0.0); });
+    case Activation::kTanh:
+      return visit([](const auto& value) { return tanh_slope(value); });
+    case Activation::kSilu:
+      return visit([](const auto& x) { return silu_slope(x); });
+    case Activation::kIdentity:
+      break;
+  }
+  return visit([](const auto& x) { return std::remove_cvref_t<decltype(x)>(1); });
+}

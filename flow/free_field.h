@@ -22,6 +22,9 @@ T free_field_amplitude(const T& khat2, const T& mass2) {
   return 1.0 / sqrt((khat2 + mass2) * 2.0);
 }
 
+// d(log f) / d(theta).
+inline double free_field_log_slope(double khat2, double mass2) { return -0.5 * mass2 / (khat2 + mass2); }
+
 struct FreeFieldBasis {
   explicit FreeFieldBasis(const Geometry& geometry);
 

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "lattice/phi4.h"
+#include "math/dual.h"
 #include "math/elementary.h"
 
 namespace flowloom {
@@ -16,6 +17,18 @@ double log_target(const Theory& theory, std::span<const double> sums, std::size_
   std::array<double, Theory::kSums> own;
   for (std::size_t k = 0; k < own.size(); ++k) own[k] = sums[k * count + i];
   return canonical(-theory.action(own));
+}
+
+// d(action)/d(sum) for each of the theory's sums. An action is linear in them, so that these are constants.
+template <class Theory>
+std::array<double, Theory::kSums> slopes_of_action(const Theory& theory) {
+  std::array<double, Theory::kSums> slopes;
+  for (std::size_t k = 0; k < slopes.size(); ++k) {
+    std::array<Dual<double>, Theory::kSums> sums{};
+    sums[k].slope = 1;
+    slopes[k] = theory.action(sums).slope;
+  }
+  return slopes;
 }
 
 // The theory that a checked run file names.

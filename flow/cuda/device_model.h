@@ -32,7 +32,7 @@ class DeviceModel final : public Model {
       : device_(std::move(device)),
         theory_(theory),
         tables_(theory.geometry(), architecture),
-        weights_(tables_, theory.geometry(), architecture, weights),
+        weights_(tables_, architecture, weights),
         z2_(architecture.z2()) {
     std::vector<std::uint32_t> forward;
     for (const auto& direction : tables_.forward) forward.insert(forward.end(), direction.begin(), direction.end());
@@ -56,7 +56,7 @@ class DeviceModel final : public Model {
     }
     if (weights_.prior) {
       amplitude_ = device_.upload(weights_.prior->amplitude);
-      for (const auto& matrix : weights_.prior->basis.cas) cas_.push_back(device_.upload(matrix));
+      for (const auto& matrix : tables_.basis->cas) cas_.push_back(device_.upload(matrix));
     }
   }
 
@@ -256,7 +256,7 @@ class DeviceModel final : public Model {
     Scratch& s = *scratch_;
     Index stride = tables_.volume;
     for (Index mu = 0; mu < cas_.size(); ++mu) {
-      const Index length = weights_.prior->extents[mu];
+      const Index length = tables_.extents[mu];
       stride /= length;
       device_.for_each(tables_.volume, n,
                        TransformLine{s.field.data(), cas_[mu].data(), length, stride, s.other.data(), n});

@@ -14,6 +14,8 @@ struct InstructionSet {
   std::string name;  // "avx512", "avx2", "neon", "portable"
   std::unique_ptr<Model> (*make_model)(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                        std::span<const double> weights, Precision precision);
+  std::unique_ptr<Objective> (*make_objective)(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+                                               Precision precision);
 };
 
 // Those of this build that this processor has, the fastest first; the last is "portable".

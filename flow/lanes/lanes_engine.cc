@@ -30,10 +30,11 @@ class LanesEngine final : public Engine {
     return set_.make_model(theory, architecture, weights, precision);
   }
 
-  bool trains() const override { return false; }
+  bool trains() const override { return true; }
 
-  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
-    refuse_to_train();
+  std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+                                       Precision precision) const override {
+    return set_.make_objective(theory, architecture, precision);
   }
 
  private:

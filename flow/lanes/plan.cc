@@ -27,6 +27,34 @@ std::span<const double> take(std::size_t count, std::span<const double>& weights
   return taken;
 }
 
+// `weight(tap, input, output)` in the order in which the stencils use them.
+template <class Real, class Weight>
+Convolution<Real> packed(const std::vector<Stencil>& stencils, std::size_t in, std::size_t out, Activation activation,
+                         std::span<const double> bias, Weight weight) {
+  Convolution<Real> convolution{in, out, activation, std::vector<Real>(out), {}};
+  std::ranges::transform(bias, convolution.bias.begin(), [](double number) { return static_cast<Real>(number); });
+  for (const Stencil& stencil : stencils) {
+    auto& numbers = convolution.weights.emplace_back();
+    for (const std::uint32_t tap : stencil.taps) {
+      for (std::size_t i = 0; i < in; ++i) {
+        for (std::size_t o = 0; o < out; ++o) numbers.push_back(static_cast<Real>(weight(tap, i, o)));
+      }
+    }
+  }
+  return convolution;
+}
+
+// In pairs of lanes half of them apart, then of what remains.
+template <class Real>
+double sum_of_lanes(const Row<Real>& row) {
+  std::array<double, kLanes> sums;
+  std::copy_n(row.lane, kLanes, sums.begin());
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (std::size_t i = 0; i < half; ++i) sums[i] += sums[i + half];
+  }
+  return sums[0];
+}
+
 // Makes the stencils of convolutions of one dilation.
 class StencilMaker {
  public:
@@ -85,7 +113,8 @@ class StencilMaker {
 
 }  // namespace
 
-Tables::Tables(const Geometry& geometry, const AffineCouplingFlow& architecture) : volume(geometry.sites()) {
+Tables::Tables(const Geometry& geometry, const AffineCouplingFlow& architecture, Use use)
+    : volume(geometry.sites()), taps(geometry.box(architecture.kernel()).size()) {
   if (!geometry.all_even()) {
     throw Error(ErrorCode::kInvalidInput, "A checkerboard needs a lattice whose extents are all even.");
   }
@@ -96,61 +125,63 @@ Tables::Tables(const Geometry& geometry, const AffineCouplingFlow& architecture)
     within_parity.push_back(static_cast<std::uint32_t>(same.size()));
     same.push_back(every.back());
   }
-  for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu) forward.push_back(narrow(geometry.forward(mu)));
+  for (std::size_t mu = 0; mu < geometry.dimensions(); ++mu) {
+    forward.push_back(narrow(geometry.forward(mu)));
+    extents.push_back(static_cast<std::size_t>(geometry.extents()[mu]));
+  }
+  if (architecture.prior() == Prior::kFreeField) basis.emplace(geometry);
 
   std::map<std::int64_t, StencilMaker> makers;  // by dilation
   const std::size_t count = architecture.convolutions();
   for (std::size_t active = 0; active < 2; ++active) {
-    auto& stencils = convolutions[active];
-    stencils.resize(count);
+    convolutions[active].resize(count);
+    if (use == Use::kGradients) transposed[active].resize(count);
     Parities wanted = only(active);
     for (std::size_t i = count; i-- > 0;) {
       const std::int64_t dilation = architecture.dilation(i);
       const StencilMaker& maker = makers.try_emplace(dilation, geometry, architecture.kernel(), dilation).first->second;
-      stencils[i] = maker.make(i == 0 ? only(1 - active) : kBoth, wanted, i == 0 ? within_parity : every,
-                               i + 1 == count ? within_parity : every);
-      wanted = maker.read_by(wanted);
+      const auto& inputs = i == 0 ? within_parity : every;
+      const auto& outputs = i + 1 == count ? within_parity : every;
+      const Parities read = i == 0 ? only(1 - active) : maker.read_by(wanted);
+      convolutions[active][i] = maker.make(i == 0 ? read : kBoth, wanted, inputs, outputs);
+      if (use == Use::kGradients) transposed[active][i] = maker.make(wanted, read, outputs, inputs);
+      wanted = read;
     }
   }
 }
 
-FreeField::FreeField(const Geometry& geometry, double mass2) : basis(geometry) {
+FreeField::FreeField(const FreeFieldBasis& basis, double mass2) {
   for (const double khat2 : basis.khat2) {
     amplitude.push_back(free_field_amplitude(khat2, mass2));
+    log_slope.push_back(free_field_log_slope(khat2, mass2));
     log_det += log(amplitude.back());
   }
-  for (const std::int64_t length : geometry.extents()) extents.push_back(static_cast<std::size_t>(length));
 }
 
 template <class Real>
-PackedWeights<Real>::PackedWeights(const Tables& tables, const Geometry& geometry,
-                                   const AffineCouplingFlow& architecture, std::span<const double> weights) {
+PackedWeights<Real>::PackedWeights(const Tables& tables, const AffineCouplingFlow& architecture,
+                                   std::span<const double> weights) {
   architecture.refuse_other_count(weights.size());
-  if (architecture.prior() == Prior::kFreeField) prior.emplace(geometry, exp(take(1, weights).front()));
+  if (tables.basis) prior.emplace(*tables.basis, exp(take(1, weights).front()));
   const auto& channels = architecture.channels();
   for (std::size_t layer = 0; layer < architecture.layers(); ++layer) {
     const auto active = static_cast<std::size_t>(AffineCouplingFlow::active_parity(layer));
     auto& network = networks.emplace_back();
+    if (!tables.transposed[active].empty()) transposed.emplace_back();
     for (std::size_t i = 0; i < architecture.convolutions(); ++i) {
       const auto in = static_cast<std::size_t>(channels[i]), out = static_cast<std::size_t>(channels[i + 1]);
-      const std::size_t taps = geometry.box(architecture.kernel()).size();
-      const auto weight = take(out * in * taps, weights);  // [out][in][tap]
-      Convolution<Real>& convolution =
-          network.emplace_back(Convolution<Real>{in, out, architecture.activation(i), std::vector<Real>(out), {}});
-      if (architecture.bias()) {
-        std::ranges::transform(take(out, weights), convolution.bias.begin(),
-                               [](double bias) { return static_cast<Real>(bias); });
-      }
-      for (const Stencil& stencil : tables.convolutions[active][i]) {
-        auto& packed = convolution.weights.emplace_back();
-        for (const std::uint32_t tap : stencil.taps) {
-          for (std::size_t c = 0; c < in; ++c) {
-            for (std::size_t o = 0; o < out; ++o) {
-              packed.push_back(static_cast<Real>(weight[(o * in + c) * taps + tap]));
-            }
-          }
-        }
-      }
+      const auto weight = take(out * in * tables.taps, weights);  // [out][in][tap]
+      const auto bias = take(architecture.bias() ? out : 0, weights);
+      const auto at = [&](std::size_t o, std::size_t c, std::size_t tap) {
+        return weight[(o * in + c) * tables.taps + tap];
+      };
+      network.push_back(packed<Real>(tables.convolutions[active][i], in, out, architecture.activation(i), bias,
+                                     [&](std::size_t tap, std::size_t c, std::size_t o) { return at(o, c, tap); }));
+      if (tables.transposed[active].empty()) continue;
+      // The box is symmetric: the opposite of a displacement has the opposite number.
+      transposed.back().push_back(packed<Real>(
+          tables.transposed[active][i], out, in, i > 0 ? architecture.activation(i - 1) : Activation::kIdentity, {},
+          [&](std::size_t tap, std::size_t o, std::size_t c) { return at(o, c, tables.taps - 1 - tap); }));
     }
   }
   if (architecture.rescales()) log_scale = take(1, weights).front();
@@ -178,7 +209,49 @@ std::size_t PackedWeights<Real>::multiply_adds(const Tables& tables) const {
   return sum;
 }
 
+template <class Real>
+PackedSlopes<Real>::PackedSlopes(const PackedWeights<Real>& weights) {
+  for (const auto& network : weights.networks) {
+    auto& own = networks.emplace_back();
+    for (const auto& convolution : network) {
+      auto& rows = own.emplace_back();
+      rows.bias.resize(convolution.out);
+      for (const auto& numbers : convolution.weights) rows.weights.emplace_back(numbers.size());
+    }
+  }
+}
+
+template <class Real>
+std::vector<double> PackedSlopes<Real>::flat(const Tables& tables, const AffineCouplingFlow& architecture) const {
+  std::vector<double> all;
+  if (tables.basis) all.push_back(sum_of_lanes(log_mass2));
+  for (std::size_t layer = 0; layer < networks.size(); ++layer) {
+    const auto active = static_cast<std::size_t>(AffineCouplingFlow::active_parity(layer));
+    for (std::size_t i = 0; i < networks[layer].size(); ++i) {
+      const OfConvolution& own = networks[layer][i];
+      const std::size_t out = own.bias.size(), in = static_cast<std::size_t>(architecture.channels()[i]);
+      const std::size_t begin = all.size();
+      all.resize(begin + out * in * tables.taps);  // [out][in][tap]
+      const auto& stencils = tables.convolutions[active][i];
+      for (std::size_t k = 0; k < stencils.size(); ++k) {
+        const Row<Real>* row = own.weights[k].data();
+        for (const std::uint32_t tap : stencils[k].taps) {
+          for (std::size_t c = 0; c < in; ++c) {
+            for (std::size_t o = 0; o < out; ++o) all[begin + (o * in + c) * tables.taps + tap] += sum_of_lanes(*row++);
+          }
+        }
+      }
+      if (!architecture.bias()) continue;
+      for (const Row<Real>& row : own.bias) all.push_back(sum_of_lanes(row));
+    }
+  }
+  if (architecture.rescales()) all.push_back(sum_of_lanes(log_scale));
+  return all;
+}
+
 template struct PackedWeights<float>;
 template struct PackedWeights<double>;
+template struct PackedSlopes<float>;
+template struct PackedSlopes<double>;
 
 }  // namespace flowloom::lanes

@@ -40,48 +40,72 @@ struct Stencil {
   std::vector<std::uint32_t> inputs;   // [i][tap]  the places they read among the sites of the input array
 };
 
+// For what a table is used: gradients need the transposed convolutions too.
+enum class Use { kSampling, kGradients };
+
 // Throws `kInvalidInput` unless all extents are even.
 struct Tables {
-  Tables(const Geometry& geometry, const AffineCouplingFlow& architecture);
+  Tables(const Geometry& geometry, const AffineCouplingFlow& architecture, Use use = Use::kSampling);
 
-  std::size_t volume;
-  std::array<std::vector<std::uint32_t>, 2> sites;                // [parity]
-  std::vector<std::vector<std::uint32_t>> forward;                // [mu][site]: the number of x + mu
-  std::array<std::vector<std::vector<Stencil>>, 2> convolutions;  // [active parity][convolution]: one or two
+  using Stencils = std::array<std::vector<std::vector<Stencil>>, 2>;  // [active parity][convolution]: one or two
+
+  std::size_t volume, taps;  // taps: of the whole box
+  std::vector<std::size_t> extents;
+  std::array<std::vector<std::uint32_t>, 2> sites;  // [parity]
+  std::vector<std::vector<std::uint32_t>> forward;  // [mu][site]: the number of x + mu
+  Stencils convolutions;
+  Stencils transposed;                  // from a convolution's outputs back to its inputs; empty without gradients
+  std::optional<FreeFieldBasis> basis;  // nothing: the normal prior
 };
 
 template <class Real>
 struct Convolution {
   std::size_t in, out;
-  Activation activation;
+  Activation activation;                   // of its outputs; of a transposed one: of the outputs that its own belong to
   std::vector<Real> bias;                  // [out], zeros if switched off
   std::vector<std::vector<Real>> weights;  // [stencil]: [tap][in][out]
 };
 
 // The free field's map for one mass (flow/free_field.h).
 struct FreeField {
-  FreeField(const Geometry& geometry, double mass2);
+  FreeField(const FreeFieldBasis& basis, double mass2);
 
-  FreeFieldBasis basis;
-  std::vector<std::size_t> extents;
   std::vector<double> amplitude;  // [mode]
+  std::vector<double> log_slope;  // [mode]: d(log amplitude) / d(log mass2)
   double log_det = 0;             // of noise -> field
 };
 
 template <class Real>
 struct PackedWeights {
-  PackedWeights(const Tables& tables, const Geometry& geometry, const AffineCouplingFlow& architecture,
-                std::span<const double> weights);
+  PackedWeights(const Tables& tables, const AffineCouplingFlow& architecture, std::span<const double> weights);
 
-  std::optional<FreeField> prior;                        // nothing: the normal prior
-  std::vector<std::vector<Convolution<Real>>> networks;  // [layer][convolution]
-  double log_scale = 0;                                  // of the rescaling
+  std::optional<FreeField> prior;                          // nothing: the normal prior
+  std::vector<std::vector<Convolution<Real>>> networks;    // [layer][convolution]
+  std::vector<std::vector<Convolution<Real>>> transposed;  // the same; empty without gradients
+  double log_scale = 0;                                    // of the rescaling
 
   // Channels of the widest layer.
   std::size_t widest() const;
 
   // Multiply-adds of all convolutions for one sample, as executed: without the taps and sites that are left out.
   std::size_t multiply_adds(const Tables& tables) const;
+};
+
+// Slopes by the weights while they are added up, in the order of PackedWeights: a row for each, so that a sum over samples
+// is one over blocks for each lane, and over lanes in the end.
+template <class Real>
+struct PackedSlopes {
+  explicit PackedSlopes(const PackedWeights<Real>& weights);  // zeros
+
+  // The sums over lanes, always the same way, in the order of the architecture's flat array.
+  std::vector<double> flat(const Tables& tables, const AffineCouplingFlow& architecture) const;
+
+  struct OfConvolution {
+    std::vector<Row<Real>> bias;                  // [out]
+    std::vector<std::vector<Row<Real>>> weights;  // [stencil]: [tap][in][out]
+  };
+  std::vector<std::vector<OfConvolution>> networks;  // [layer][convolution]
+  Row<double> log_mass2{}, log_scale{};
 };
 
 }  // namespace flowloom::lanes

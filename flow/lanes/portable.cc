@@ -5,12 +5,10 @@ namespace portable {
 
 #include "flow/lanes/portable_lanes.inl"
 
-#include "flow/lanes/mathematics.inl"
-
-#include "flow/lanes/model.inl"
+#include "flow/lanes/instruction_set.inl"
 
 }  // namespace portable
 
-InstructionSet portable_instruction_set() { return {"portable", portable::make_model}; }
+InstructionSet portable_instruction_set() { return {"portable", portable::make_model, portable::make_objective}; }
 
 }  // namespace flowloom::lanes

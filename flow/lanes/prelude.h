@@ -6,10 +6,12 @@
 #include <bit>
 #include <cmath>
 #include <type_traits>
+#include <vector>
 
 #include "flow/affine.h"
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/plan.h"
+#include "math/dual.h"
 #include "math/philox.h"
 
 // GCC keeps an array of sums in registers only if the loops over it are unrolled.

@@ -16,9 +16,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #include "flow/lanes/vector_lanes.inl"
 
-#include "flow/lanes/mathematics.inl"
-
-#include "flow/lanes/model.inl"
+#include "flow/lanes/instruction_set.inl"
 
 }  // namespace flowloom::lanes::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -45,13 +43,13 @@ bool has() {
 std::vector<InstructionSet> vector_instruction_sets() {
   std::vector<InstructionSet> sets;
 #if HWY_TARGETS & HWY_AVX3
-  if (has<HWY_AVX3>()) sets.push_back({"avx512", N_AVX3::make_model});
+  if (has<HWY_AVX3>()) sets.push_back({"avx512", N_AVX3::make_model, N_AVX3::make_objective});
 #endif
 #if HWY_TARGETS & HWY_AVX2
-  if (has<HWY_AVX2>()) sets.push_back({"avx2", N_AVX2::make_model});
+  if (has<HWY_AVX2>()) sets.push_back({"avx2", N_AVX2::make_model, N_AVX2::make_objective});
 #endif
 #if HWY_TARGETS & HWY_NEON
-  if (has<HWY_NEON>()) sets.push_back({"neon", N_NEON::make_model});
+  if (has<HWY_NEON>()) sets.push_back({"neon", N_NEON::make_model, N_NEON::make_objective});
 #endif
   return sets;
 }

@@ -103,7 +103,7 @@ void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
   const Geometry& geometry = theory_geometry(theory);
   const lanes::Tables tables(geometry, architecture);
   const auto multiply_adds =
-      static_cast<double>(lanes::PackedWeights<float>(tables, geometry, architecture, weights).multiply_adds(tables));
+      static_cast<double>(lanes::PackedWeights<float>(tables, architecture, weights).multiply_adds(tables));
 
   const auto drawing = [&](const Model& model) {
     return [&](std::size_t count) { model.draw(run.noise_key(), Purpose::kBase, 0, count); };

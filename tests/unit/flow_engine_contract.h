@@ -220,4 +220,9 @@ inline void expect_equal_bits(const Densities& a, const Densities& b) {
   expect_equal_bits(a.round_trip, b.round_trip, "round trip");
 }
 
+inline void expect_equal_bits(const Gradient& a, const Gradient& b) {
+  expect_equal_bits(a.sum, b.sum, "slope");
+  expect_equal_bits(a.log_w, b.log_w, "log_w");
+}
+
 }  // namespace flowloom

@@ -5,7 +5,7 @@
 
 #include "flow/lanes/lanes_engine.h"
 #include "flow/lanes/plan.h"
-#include "flow_engine_contract.h"
+#include "flow_objective_contract.h"
 
 namespace flowloom {
 namespace {
@@ -203,12 +203,81 @@ TEST(ExactnessRule7, MixedPrecisionIsNearFloat64) {
   for (std::size_t i = 0; i < 20; ++i) EXPECT_NEAR(a.log_p[i] - a.log_q[i], b.log_p[i] - b.log_q[i], 1e-3);
 }
 
-TEST(LaneEngine, RefusesToTrain) {
-  const FlowParts parts{FlowCase{}};
-  ErrorCode code{};
-  EXPECT_EQ(sentence_of([&] { lane_engine().objective(parts.theory, parts.architecture, parts.precision); }, &code),
-            "The lane engine has no gradients; use engine = \"torch\".");
-  EXPECT_EQ(code, ErrorCode::kInvalidInput);
+TEST(LaneObjective, TheGradientIsTheLosssSlope) { expect_the_gradient_is_the_losss_slope(lane_engine()); }
+
+TEST(LaneObjective, ThePathGradientIsTheSameInOnePassAndByTheInverseAndDiffersByTheScore) {
+  expect_the_path_gradient_differs_by_the_score(lane_engine());
+}
+
+TEST(LaneObjective, ThePathGradientInMixedPrecisionIsNearFloat64s) {
+  expect_the_mixed_path_gradient_is_near_float64s(lane_engine());
+}
+
+TEST(LaneObjective, ThePathGradientVanishesWhereTheFlowIsTheTarget) {
+  expect_the_path_gradient_vanishes_at_the_target(lane_engine());
+}
+
+TEST(LaneObjective, TheForwardGradientIsTheSlopeOfMinusLogQ) {
+  expect_the_forward_gradient_is_the_slope_of_minus_log_q(lane_engine());
+}
+
+TEST(LaneObjective, TheGradientIsASumOverSamples) { expect_the_gradient_is_a_sum_over_samples(lane_engine()); }
+
+TEST(LaneObjective, LogWIsTheModelsOwn) { expect_log_w_is_the_models_own(lane_engine()); }
+
+TEST(LaneObjective, MixedPrecisionsGradientIsNearFloat64s) {
+  expect_the_mixed_gradient_is_near_float64s(lane_engine());
+}
+
+TEST(LaneObjective, TwoThreadsAtOnceGetTheSameBitsAsOneAfterTheOther) {
+  expect_threads_get_the_same_gradient(lane_engine());
+}
+
+TEST(LaneObjective, NanWeightsGiveNanLogW) { expect_nan_weights_give_nan_gradients(lane_engine()); }
+
+TEST(LaneObjective, EveryInstructionSetGivesTheSameBits) {
+  const auto portable = lanes_engine(lanes::portable_instruction_set());
+  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
+    FlowCase flow_case = random_flow(number);
+    if (!flow_case.hidden.empty()) flow_case.hidden.back() += static_cast<int>(number / 3);  // every width of a tile
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      flow_case.precision = precision;
+      const FlowParts parts(flow_case);
+      const Estimator estimator = number % 2 == 0 ? Estimator::kPath : Estimator::kReparameterised;
+      const std::vector<double> fields = parts.model(*portable)->draw(kTestKey, Purpose::kBase, 3, 5).fields;
+      const Gradient reverse = reverse_kl(*portable, parts, 7, 17, estimator);
+      const Gradient forward = objective_of(*portable, parts)->forward_kl(parts.weights, fields);
+      for (const lanes::InstructionSet& set : lanes::vector_instruction_sets()) {
+        SCOPED_TRACE(set.name + ", " + to_string(precision) + ", random flow " + std::to_string(number));
+        const auto engine = lanes_engine(set);
+        expect_equal_bits(reverse_kl(*engine, parts, 7, 17, estimator), reverse);
+        expect_equal_bits(objective_of(*engine, parts)->forward_kl(parts.weights, fields), forward);
+      }
+      if (HasFailure()) return;
+    }
+  }
+}
+
+// Sums over sites are cut into blocks; the weights of a small volume follow from few, those of a large one from many.
+TEST(LaneObjective, ALargeVolumeHasTheSameBitsOnEveryInstructionSet) {
+  const FlowParts parts({.lattice = {18, 14}, .hidden = {5, 9}, .precision = Precision::kMixed});
+  const Gradient portable = reverse_kl(*lanes_engine(lanes::portable_instruction_set()), parts, 0, 40);
+  for (const lanes::InstructionSet& set : lanes::vector_instruction_sets()) {
+    SCOPED_TRACE(set.name);
+    expect_equal_bits(reverse_kl(*lanes_engine(set), parts, 0, 40), portable);
+  }
+}
+
+TEST(LaneObjective, LanesBeyondTheCountAddNothing) {
+  const FlowParts parts({.hidden = {3, 2}, .flow = "symmetry = \"z2\"\nprior = \"free-field\"\nrescale = true"});
+  const auto objective = objective_of(lane_engine(), parts);
+  std::vector<double> summed(parts.weights.size());
+  for (std::uint64_t i = 0; i < 19; ++i) {
+    const auto one = objective->reverse_kl(Estimator::kPath, parts.weights, kTestKey, i, 1).sum;
+    for (std::size_t k = 0; k < one.size(); ++k) summed[k] += one[k];
+  }
+  expect_sum(objective->reverse_kl(Estimator::kPath, parts.weights, kTestKey, 0, 19).sum, summed,
+             std::vector<double>(summed.size()), 1e-13);
 }
 
 TEST(LaneEngine, RefusesAnotherNumberOfWeights) {
