@@ -118,6 +118,9 @@ std::vector<std::string> LocalCluster::tick(Clock::time_point now, bool may_trai
     }
     if (!program->child || !program->child->poll() || program->child->poll()->orderly() || stopping_) continue;
     if (program->name == "server" && !may_train) continue;
+    if (const auto& exit = program->child->poll(); !exit->by_signal && exit->code == 2) {  // what it was asked for is wrong
+      throw Error(ErrorCode::kConflict, epitaph(*program));
+    }
     program->restart_at = program->policy.died(now);
     if (!program->restart_at) {
       throw Error(ErrorCode::kUnavailable, "Gave up after " + std::to_string(RestartPolicy::kRestarts) +

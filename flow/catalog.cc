@@ -29,7 +29,7 @@ const Catalog& catalog() {
       .flows = {AffineCouplingFlow::kind()},
       .engines = {{.name = "lanes",
                    .sentence =
-                       "Ours, fast: the same bits on every processor. Training takes its gradients from LibTorch.",
+                       "Ours, fast: samples and trains to the same bits on every processor.",
                    .keys = {},
                    .check = {}},
                   {.name = "torch",

@@ -196,21 +196,26 @@ void verify_references(const Checkpoint& checkpoint, const Engine& engine, const
   if (checkpoint.references.log_p.size() != kReferenceDraws) {
     throw Error(ErrorCode::kConflict, name + " carries no reference draws to verify this machine's numbers by.");
   }
-  const References found = evaluate(checkpoint, engine, checkpoint.precision);
-  const auto compare = [&](const char* what, const std::vector<double>& here, const std::vector<double>& there) {
+  const auto compare = [&](Precision precision, const char* what, const std::vector<double>& here,
+                           const std::vector<double>& there) {
     for (std::size_t i = 0; i < kReferenceDraws; ++i) {
       const double gap = std::abs(here[i] - there[i]);
-      const double tolerance = log_weight_tolerance(checkpoint.precision, there[i]);
+      const double tolerance = log_weight_tolerance(precision, there[i]);
       if (gap <= tolerance) continue;
       throw Error(ErrorCode::kConflict, name + ": this machine's " + what + " of reference draw " + std::to_string(i) +
                                             " is " + json(here[i]).dump() + ", the checkpoint's " +
                                             json(there[i]).dump() + ": they differ by " + json(gap).dump() +
                                             ", allowed is " + json(tolerance).dump() + " (engine " + engine.build() +
-                                            ").");
+                                            ", " + to_string(precision) + ").");
     }
   };
-  compare("log_p", found.log_p, checkpoint.references.log_p);
-  compare("log_q", found.log_q, checkpoint.references.log_q);
+  const auto verify = [&](Precision precision) {
+    const References found = evaluate(checkpoint, engine, precision);
+    compare(precision, "log_p", found.log_p, checkpoint.references.log_p);
+    compare(precision, "log_q", found.log_q, checkpoint.references.log_q);
+  };
+  verify(Precision::kFloat64);                                                    // sharp: the same mathematics
+  if (checkpoint.precision != Precision::kFloat64) verify(checkpoint.precision);  // what will serve
 }
 
 void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::string& name) {

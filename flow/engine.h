@@ -20,11 +20,13 @@
 
 namespace flowloom {
 
+enum class Fields { kKept, kDropped };
+
 struct Draws {
   std::vector<double> log_p;   // [sample]  -S, unnormalised
   std::vector<double> log_q;   // [sample]  normalised
   std::vector<double> sums;    // [sum][sample], the theory's columns of the log
-  std::vector<double> fields;  // [sample][site]
+  std::vector<double> fields;  // [sample][site]; empty if dropped
 };
 
 struct Densities {
@@ -37,8 +39,10 @@ class Model {
  public:
   virtual ~Model() = default;
 
-  // The configurations at noise addresses (key, purpose, first .. first + count - 1). NaNs come out as NaNs.
-  virtual Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const = 0;
+  // The configurations at noise addresses (key, purpose, first .. first + count - 1). NaNs come out as NaNs. Who needs only
+  // their weights and sums drops the fields, the larger part of the memory.
+  virtual Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count,
+                     Fields fields = Fields::kKept) const = 0;
 
   // log_p and log_q of given configurations, `fields` [sample][site].
   virtual Densities densities(std::span<const double> fields) const = 0;
@@ -79,10 +83,6 @@ class Engine {
   virtual std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                        std::span<const double> weights, Precision precision) const = 0;
 
-  // Whether it has gradients.
-  virtual bool trains() const = 0;
-
-  // Throws `kInvalidInput` unless it trains.
   virtual std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                                Precision precision) const = 0;
 };
@@ -102,6 +102,6 @@ inline constexpr char kDeviceHelp[] =
     "Where the engine \"lanes\" runs: auto, cpu, cpu:SET as in cpu:avx2, cuda:N; the bits are the same";
 
 // What a module's two exported functions must match (flow/module.h).
-inline constexpr char kEngineInterface[] = "flowloom-engine-4";
+inline constexpr char kEngineInterface[] = "flowloom-engine-5";
 
 }  // namespace flowloom

@@ -81,7 +81,7 @@ Trainer::Trainer(const RunSpec& run, TrainingEngines engines, std::size_t thread
       engines_(std::move(engines)),
       theory_(theory_of(run)),
       architecture_(architecture_of(run)),
-      objective_(engines_.gradients->objective(theory_, architecture_, run.numerics.precision)),
+      objective_(engines_.own->objective(theory_, architecture_, run.numerics.precision)),
       pool_(threads),
       state_(state ? std::move(*state) : initial_state(run, architecture_)),
       target_(std::move(target)) {
@@ -216,11 +216,11 @@ bool Trainer::in_blocks(std::size_t samples, std::stop_token stop,
 }
 
 std::optional<double> Trainer::measure_ess(std::stop_token stop) {
-  const auto model = engines_.sampling->model(theory_, architecture_, served_weights(), run_.numerics.precision);
+  const auto model = engines_.own->model(theory_, architecture_, served_weights(), run_.numerics.precision);
   std::vector<double> log_w(run_.train.evaluate_samples);
   const bool all = in_blocks(log_w.size(), stop, [&](std::size_t begin, std::size_t count) {
     const std::uint64_t first = training_index(static_cast<std::uint64_t>(state_.step), begin);
-    const Draws draws = model->draw(run_.noise_key(), Purpose::kEval, first, count);
+    const Draws draws = model->draw(run_.noise_key(), Purpose::kEval, first, count, Fields::kDropped);
     for (std::size_t i = 0; i < count; ++i) log_w[begin + i] = stats::log_weight(draws.log_p[i], draws.log_q[i]);
   });
   if (!all) return {};
@@ -232,7 +232,7 @@ std::optional<double> Trainer::measure_ess(std::stop_token stop) {
 std::optional<double> Trainer::measure_ess_from_target(std::stop_token stop) {
   const std::size_t samples = target_.size() / theory_geometry(theory_).sites();
   if (samples == 0) return std::nan("");
-  const auto model = engines_.sampling->model(theory_, architecture_, served_weights(), run_.numerics.precision);
+  const auto model = engines_.own->model(theory_, architecture_, served_weights(), run_.numerics.precision);
   std::vector<double> log_w(std::min(run_.train.evaluate_samples, samples));
   const std::uint64_t step_index = training_index(static_cast<std::uint64_t>(state_.step), 0);
   const bool all = in_blocks(log_w.size(), stop, [&](std::size_t begin, std::size_t count) {
@@ -251,7 +251,7 @@ std::optional<double> Trainer::measure_ess_from_target(std::stop_token stop) {
 
 Checkpoint Trainer::checkpoint() const {
   Checkpoint checkpoint{run_.theory, run_.flow, run_.numerics.precision, state_.step, served_weights(), {}};
-  add_references(checkpoint, *engines_.gradients);
+  add_references(checkpoint, *engines_.references);
   return checkpoint;
 }
 

@@ -98,14 +98,14 @@ void round_to_single(std::vector<double>& values);
 
 // What evaluates flows in training; one engine may be both.
 struct TrainingEngines {
-  TrainingEngines(std::shared_ptr<const Engine> for_gradients, std::shared_ptr<const Engine> for_sampling)
-      : gradients(std::move(for_gradients)), sampling(std::move(for_sampling)) {}
+  TrainingEngines(std::shared_ptr<const Engine> run_engine, std::shared_ptr<const Engine> reference_engine)
+      : own(std::move(run_engine)), references(std::move(reference_engine)) {}
 
   // `both` must outlive this.
-  TrainingEngines(const Engine& both) : gradients(std::shared_ptr<const Engine>(), &both), sampling(gradients) {}
+  TrainingEngines(const Engine& both) : own(std::shared_ptr<const Engine>(), &both), references(own) {}
 
-  std::shared_ptr<const Engine> gradients;  // and the references that a version carries
-  std::shared_ptr<const Engine> sampling;   // the run's own: its ESS is that of the chain's proposals
+  std::shared_ptr<const Engine> own;         // the run's: gradients, and the ESS, which is that of the chain's proposals
+  std::shared_ptr<const Engine> references;  // of what a version carries, which the own is proved by
 };
 
 class Trainer {
@@ -113,7 +113,7 @@ class Trainer {
   static constexpr double kNewestShare = 0.1;
 
   // Starts from the architecture's initial weights, or goes on from `state`. `target`: samples of the target,
-  // [sample][site]; may be empty. Throws `kInvalidInput` if the engine of the gradients has none.
+  // [sample][site]; may be empty.
   Trainer(const RunSpec& run, TrainingEngines engines, std::size_t threads, std::optional<TrainerState> state = {},
           std::vector<double> target = {});
 

@@ -124,7 +124,7 @@ class Training {
   void prepare_trainer() {
     refuse_passed_steps(run_.chain, open_now(), saved_.state);
     const TrainingEngines engines = options_.engines(run_);
-    const std::string build = engines.gradients->build();
+    const std::string build = engines.own->build();
     if (!saved_.build.empty() && saved_.build != build) {
       spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's", saved_.build,
                    build);
@@ -252,8 +252,7 @@ class Training {
 }  // namespace
 
 TrainingEngines training_engines(const RunSpec& run) {
-  const auto own = open_engine(run.numerics.engine);
-  return {own->trains() ? own : open_engine("torch"), own};
+  return {open_engine(run.numerics.engine), open_engine("torch")};
 }
 
 void train(PeerFinder finder, const TrainingOptions& options, std::stop_token stop) {

@@ -65,7 +65,7 @@ WorkerMessage Executor::reweigh(const flowloom::v1::ReweighGrant& grant) const {
 
 flowloom::v1::SampleAnswer Executor::sample_answer(const flowloom::v1::SampleGrant& grant, std::uint64_t unit) const {
   refuse_other_unit(grant.unit_size());
-  Draws draws = model_of_(grant.version())->draw(noise_key_, Purpose::kBase, unit * unit_, unit_);
+  Draws draws = model_of_(grant.version())->draw(noise_key_, Purpose::kBase, unit * unit_, unit_, Fields::kDropped);
   for (auto* values : {&draws.log_p, &draws.log_q, &draws.sums}) canonicalize(*values);
   flowloom::v1::SampleAnswer answer;
   answer.set_unit(unit);

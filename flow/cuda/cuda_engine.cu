@@ -152,9 +152,10 @@ class CudaEngine final : public Engine {
     return model;
   }
 
-  bool trains() const override { return false; }
-  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
-    refuse_to_train();
+  // Gradients are the CPU's: the same bits, and no kernels for them yet.
+  std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+                                       Precision precision) const override {
+    return lanes_engine()->objective(theory, architecture, precision);
   }
 
  private:

@@ -60,11 +60,11 @@ class DeviceModel final : public Model {
     }
   }
 
-  Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const override {
+  Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count, Fields fields) const override {
     const std::lock_guard lock(mutex_);
     const Index volume = tables_.volume;
     Draws draws{std::vector<double>(count), std::vector<double>(count), std::vector<double>(Theory::kSums * count),
-                std::vector<double>(count * volume)};
+                std::vector<double>(fields == Fields::kKept ? count * volume : 0)};
     for (Index begin = 0; begin < count;) {
       const Index n = prepare(count - begin);
       Scratch& s = *scratch_;
@@ -76,14 +76,16 @@ class DeviceModel final : public Model {
       device_.for_each(
           1, n, LogQ{s.noise_sum.data(), s.log_det.data(), normal_log_constant(tables_.volume), false, s.log_q.data()});
       sum_theory(n);
-      device_.for_each(volume, n, Transpose{true, s.field.data(), s.callers.data(), volume, n});
       put(s.log_q, n, draws.log_q.data() + begin);
       const std::vector<double> sums = device_.download(s.sums, Theory::kSums * n);
       for (Index k = 0; k < Theory::kSums; ++k) {
         for (Index i = 0; i < n; ++i) draws.sums[k * count + begin + i] = canonical(sums[k * n + i]);
       }
       for (Index i = begin; i < begin + n; ++i) draws.log_p[i] = log_target(theory_, draws.sums, count, i);
-      put(s.callers, n * volume, draws.fields.data() + begin * volume);
+      if (fields == Fields::kKept) {
+        device_.for_each(volume, n, Transpose{true, s.field.data(), s.callers.data(), volume, n});
+        put(s.callers, n * volume, draws.fields.data() + begin * volume);
+      }
       begin += n;
     }
     return draws;

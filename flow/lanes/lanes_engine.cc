@@ -30,8 +30,6 @@ class LanesEngine final : public Engine {
     return set_.make_model(theory, architecture, weights, precision);
   }
 
-  bool trains() const override { return true; }
-
   std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                        Precision precision) const override {
     return set_.make_objective(theory, architecture, precision);
@@ -65,10 +63,6 @@ void prove_bits(const Model& model, const Model& reference, const std::string& d
               "The device " + device +
                   " does not give the CPU's bits, so it must not serve a chain; use --device cpu, and "
                   "please report it.");
-}
-
-void refuse_to_train() {
-  throw Error(ErrorCode::kInvalidInput, "The lane engine has no gradients; use engine = \"torch\".");
 }
 
 }  // namespace flowloom

@@ -20,7 +20,4 @@ inline constexpr char kLanesBuild[] = "lanes";
 // Throws `kConflict` unless `model`, of `device`, gives the bits of `reference` for a few draws.
 void prove_bits(const Model& model, const Model& reference, const std::string& device);
 
-// For engines without gradients: throws `kInvalidInput`.
-[[noreturn]] void refuse_to_train();
-
 }  // namespace flowloom

@@ -9,9 +9,9 @@ class LanesModel final : public Model {
         weights_(tables_, architecture, weights),
         flow_(theory_, tables_, weights_, architecture.z2()) {}
 
-  Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const override {
+  Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count, Fields fields) const override {
     Draws draws{std::vector<double>(count), std::vector<double>(count), std::vector<double>(Theory::kSums * count),
-                std::vector<double>(count * tables_.volume)};
+                std::vector<double>(fields == Fields::kKept ? count * tables_.volume : 0)};
     Field field(tables_.volume);
     auto scratch = flow_.scratch_for_sampling();
     for (std::size_t begin = 0; begin < count; begin += kLanes) {
@@ -25,7 +25,8 @@ class LanesModel final : public Model {
         store_lanes(sums.of[k], std::span(draws.sums).subspan(k * count + begin, n));
       }
       for (std::size_t i = begin; i < begin + n; ++i) draws.log_p[i] = log_target(theory_, draws.sums, count, i);
-      store_fields(field, std::span(draws.fields).subspan(begin * tables_.volume, n * tables_.volume));
+      if (fields == Fields::kKept)
+        store_fields(field, std::span(draws.fields).subspan(begin * tables_.volume, n * tables_.volume));
     }
     return draws;
   }

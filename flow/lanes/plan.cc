@@ -44,11 +44,12 @@ Convolution<Real> packed(const std::vector<Stencil>& stencils, std::size_t in, s
   return convolution;
 }
 
-// In pairs of lanes half of them apart, then of what remains.
+// The sum of the lanes, in pairs half of them apart, then of what remains; leaves zeros.
 template <class Real>
-double sum_of_lanes(const Row<Real>& row) {
+double taken(Row<Real>& row) {
   std::array<double, kLanes> sums;
   std::copy_n(row.lane, kLanes, sums.begin());
+  row = {};
   for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
     for (std::size_t i = 0; i < half; ++i) sums[i] += sums[i + half];
   }
@@ -222,30 +223,30 @@ PackedSlopes<Real>::PackedSlopes(const PackedWeights<Real>& weights) {
 }
 
 template <class Real>
-std::vector<double> PackedSlopes<Real>::flat(const Tables& tables, const AffineCouplingFlow& architecture) const {
+std::vector<double> PackedSlopes<Real>::take(const Tables& tables, const AffineCouplingFlow& architecture) {
   std::vector<double> all;
-  if (tables.basis) all.push_back(sum_of_lanes(log_mass2));
+  if (tables.basis) all.push_back(taken(log_mass2));
   for (std::size_t layer = 0; layer < networks.size(); ++layer) {
     const auto active = static_cast<std::size_t>(AffineCouplingFlow::active_parity(layer));
     for (std::size_t i = 0; i < networks[layer].size(); ++i) {
-      const OfConvolution& own = networks[layer][i];
+      OfConvolution& own = networks[layer][i];
       const std::size_t out = own.bias.size(), in = static_cast<std::size_t>(architecture.channels()[i]);
       const std::size_t begin = all.size();
       all.resize(begin + out * in * tables.taps);  // [out][in][tap]
       const auto& stencils = tables.convolutions[active][i];
       for (std::size_t k = 0; k < stencils.size(); ++k) {
-        const Row<Real>* row = own.weights[k].data();
+        Row<Real>* row = own.weights[k].data();
         for (const std::uint32_t tap : stencils[k].taps) {
           for (std::size_t c = 0; c < in; ++c) {
-            for (std::size_t o = 0; o < out; ++o) all[begin + (o * in + c) * tables.taps + tap] += sum_of_lanes(*row++);
+            for (std::size_t o = 0; o < out; ++o) all[begin + (o * in + c) * tables.taps + tap] += taken(*row++);
           }
         }
       }
       if (!architecture.bias()) continue;
-      for (const Row<Real>& row : own.bias) all.push_back(sum_of_lanes(row));
+      for (Row<Real>& row : own.bias) all.push_back(taken(row));
     }
   }
-  if (architecture.rescales()) all.push_back(sum_of_lanes(log_scale));
+  if (architecture.rescales()) all.push_back(taken(log_scale));
   return all;
 }
 

@@ -97,8 +97,8 @@ template <class Real>
 struct PackedSlopes {
   explicit PackedSlopes(const PackedWeights<Real>& weights);  // zeros
 
-  // The sums over lanes, always the same way, in the order of the architecture's flat array.
-  std::vector<double> flat(const Tables& tables, const AffineCouplingFlow& architecture) const;
+  // The sums over lanes, always the same way, in the order of the architecture's flat array; leaves zeros.
+  std::vector<double> take(const Tables& tables, const AffineCouplingFlow& architecture);
 
   struct OfConvolution {
     std::vector<Row<Real>> bias;                  // [out]

@@ -5,6 +5,9 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <memory>
+#include <mutex>
+#include <span>
 #include <type_traits>
 #include <vector>
 

@@ -146,12 +146,12 @@ class TorchModel final : public Model {
              Precision precision)
       : flow_(theory, architecture), weights_(architecture, weights, precision, false) {}
 
-  Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const override {
+  Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count, Fields fields) const override {
     const c10::InferenceMode inference;
     at::init_num_threads();
     const std::size_t volume = flow_.volume();
     Draws draws{std::vector<double>(count), std::vector<double>(count), std::vector<double>(Theory::kSums * count),
-                std::vector<double>(count * volume)};
+                std::vector<double>(fields == Fields::kKept ? count * volume : 0)};
     const auto put = [](const at::Tensor& tensor, std::vector<double>& out, std::size_t at) {
       const std::vector<double> values = to_vector(tensor);
       std::copy(values.begin(), values.end(), out.begin() + static_cast<std::ptrdiff_t>(at));
@@ -165,7 +165,7 @@ class TorchModel final : public Model {
       put(-flow_.theory().action(sums), draws.log_p, begin);
       put(log_noise - log_det, draws.log_q, begin);
       for (std::size_t k = 0; k < Theory::kSums; ++k) put(sums[k], draws.sums, k * count + begin);
-      put(field.t(), draws.fields, begin * volume);
+      if (fields == Fields::kKept) put(field.t(), draws.fields, begin * volume);
     }
     return draws;
   }
@@ -377,8 +377,6 @@ class TorchEngine final : public Engine {
         },
         any_theory);
   }
-
-  bool trains() const override { return true; }
 
   std::unique_ptr<Objective> objective(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
                                        Precision precision) const override {

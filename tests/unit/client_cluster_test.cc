@@ -72,6 +72,28 @@ TEST_F(Cluster, PassesOnTheCoordinatorsSentenceAndItsExitCode) {
   }
 }
 
+TEST_F(Cluster, DoesNotStartAgainWhatWasAskedForSomethingImpossible) {
+  script("flowloom-coordinator", announce() + "\nexec sleep 60");
+  script("flowloom-worker", "echo 'flowloom-worker: This processor has no device \"cpu:neon\".' >&2; exit 2");
+  LocalCluster programs = cluster();
+  ASSERT_TRUE(programs.start_coordinator([] { return true; }));
+  programs.start_workers();
+  std::string sentence;
+  int code = 0;
+  EXPECT_TRUE(soon([&] {
+    try {
+      programs.tick(LocalCluster::Clock::now(), true);
+    } catch (const Error& error) {
+      sentence = error.what();
+      code = exit_code(error.code());
+    }
+    return !sentence.empty();
+  }));
+  EXPECT_THAT(sentence, HasSubstr("(worker-1)"));
+  EXPECT_THAT(sentence, HasSubstr("This processor has no device \"cpu:neon\"."));
+  EXPECT_EQ(code, 2);
+}
+
 TEST_F(Cluster, GivesUpWaitingWhenTold) {
   script("flowloom-coordinator", "exec sleep 60");
   LocalCluster programs = cluster();

@@ -46,7 +46,8 @@ void expect_the_lane_engines_bits(const FlowCase& flow_case) {
   const FlowParts parts(flow_case);
   const auto expect = [&]<class Real>(Real) {
     const auto& theory = std::get<Phi4>(parts.theory);
-    const cuda::DeviceModel<HostDevice, Phi4, Real> threads({}, theory, parts.architecture, parts.weights);
+    const cuda::DeviceModel<HostDevice, Phi4, Real> own({}, theory, parts.architecture, parts.weights);
+    const Model& threads = own;
     const auto lanes = parts.model(lane_engine());
     const Draws draws = lanes->draw(kTestKey, Purpose::kBase, 3, 17);
     expect_equal_bits(threads.draw(kTestKey, Purpose::kBase, 3, 17), draws);
@@ -75,8 +76,9 @@ TEST(CudaBodies, GiveTheLaneEnginesBitsWhereSumsHaveSeveralBlocks) {
 TEST(CudaBodies, PassNaNsOn) {
   FlowParts parts{FlowCase{}};
   parts.weights.back() = std::nan("");
-  const cuda::DeviceModel<HostDevice, Phi4, double> threads({}, std::get<Phi4>(parts.theory), parts.architecture,
-                                                            parts.weights);
+  const cuda::DeviceModel<HostDevice, Phi4, double> own({}, std::get<Phi4>(parts.theory), parts.architecture,
+                                                        parts.weights);
+  const Model& threads = own;
   const auto lanes = parts.model(lane_engine());
   expect_equal_bits(threads.draw(kTestKey, Purpose::kBase, 0, 3), lanes->draw(kTestKey, Purpose::kBase, 0, 3));
   const std::vector<double> fields(2 * parts.volume(), 0.5);

@@ -104,6 +104,29 @@ TEST(ExactnessRule7, MixedPrecisionReproducesTheReferencesOfALargeVolume) {
   }
 }
 
+// Also before any training, where draws lie far from where the action is small.
+TEST(ExactnessRule7, EveryEngineReproducesTheReferencesOfUntrainedFlows) {
+  const std::vector<FlowCase> cases = {
+      {.lattice = {8, 8}, .layers = 16, .hidden = {8}, .lambda = 8, .flow = "activation = \"silu\""},
+      {.lattice = {8, 8}, .layers = 16, .hidden = {8, 8}, .lambda = 8},
+      {.lattice = {6, 10}, .layers = 4, .hidden = {16, 4}, .lambda = 8, .flow = "prior = \"free-field\""},
+      {.lattice = {4, 4, 4, 4}, .layers = 8, .hidden = {16}, .lambda = 8, .flow = "activation = \"tanh\""},
+  };
+  for (FlowCase flow_case : cases) {
+    for (int seed = 0; seed < 15; ++seed) {
+      flow_case.precision = Precision::kMixed;
+      const FlowParts parts(flow_case, "seed " + std::to_string(seed));
+      std::vector<double> weights = parts.weights;
+      for (double& weight : weights) weight = static_cast<double>(static_cast<float>(weight));
+      const RunSpec run = flow_case.run();
+      Checkpoint checkpoint{run.theory, run.flow, Precision::kMixed, 0, weights, {}};
+      add_references(checkpoint, torch());
+      EXPECT_NO_THROW(verify_references(checkpoint, lane_engine(), "untrained"));
+      EXPECT_NO_THROW(verify_references(checkpoint, torch(), "untrained"));
+    }
+  }
+}
+
 // max over sites of |a - b| relative to the largest variable of the sample.
 double relative_gap(const std::vector<double>& a, const std::vector<double>& b) {
   double gap = 0, largest = 0;

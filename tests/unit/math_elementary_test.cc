@@ -68,14 +68,28 @@ TEST(Elementary, ExpIsWithinItsBound) {
 }
 
 TEST(Elementary, TanhIsWithinItsBound) {
-  expect_bound(std::max(worst<float>(kTanh, kExactTanh), worst_between<float>(-11, 11, kTanh, kExactTanh)), 2.4);
-  expect_bound(std::max({worst<double>(kTanh, kExactTanh), worst_between<double>(-21, 21, kTanh, kExactTanh),
-                         worst_between<double>(-1, 1, kTanh, kExactTanh)}),
-               2.6);
+  expect_bound(std::max(worst<float>(kTanh, kExactTanh), worst_between<float>(-11, 11, kTanh, kExactTanh)), 2.5);
+  expect_bound(
+      std::max({worst<double>(kTanh, kExactTanh), worst_between<double>(-21, 21, kTanh, kExactTanh),
+                worst_between<double>(-1, 1, kTanh, kExactTanh), worst_between<double>(0.2, 0.23, kTanh, kExactTanh)}),
+      2.7);
+}
+
+// Every float between what tanh returns unchanged and where it is 1.
+TEST(Elementary, TanhIsWithinItsBoundForEveryFloat) {
+  double largest = 0;
+  for (std::uint32_t encoding = bits(0x1p-13f); encoding < bits(10.0f); ++encoding) {
+    const float x = from_bits(encoding);
+    largest = std::max(largest, ulps(tanh(x), static_cast<long double>(std::tanh(static_cast<double>(x)))));
+  }
+  EXPECT_LE(largest, 2.5);
 }
 
 TEST(Elementary, LogIsWithinItsBound) {
-  expect_bound(std::max(worst<double>(kLog, kExactLog), worst_between<double>(0, 4, kLog, kExactLog)), 0.8);
+  expect_bound(std::max({worst<double>(kLog, kExactLog), worst_between<double>(0, 4, kLog, kExactLog),
+                         worst_between<double>(0.70, 0.72, kLog, kExactLog),
+                         worst_between<double>(1.38, 1.45, kLog, kExactLog)}),
+               0.9);
 }
 
 // The sine of u turns where the nearest quarter is subtracted first, which is exact.
@@ -98,10 +112,15 @@ TEST(Elementary, TurnIsWithinItsBound) {
   const auto sine = [](double u) { return turn(u).sin; };
   const auto cosine = [](double u) { return turn(u).cos; };
   const auto exact_cosine = [](long double u) { return exact_sine(u + 0.25L); };
-  expect_bound(worst_between<double>(-1, 1, sine, exact_sine), 1.8);
-  expect_bound(worst_between<double>(-1, 1, cosine, exact_cosine), 1.8);
-  EXPECT_LE(worst_between<double>(-1e-3, 1e-3, sine, exact_sine), 1.8);
-  EXPECT_LE(worst_between<double>(-1e9, 1e9, sine, exact_sine), 1.8);
+  expect_bound(worst_between<double>(-1, 1, sine, exact_sine), 1.9);
+  expect_bound(worst_between<double>(-1, 1, cosine, exact_cosine), 1.9);
+  for (const double eighth : {0.125, 0.375, 0.625, 0.875}) {  // where the errors are largest
+    EXPECT_LE(worst_between<double>(eighth - 0.02, eighth + 0.02, sine, exact_sine), 1.9);
+    EXPECT_LE(worst_between<double>(eighth - 0.02, eighth + 0.02, cosine, exact_cosine), 1.9);
+  }
+  EXPECT_LE(worst_between<double>(-1e-3, 1e-3, sine, exact_sine), 1.9);
+  for (const double far : {1e9, 0x1p49})
+    EXPECT_LE(worst_between<double>(-far, far * (1 - 0x1p-50), sine, exact_sine), 1.9);
 }
 
 template <class Real>
@@ -152,6 +171,8 @@ TEST(Elementary, LogsAndTurnsEdgesAreTheFunctions) {
     EXPECT_EQ(cos, quarters[(quarter + 8) % 4][0]) << quarter;
     EXPECT_EQ(sin, quarters[(quarter + 8) % 4][1]) << quarter;
   }
+  EXPECT_EQ(bits(turn(0.0).sin), bits(0.0));
+  EXPECT_EQ(bits(turn(-0.0).sin), bits(0.0));  // the one place where a sign is lost
   EXPECT_EQ(turn(Limits::denorm_min()).cos, 1);
   EXPECT_EQ(turn(0x1p48).cos, 1);
   for (const double u : {kInf, -kInf, 0x1p49, Limits::max(), std::nan("")}) {

@@ -45,7 +45,6 @@ class FakeEngine final : public Engine {
     return std::make_unique<FakeModel>(*this, std::sqrt(square / static_cast<double>(weights.size())));
   }
 
-  bool trains() const override { return true; }
   std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
     return std::make_unique<FakeObjective>(*this);
   }
@@ -54,7 +53,7 @@ class FakeEngine final : public Engine {
   struct FakeModel final : Model {
     FakeModel(const FakeEngine& e, double d) : engine(e), distance(d) {}
 
-    Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const override {
+    Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count, Fields) const override {
       Draws draws;
       for (std::size_t k = 0; k < count; ++k) {
         double n[1];

@@ -74,7 +74,7 @@ TEST_F(ExecutorTest, TheSameGrantGivesTheSameBytes) {
 
 TEST_F(ExecutorTest, NaNsTravelAsTheCanonicalOne) {
   struct NanModel final : Model {
-    Draws draw(NoiseKey, Purpose, std::uint64_t, std::size_t count) const override {
+    Draws draw(NoiseKey, Purpose, std::uint64_t, std::size_t count, Fields) const override {
       const double odd = std::bit_cast<double>(0xfff8000000001234);
       return {std::vector<double>(count, odd),
               std::vector<double>(count, -kInfinity),

@@ -8,7 +8,7 @@ namespace flowloom {
 namespace {
 
 struct NoModel final : Model {
-  Draws draw(NoiseKey, Purpose, std::uint64_t, std::size_t) const override { return {}; }
+  Draws draw(NoiseKey, Purpose, std::uint64_t, std::size_t, Fields) const override { return {}; }
   Densities densities(std::span<const double>) const override { return {}; }
 };
 
