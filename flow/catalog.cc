@@ -28,8 +28,7 @@ const Catalog& catalog() {
       .theories = theory_kinds(),
       .flows = {AffineCouplingFlow::kind()},
       .engines = {{.name = "lanes",
-                   .sentence =
-                       "Ours, fast: samples and trains to the same bits on every processor.",
+                   .sentence = "Ours, fast: samples and trains to the same bits on every processor.",
                    .keys = {},
                    .check = {}},
                   {.name = "torch",
