@@ -44,6 +44,21 @@ Convolution<Real> packed(const std::vector<Stencil>& stencils, std::size_t in, s
   return convolution;
 }
 
+template <class Real>
+std::size_t multiply_adds_of(const Tables::Stencils& stencils,
+                             const std::vector<std::vector<Convolution<Real>>>& networks) {
+  std::size_t sum = 0;
+  for (std::size_t layer = 0; layer < networks.size(); ++layer) {
+    const auto active = static_cast<std::size_t>(AffineCouplingFlow::active_parity(layer));
+    for (std::size_t i = 0; i < networks[layer].size(); ++i) {
+      for (std::size_t k = 0; k < stencils[active][i].size(); ++k) {
+        sum += stencils[active][i][k].outputs.size() * networks[layer][i].weights[k].size();
+      }
+    }
+  }
+  return sum;
+}
+
 // The sum of the lanes, in pairs half of them apart, then of what remains; leaves zeros.
 template <class Real>
 double taken(Row<Real>& row) {
@@ -197,17 +212,11 @@ std::size_t PackedWeights<Real>::widest() const {
 
 template <class Real>
 std::size_t PackedWeights<Real>::multiply_adds(const Tables& tables) const {
-  std::size_t sum = 0;
-  for (std::size_t layer = 0; layer < networks.size(); ++layer) {
-    const auto active = static_cast<std::size_t>(AffineCouplingFlow::active_parity(layer));
-    for (std::size_t i = 0; i < networks[layer].size(); ++i) {
-      const auto& stencils = tables.convolutions[active][i];
-      for (std::size_t k = 0; k < stencils.size(); ++k) {
-        sum += stencils[k].outputs.size() * networks[layer][i].weights[k].size();
-      }
-    }
-  }
-  return sum;
+  return multiply_adds_of(tables.convolutions, networks);
+}
+template <class Real>
+std::size_t PackedWeights<Real>::transposed_multiply_adds(const Tables& tables) const {
+  return multiply_adds_of(tables.transposed, transposed);
 }
 
 template <class Real>

@@ -87,8 +87,10 @@ struct PackedWeights {
   // Channels of the widest layer.
   std::size_t widest() const;
 
-  // Multiply-adds of all convolutions for one sample, as executed: without the taps and sites that are left out.
+  // Multiply-adds of all convolutions, or of the transposed ones, for one sample, as executed: without the taps and sites that
+  // are left out.
   std::size_t multiply_adds(const Tables& tables) const;
+  std::size_t transposed_multiply_adds(const Tables& tables) const;
 };
 
 // Slopes by the weights while they are added up, in the order of PackedWeights: a row for each, so that a sum over samples

@@ -6,96 +6,22 @@
 // medians over rounds, ratios medians of each round's ratio. "LibTorch" is the same flow as its users write it
 // (plain_torch.h): as it comes, in a process of its own (lanes_bench --plain LATTICE HIDDEN), and tuned, that is with the
 // memory allocator set as flow/torch/torch_engine.cc sets it.
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <filesystem>
-#include <functional>
 #include <map>
 #include <thread>
 
-#include "flow/catalog.h"
 #include "flow/lanes/lanes_engine.h"
 #include "flow/lanes/plan.h"
 #include "fma_peak.h"
 #include "plain_torch.h"
-#include "spec/error.h"
+#include "side_by_side.h"
 
 namespace flowloom {
 namespace {
-
-constexpr double kSeconds = 0.25;  // of one measurement
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values.empty() ? 0 : values[values.size() / 2];
-}
-
-// Samples per second of `draw(count)`.
-double rate(const std::function<void(std::size_t)>& draw, std::size_t count) {
-  using Clock = std::chrono::steady_clock;
-  double samples = 0, elapsed = 0;
-  for (const auto start = Clock::now(); elapsed < kSeconds; samples += static_cast<double>(count)) {
-    draw(count);
-    elapsed = std::chrono::duration<double>(Clock::now() - start).count();
-  }
-  return samples / elapsed;
-}
-
-// The number of samples at once, of a few, that `draw` is fastest with.
-std::size_t best_count(const std::function<void(std::size_t)>& draw, std::size_t volume) {
-  std::size_t best = 0;
-  double fastest = 0;
-  for (const std::size_t count : {16, 64, 256, 1024}) {
-    if (best > 0 && count * volume > (1 << 18)) break;
-    draw(count);
-    const double found = rate(draw, count);
-    if (found > fastest) fastest = found, best = count;
-  }
-  return best;
-}
-
-struct Case {
-  Case(const std::string& lattice_text, const std::string& hidden_text)
-      : lattice(lattice_text),
-        hidden(hidden_text),
-        run(run_of(lattice, hidden)),
-        architecture(architecture_of(run)),
-        theory(theory_of(run)),
-        weights(architecture.initial_weights(run.noise_key())) {
-    for (double& weight : weights) weight = static_cast<double>(static_cast<float>(weight));
-  }
-
-  std::string lattice, hidden;  // "8x8", "8,8"
-  RunSpec run;
-  AffineCouplingFlow architecture;
-  AnyTheory theory;
-  std::vector<double> weights;
-
- private:
-  static RunSpec run_of(std::string extents, const std::string& hidden) {
-    std::ranges::replace(extents, 'x', ',');
-    return load_run_text("[run]\nname = \"bench\"\n[theory]\nkind = \"phi4\"\nlattice = [" + extents +
-                             "]\nm2 = -4.0\nlambda = 8.0\n[flow]\nkind = \"affine-coupling\"\nlayers = 16\nhidden = [" +
-                             hidden + "]\n[chain]\nlength = 1\n",
-                         "bench");
-  }
-};
 
 // The rate of plain LibTorch, 0 where it has no convolution.
 double plain_rate(const Case& wanted) {
   const auto plain = plain_torch(wanted.theory, wanted.architecture, wanted.weights);
   return plain ? rate(plain, best_count(plain, theory_geometry(wanted.theory).sites())) : 0;
-}
-
-// The same in a new process, where nobody has set anything.
-double plain_rate_elsewhere(const Case& wanted) {
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  FILE* child = popen(("'" + self + "' --plain " + wanted.lattice + " " + wanted.hidden).c_str(), "r");
-  double found = 0;
-  const bool read = child && std::fscanf(child, "%lf", &found) == 1;
-  if (!child || pclose(child) != 0 || !read) throw Error(ErrorCode::kInternal, "lanes_bench --plain has failed.");
-  return found;
 }
 
 void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
@@ -133,7 +59,7 @@ void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
       std::jthread other([&] { both[0] = rate(lanes.draw, lanes.count); });
       both[1] = rate(lanes.draw, lanes.count);
     }
-    now["plain"] = plain ? plain_rate_elsewhere(wanted) : 0;
+    now["plain"] = plain ? measured_elsewhere("--plain " + wanted.lattice + " " + wanted.hidden) : 0;
     now["lanes/plain"] = plain ? now["lanes"] / now["plain"] : 0;
     now["lanes/tuned"] = plain ? now["lanes"] / now["tuned"] : 0;
     now["lanes/torch"] = now["lanes"] / now["torch"];
@@ -143,11 +69,6 @@ void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
     for (const auto& [name, value] : now) found[name].push_back(value);
   }
   const auto of = [&](const char* name) { return median(found[name]); };
-  const auto or_dash = [](double value, const char* format) {
-    char text[32];
-    std::snprintf(text, sizeof text, format, value);
-    return value > 0 ? std::string(text) : std::string("–");
-  };
   std::printf("| %s | %s | %.3g | %.0f | %.4g | %.0f %% | %s | %s | %s | %s | %.3g | %.1f | %.2f | %.2f |\n",
               lattice.c_str(), hidden.c_str(), multiply_adds / 1e6, 2 * of("peak") / 1e9, of("lanes"),
               100 * of("of peak"), or_dash(of("plain"), "%.3g").c_str(), or_dash(of("lanes/plain"), "%.1f").c_str(),

@@ -16,4 +16,10 @@ namespace flowloom {
 std::function<void(std::size_t count)> plain_torch(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                                    std::span<const double> weights);
 
+// Whole training steps on so many samples and two threads: noise, loss, backward, clipping, Adam. `estimator`: the path gradient by
+// the inverse flow (arXiv:2207.08219), or the reparameterised one. Null where plain_torch() is.
+std::function<void(std::size_t count)> plain_torch_training(const AnyTheory& theory,
+                                                            const AffineCouplingFlow& architecture,
+                                                            std::span<const double> weights, Estimator estimator);
+
 }  // namespace flowloom

@@ -1,0 +1,158 @@
+// Training by lanes beside LibTorch and the peak of two cores: the table of docs/performance.md.
+//
+//   training_bench [--rounds N] [LATTICE HIDDEN ...]      as in  training_bench 8x8 8,8
+//
+// Whole steps on two threads: noise, forward, backward, gradient norm, optimiser. The flows are those of lanes_bench; every
+// contestant has the best of a few batches. "LibTorch" is plain_torch.h as it comes, in a process of its own
+// (training_bench --plain LATTICE HIDDEN GRADIENT), "tuned" with the memory allocator set as flow/torch/torch_engine.cc sets
+// it. Figures are medians over rounds, ratios medians of each round's ratio.
+#include <map>
+#include <memory>
+#include <thread>
+
+#include "flow/lanes/instruction_set.h"
+#include "flow/lanes/plan.h"
+#include "fma_peak.h"
+#include "plain_torch.h"
+#include "server/trainer.h"
+#include "side_by_side.h"
+
+namespace flowloom {
+namespace {
+
+constexpr std::size_t kThreads = 2;
+
+const char* name_of(Estimator estimator) { return estimator == Estimator::kPath ? "path" : "reparameterised"; }
+
+// Steps of our trainer; a trainer for each batch.
+std::function<void(std::size_t)> steps(const Case& wanted, Estimator estimator, const std::string& engine) {
+  auto trainers = std::make_shared<std::map<std::size_t, std::unique_ptr<Trainer>>>();
+  return [=, &wanted](std::size_t batch) {
+    std::unique_ptr<Trainer>& trainer = (*trainers)[batch];
+    if (!trainer) {
+      RunSpec run = wanted.run;
+      run.train.batch = batch;
+      run.train.gradient_unit = std::min<std::size_t>(batch / kThreads, 256);
+      run.train.gradient = estimator;
+      run.train.learning_rate = 1e-4;
+      run.train.max_steps = run.train.evaluate_every = std::int64_t{1} << 40;
+      trainer = std::make_unique<Trainer>(run, TrainingEngines(open_engine(engine), open_engine(engine)), kThreads);
+    }
+    trainer->advance();
+  };
+}
+
+double plain_rate(const Case& wanted, Estimator estimator) {
+  const auto plain = plain_torch_training(wanted.theory, wanted.architecture, wanted.weights, estimator);
+  return plain ? rate(plain, best_count(plain, theory_geometry(wanted.theory).sites())) : 0;
+}
+
+double peak_of_all_cores() {
+  const std::string set = lanes::instruction_sets().front().name;
+  std::array<double, kThreads> peaks;
+  {
+    std::vector<std::jthread> threads;
+    for (double& peak : peaks) threads.emplace_back([&] { peak = fma_peak(set, kSeconds); });
+  }
+  double sum = 0;
+  for (const double peak : peaks) sum += peak;
+  return sum;
+}
+
+// Multiply-adds of one sample: the forward pass, its repetition on the way back, the slopes by the weights, and once or twice those
+// by the activations.
+double multiply_adds(const Case& wanted, Estimator estimator) {
+  const lanes::Tables tables(theory_geometry(wanted.theory), wanted.architecture, lanes::Use::kGradients);
+  const lanes::PackedWeights<float> packed(tables, wanted.architecture, wanted.weights);
+  const double back = estimator == Estimator::kPath ? 2 : 1;
+  return 3 * static_cast<double>(packed.multiply_adds(tables)) +
+         back * static_cast<double>(packed.transposed_multiply_adds(tables));
+}
+
+void measure(const Case& wanted, int rounds) {
+  const std::size_t volume = theory_geometry(wanted.theory).sites();
+  std::map<std::string, std::vector<double>> lanes_rates;
+  for (const Estimator estimator : {Estimator::kReparameterised, Estimator::kPath}) {
+    struct Contestant {
+      std::function<void(std::size_t)> step;
+      std::size_t batch;
+    };
+    std::map<std::string, Contestant> contestants{{"lanes", {steps(wanted, estimator, "lanes"), 0}},
+                                                  {"torch", {steps(wanted, estimator, "torch"), 0}}};
+    const auto plain = plain_torch_training(wanted.theory, wanted.architecture, wanted.weights, estimator);
+    if (plain) contestants["tuned"] = {plain, 0};
+    for (auto& [name, contestant] : contestants) contestant.batch = best_count(contestant.step, volume);
+    const double each = multiply_adds(wanted, estimator);
+
+    std::map<std::string, std::vector<double>> found;
+    for (int round = 0; round < rounds; ++round) {
+      std::map<std::string, double> now{{"peak", peak_of_all_cores()}};
+      for (const auto& [name, contestant] : contestants) now[name] = rate(contestant.step, contestant.batch);
+      now["plain"] =
+          plain ? measured_elsewhere("--plain " + wanted.lattice + " " + wanted.hidden + " " + name_of(estimator)) : 0;
+      now["of peak"] = now["lanes"] * each / now["peak"];
+      for (const char* other : {"plain", "tuned", "torch"}) {
+        now[std::string("lanes/") + other] = now[other] > 0 ? now["lanes"] / now[other] : 0;
+      }
+      for (const auto& [name, value] : now) found[name].push_back(value);
+    }
+    const auto of = [&](const char* name) { return median(found[name]); };
+    lanes_rates[name_of(estimator)] = found["lanes"];
+    std::vector<double> slower;
+    if (estimator == Estimator::kPath) {
+      for (std::size_t i = 0; i < found["lanes"].size(); ++i) {
+        slower.push_back(lanes_rates["reparameterised"][i] / found["lanes"][i]);
+      }
+    }
+    std::printf("| %s | %s | %s | %.3g | %.0f | %.4g | %.0f %% | %s | %s | %s | %s | %.3g | %.1f | %s |\n",
+                wanted.lattice.c_str(), wanted.hidden.c_str(), name_of(estimator), each / 1e6, 2 * of("peak") / 1e9,
+                of("lanes"), 100 * of("of peak"), or_dash(of("plain"), "%.3g").c_str(),
+                or_dash(of("lanes/plain"), "%.1f").c_str(), or_dash(of("tuned"), "%.3g").c_str(),
+                or_dash(of("lanes/tuned"), "%.1f").c_str(), of("torch"), of("lanes/torch"),
+                or_dash(median(slower), "%.2f").c_str());
+    std::fflush(stdout);
+  }
+}
+
+int run(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 4 && arguments[0] == "--plain") {
+    std::printf("%g\n", plain_rate({arguments[1], arguments[2]},
+                                   arguments[3] == "path" ? Estimator::kPath : Estimator::kReparameterised));
+    return 0;
+  }
+  if (arguments.size() % 2 != 0)
+    throw Error(ErrorCode::kInvalidInput, "Every option has a value, every lattice hidden layers.");
+  int rounds = 5;
+  std::vector<Case> cases;
+  for (std::size_t i = 0; i < arguments.size(); i += 2) {
+    if (arguments[i] == "--rounds") {
+      rounds = std::stoi(arguments[i + 1]);
+    } else {
+      cases.emplace_back(arguments[i], arguments[i + 1]);
+    }
+  }
+  if (cases.empty()) {
+    for (const char* hidden : {"8,8", "16,16,16"}) {
+      for (const char* lattice : {"8x8", "16x16"}) cases.emplace_back(lattice, hidden);
+    }
+  }
+  std::printf("%d rounds; peak of two cores in GFlop/s, rates in samples/s of two cores\n\n", rounds);
+  std::printf(
+      "| lattice | hidden | gradient | 10^6 fma/sample | peak | lanes | of peak | LibTorch | ratio | tuned LibTorch "
+      "| ratio | engine torch | ratio | path/reparameterised time |\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+  for (const Case& wanted : cases) measure(wanted, rounds);
+  return 0;
+}
+
+}  // namespace
+}  // namespace flowloom
+
+int main(int argc, char** argv) {
+  try {
+    return flowloom::run({argv + 1, argv + argc});
+  } catch (const flowloom::Error& error) {
+    std::fprintf(stderr, "training_bench: %s\n", error.what());
+    return 1;
+  }
+}
