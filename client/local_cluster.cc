@@ -88,6 +88,7 @@ bool LocalCluster::coordinator_ended() const {
 void LocalCluster::start_server() {
   std::vector<std::string> arguments{"--base", std::filesystem::absolute(options_.run_file).parent_path().string(),
                                      "--log-file", (options_.directory.logs() / "server.log").string()};
+  arguments.push_back("--alone");  // its threads are as many as this machine has cores: workers here would add nothing
   if (options_.training_only) arguments.push_back("--to-end");
   if (options_.threads > 0) arguments.insert(arguments.end(), {"--threads", std::to_string(options_.threads)});
   start(add("server", "flowloom-server", std::move(arguments)));
@@ -103,7 +104,8 @@ void LocalCluster::start_workers() {
 }
 
 std::string LocalCluster::epitaph(const Program& program) const {
-  const std::string words = program.child->last_words();
+  std::string words = program.child->last_words();
+  if (words.ends_with('.')) words.pop_back();
   return program.binary.filename().string() + " (" + program.name + ") " + program.child->poll()->sentence() +
          (words.empty() ? "" : ", saying: " + words) + "; its log is " +
          (options_.directory.logs() / (program.name + ".log")).string() + ".";

@@ -24,7 +24,8 @@ json training_json(const v1::TrainingReport& training) {
           {"state", state_name(training.state())},
           {"sentence", training.sentence()},
           {"silent_seconds", training.silent_seconds()},
-          {"wanted_ess", training.wanted_ess()}};
+          {"wanted_ess", training.wanted_ess()},
+          {"helped_units", training.helped_units()}};
 }
 
 json worker_json(const v1::WorkerStatus& worker) {
@@ -33,6 +34,7 @@ json worker_json(const v1::WorkerStatus& worker) {
           {"device", worker.device()},
           {"leased_units", worker.leased_units()},
           {"answered_units", worker.answered_units()},
+          {"gradient_units", worker.gradient_units()},
           {"expired_units", worker.expired_units()},
           {"failures", worker.failures()},
           {"trouble", worker.trouble()},

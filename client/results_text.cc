@@ -43,7 +43,8 @@ std::vector<std::string> worker_lines(const v1::StatusReply& status) {
   for (const auto& worker : status.workers()) {
     const bool trouble = worker.expired_units() + worker.failures() > 0;
     table.add({whole(worker.worker()), worker.name(), worker.device(),
-               whole(worker.answered_units()) + " units answered, " + whole(worker.leased_units()) + " leased",
+               whole(worker.answered_units()) + " units answered, " + whole(worker.leased_units()) + " leased" +
+                   (worker.gradient_units() > 0 ? ", " + whole(worker.gradient_units()) + " of gradients" : ""),
                "connected for " + duration(worker.connected_seconds()),
                trouble ? whole(worker.expired_units()) + " expired, " + whole(worker.failures()) + " failed" +
                              (worker.trouble().empty() ? "" : ", last: " + worker.trouble())
@@ -60,6 +61,7 @@ std::vector<std::string> training_lines(const v1::TrainingReport& training) {
   if (std::isfinite(training.ess_average())) second += " (mean " + shown(training.ess_average(), 3) + ")";
   if (training.has_ess_from_target()) second += ", from target samples " + shown(training.ess_from_target(), 3);
   if (training.samples_per_second() > 0) second += ", " + with_si_prefix(training.samples_per_second()) + " samples/s";
+  if (training.helped_units() > 0) first += ", " + whole(training.helped_units()) + " gradient units by workers";
   return {first, second + ", gradient norm " + shown(training.gradient_norm(), 3) + ", learning rate " +
                      shown(training.learning_rate(), 3) + ", batch " + std::to_string(training.batch())};
 }

@@ -83,7 +83,47 @@ flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport r
   return reply;
 }
 
+void Brain::trainer_shares(std::shared_ptr<ShareStream> stream) {
+  const auto before = std::exchange(sharer_, std::move(stream));
+  core_.stop_sharing();
+  if (before) before->send({}, true);
+  told_helpers_ = 0;
+  settle();
+}
+
+void Brain::trainer_said(const std::shared_ptr<ShareStream>& stream, const flowloom::v1::ShareRequest& request) {
+  if (stream != sharer_) return;
+  if (request.has_step()) core_.share(request.step(), now());
+  if (request.has_taken()) core_.taken(request.taken());
+  settle();
+}
+
+void Brain::trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream) {
+  if (stream != sharer_) return;
+  sharer_.reset();
+  core_.stop_sharing();
+}
+
+void Brain::tell_trainer() {
+  std::vector<flowloom::v1::SharedGradient> gradients = core_.take_gradients();
+  const std::uint32_t helpers = core_.helpers();
+  const auto stream = sharer_;
+  if (!stream) return;
+  const auto send = [&](flowloom::v1::ShareReply reply) {
+    reply.set_workers(helpers);
+    stream->send(std::move(reply), false);
+  };
+  for (flowloom::v1::SharedGradient& gradient : gradients) {
+    flowloom::v1::ShareReply reply;
+    *reply.mutable_gradient() = std::move(gradient);
+    send(std::move(reply));
+  }
+  if (gradients.empty() && told_helpers_ != helpers) send({});
+  told_helpers_ = helpers;
+}
+
 void Brain::settle() {
+  tell_trainer();
   for (Core::Outgoing& out : core_.take_outgoing()) {
     if (const auto found = workers_.find(out.worker); found != workers_.end()) {
       if (out.message.has_refusal())

@@ -37,6 +37,13 @@ class Subscriber {
   virtual void poke() = 0;
 };
 
+// The trainer's stream, as the brain sees it.
+class ShareStream {
+ public:
+  virtual ~ShareStream() = default;
+  virtual void send(flowloom::v1::ShareReply reply, bool last) = 0;
+};
+
 class Brain : private Log {
  public:
   // With `stay`, a complete chain goes on to answer clients until `drain`.
@@ -66,6 +73,10 @@ class Brain : private Log {
   void worker_left(WorkerId id);
   void worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message);
   flowloom::v1::ReportReply trainer_reported(flowloom::v1::TrainingReport report);
+  // The stream through which a trainer shares its steps; the one before it ends.
+  void trainer_shares(std::shared_ptr<ShareStream> stream);
+  void trainer_said(const std::shared_ptr<ShareStream>& stream, const flowloom::v1::ShareRequest& request);
+  void trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
 
@@ -73,6 +84,7 @@ class Brain : private Log {
   void settle();
 
  private:
+  void tell_trainer();
   void append(const std::vector<Record>& records) override { store_.append(records); }
   void add_switch(const SwitchRecord& row) override;
   void mark_verified(std::uint32_t version) override { store_.mark_verified(version); }
@@ -89,6 +101,8 @@ class Brain : private Log {
   std::optional<Time> done_since_;
   std::optional<Time> trainer_heard_;  // a trainer at work, which was not told yet that the chain is complete
   std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
+  std::shared_ptr<ShareStream> sharer_;
+  std::uint32_t told_helpers_ = 0;
   std::vector<std::weak_ptr<WorkerStream>> unnamed_;  // have not said Hello yet
   std::vector<std::weak_ptr<Subscriber>> subscribers_;
   std::promise<void> finished_promise_;

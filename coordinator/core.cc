@@ -143,7 +143,10 @@ WorkerId Core::joined(const flowloom::v1::Hello& hello, Time now) {
   welcome->set_worker(id);
   send(id, std::move(message));
   if (draining_) send(id, goodbye());
-  workers_[id] = Worker{hello, hello.credits(), {}, {}, 0, 0, 0, {}, {}, now};
+  Worker& worker = workers_[id];
+  worker.hello = hello;
+  worker.credits = hello.credits();
+  worker.since = now;
   turn(now);
   return id;
 }
@@ -185,6 +188,9 @@ void Core::received(WorkerId id, const WorkerMessage& message, Time now) {
     case WorkerMessage::kReweigh:
       reweigh_answered(id, message.reweigh());
       break;
+    case WorkerMessage::kGradient:
+      gradient_answered(id, message.gradient());
+      break;
     case WorkerMessage::kFailure:
       failed(id, message.failure());
       break;
@@ -206,14 +212,18 @@ void Core::left(WorkerId id, Time now) {
 bool Core::forget(WorkerId id) {
   if (workers_.erase(id) == 0) return false;
   ledger_.forget(id);
+  if (shared_) shared_->ledger.forget(id);
   if (reweigh_ && reweigh_->worker == id) reweigh_->worker = 0;
   return true;
 }
 
-bool Core::Worker::can(const char* capability, std::uint32_t version) const {
+bool Core::Worker::can(const char* capability) const {
   const auto& capabilities = hello.capabilities();
-  return std::find(capabilities.begin(), capabilities.end(), capability) != capabilities.end() &&
-         std::find(ready.begin(), ready.end(), version) != ready.end();
+  return std::find(capabilities.begin(), capabilities.end(), capability) != capabilities.end();
+}
+
+bool Core::Worker::can(const char* capability, std::uint32_t version) const {
+  return can(capability) && std::find(ready.begin(), ready.end(), version) != ready.end();
 }
 
 void Core::send(WorkerId worker, CoordinatorMessage message, bool last) {
@@ -297,10 +307,40 @@ void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answ
   reweigh_->worker = 0;
 }
 
+void Core::gradient_answered(WorkerId id, const flowloom::v1::GradientAnswer& answer) {
+  if (!shared_ || answer.step() != shared_->step.step()) return;  // late: the step is done
+  const auto& step = shared_->step;
+  const std::string name = "gradient unit " + std::to_string(answer.unit()) + " of step " + std::to_string(step.step());
+  if (answer.slopes().size() != step.weights().size() || answer.log_w().size() != step.unit_size() * sizeof(double)) {
+    refuse(id, Refusal::CODE_WRONG_COUNT,
+           "The answer to " + name + " must hold a slope for each weight and a log_w for each sample.", true);
+    forget(id);
+    return;
+  }
+  if (answer.unit() >= step.units() || step.units() - 1 - answer.unit() >= shared_->ledger.next_fresh()) {
+    refuse(id, Refusal::CODE_NEVER_LEASED, "The answer to " + name + " is not wanted: it was never leased.");
+    return;
+  }
+  if (shared_->ledger.answered(step.units() - 1 - answer.unit()) != UnitLedger::Verdict::kNew) return;
+  Worker& worker = workers_.at(id);
+  ++worker.gradients;
+  auto& gradient = gradients_.emplace_back();
+  *gradient.mutable_answer() = answer;
+  gradient.set_worker(worker.hello.name());
+}
+
 void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
   ++workers_.at(id).failures;
   const std::string reason = bounded(failure.sentence());
   workers_.at(id).trouble = reason;
+  if (failure.grant_case() == flowloom::v1::Failure::kGradient) {
+    const auto& gradient = failure.gradient();
+    ++workers_.at(id).gradient_failures;
+    if (shared_ && gradient.step() == shared_->step.step() && gradient.unit() < shared_->step.units()) {
+      shared_->ledger.failed(id, shared_->step.units() - 1 - gradient.unit());
+    }
+    return;
+  }
   if (failure.grant_case() == flowloom::v1::Failure::kUnit) {
     if (ledger_.failed(id, failure.unit()) >= kFailuresToHalt) {
       halt("Unit " + std::to_string(failure.unit()) + " failed " + std::to_string(kFailuresToHalt) +
@@ -333,10 +373,28 @@ void Core::reported(const flowloom::v1::TrainingReport& report, Time now) {
   training_heard_ = now;
 }
 
-void Core::tick(Time now) {
-  for (const auto& [unit, worker] : ledger_.expire(now)) {
-    if (const auto found = workers_.find(worker); found != workers_.end()) ++found->second.expired;
+void Core::share(const flowloom::v1::GradientStep& step, Time now) {
+  if (step.units() == 0 || step.unit_size() == 0 || step.weights().empty() ||
+      step.weights().size() % sizeof(double) != 0) {
+    throw Error(ErrorCode::kInvalidInput, "A training step has weights, units and samples in each.");
   }
+  const Time lease(static_cast<std::int64_t>(1000 * run_.chain.lease_seconds));
+  shared_.emplace(SharedStep{step, UnitLedger(0, step.units(), lease), 0, {}});
+  turn(now);
+}
+
+void Core::taken(const flowloom::v1::Taken& taken) {
+  if (shared_ && taken.step() == shared_->step.step()) shared_->taken = std::max(shared_->taken, taken.units());
+}
+
+void Core::tick(Time now) {
+  const auto expire = [&](UnitLedger& ledger) {
+    for (const auto& [unit, worker] : ledger.expire(now)) {
+      if (const auto found = workers_.find(worker); found != workers_.end()) ++found->second.expired;
+    }
+  };
+  expire(ledger_);
+  if (shared_) expire(shared_->ledger);
   if (reweigh_ && reweigh_->worker != 0 && reweigh_->expires <= now) reweigh_->worker = 0;
   stalled_.clear();
   turn(now);
@@ -370,6 +428,7 @@ void Core::turn(Time now) {
   prepare_workers();
   grant_reweigh(now);
   grant_units(now);
+  grant_gradients(now);
   if (complete() && !draining_) {
     draining_ = true;
     for (const auto& [id, worker] : workers_) send(id, goodbye());
@@ -505,35 +564,84 @@ void Core::grant_reweigh(Time now) {
   send(next, std::move(message));
 }
 
-void Core::grant_units(Time now) {
-  if (!stalled_.empty() || !halted_.empty() || draining_) return;
+std::size_t Core::leased(WorkerId worker) const {
+  return ledger_.leased(worker) + (shared_ ? shared_->ledger.leased(worker) : 0);
+}
+
+// One unit each in turn, so that a few units are shared among all workers. `end` is asked before each grant.
+template <class MayServe, class Granted>
+void Core::grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& end, MayServe may_serve,
+                         Granted granted, Time now) {
   std::vector<WorkerId> connected;
   for (const auto& [id, worker] : workers_) connected.push_back(id);
+  for (bool any = true; any;) {
+    any = false;
+    for (const auto& [id, worker] : workers_) {
+      if (leased(id) >= worker.credits) continue;
+      const auto unit = ledger.grant(id, end(), connected, may_serve, now);
+      if (!unit) continue;
+      granted(id, *unit);
+      any = true;
+    }
+  }
+}
+
+void Core::grant_units(Time now) {
+  if (!stalled_.empty() || !halted_.empty() || draining_) return;
   const auto may_serve = [&](WorkerId id, UnitNumber number) {
     const Worker& worker = workers_.at(id);
     const auto version = rollout_.version_for(number * run_.unit);
     return version && worker.credits > 0 && worker.can("sample", *version);
   };
-  // One unit each in turn, so that a few units are shared among all workers.
-  for (bool granted = true; granted;) {
-    granted = false;
-    for (auto& [id, worker] : workers_) {
-      if (ledger_.leased(id) >= worker.credits) continue;
-      place_switches();
-      if (!stalled_.empty()) return;
-      const auto unit = ledger_.grant(id, end_.index() / run_.unit, connected, may_serve, now);
-      if (!unit) continue;
-      CoordinatorMessage message;
-      auto* grant = message.mutable_sample();
-      grant->set_first_unit(*unit);
-      grant->set_units(1);
-      grant->set_unit_size(static_cast<std::uint32_t>(run_.unit));
-      grant->set_version(*rollout_.version_for(*unit * run_.unit));
-      grant->set_lease_seconds(run_.chain.lease_seconds);
-      send(id, std::move(message));
-      granted = true;
-    }
-  }
+  const auto end = [&] {
+    place_switches();
+    return stalled_.empty() ? end_.index() / run_.unit : UnitNumber{0};
+  };
+  grant_in_turn(
+      ledger_, end, may_serve,
+      [&](WorkerId id, UnitNumber unit) {
+        CoordinatorMessage message;
+        auto* grant = message.mutable_sample();
+        grant->set_first_unit(unit);
+        grant->set_units(1);
+        grant->set_unit_size(static_cast<std::uint32_t>(run_.unit));
+        grant->set_version(*rollout_.version_for(unit * run_.unit));
+        grant->set_lease_seconds(run_.chain.lease_seconds);
+        send(id, std::move(message));
+      },
+      now);
+}
+
+bool Core::Worker::helps() const { return credits > 0 && can("gradient") && gradient_failures < kFailuresToHalt; }
+
+std::uint32_t Core::helpers() const {
+  if (draining_) return 0;
+  return static_cast<std::uint32_t>(
+      std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) { return entry.second.helps(); }));
+}
+
+void Core::grant_gradients(Time now) {
+  if (!shared_ || draining_) return;
+  const auto& step = shared_->step;
+  const auto may_serve = [&](WorkerId id, UnitNumber) { return workers_.at(id).helps(); };
+  grant_in_turn(
+      shared_->ledger, [&] { return step.units() - std::min(shared_->taken, step.units()); }, may_serve,
+      [&](WorkerId id, UnitNumber number) {
+        if (shared_->informed.insert(id).second) {
+          CoordinatorMessage message;
+          message.mutable_weights()->set_step(step.step());
+          message.mutable_weights()->set_weights(step.weights());
+          send(id, std::move(message));
+        }
+        CoordinatorMessage message;
+        auto* grant = message.mutable_gradient();
+        grant->set_step(step.step());
+        grant->set_unit(step.units() - 1 - static_cast<std::uint32_t>(number));
+        grant->set_unit_size(step.unit_size());
+        grant->set_lease_seconds(run_.chain.lease_seconds);
+        send(id, std::move(message));
+      },
+      now);
 }
 
 }  // namespace flowloom

@@ -11,9 +11,11 @@
 // a test) provides. No clock, socket or thread inside; one owner, no locks.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +28,7 @@
 #include "coordinator/unit_ledger.h"
 #include "flowloom/v1/chain.pb.h"
 #include "flowloom/v1/coordinator.pb.h"
+#include "flowloom/v1/training.pb.h"
 #include "spec/run_spec.h"
 
 namespace flowloom {
@@ -68,6 +71,14 @@ class Core {
   void published(const ModelRow& model, const std::vector<std::uint32_t>& entries, Time now);
   void reported(const flowloom::v1::TrainingReport& report, Time now);
 
+  // A training step whose gradient units are granted with the credits that sampling leaves over, from the last on; it replaces
+  // the one before. The trainer begins with the first itself. Throws `kInvalidInput` for one that makes no sense.
+  void share(const flowloom::v1::GradientStep& step, Time now);
+  void taken(const flowloom::v1::Taken& taken);
+  void stop_sharing() { shared_.reset(); }
+  std::uint32_t helpers() const;  // workers that could compute some
+  std::vector<flowloom::v1::SharedGradient> take_gradients() { return std::exchange(gradients_, {}); }
+
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
 
@@ -100,11 +111,21 @@ class Core {
     std::uint32_t credits = 0;
     std::vector<std::uint32_t> prepared, ready;
     std::uint64_t answered = 0, expired = 0, failures = 0;
+    std::uint64_t gradients = 0;                   // units of training steps that it has computed
+    int gradient_failures = 0;                     // of these since it joined
     std::string trouble;                           // the last failure's sentence
     std::map<std::uint32_t, std::string> refused;  // versions that it cannot serve, and why
     Time since{};
 
-    bool can(const char* capability, std::uint32_t version) const;
+    bool can(const char* capability) const;
+    bool helps() const;                                             // computes gradients, and has not failed at it
+    bool can(const char* capability, std::uint32_t version) const;  // and has this version
+  };
+  struct SharedStep {
+    flowloom::v1::GradientStep step;
+    UnitLedger ledger;            // of the units in reverse order: number n is unit units - 1 - n
+    std::uint32_t taken = 0;      // units that the trainer has begun itself
+    std::set<WorkerId> informed;  // have its weights
   };
   struct Reweigh {  // of the current state, for the switch at the frontier
     std::uint32_t version = 0;
@@ -123,6 +144,7 @@ class Core {
   bool forget(WorkerId worker);  // false if it is not there
   void sample_answered(WorkerId worker, const flowloom::v1::SampleAnswer& answer);
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
+  void gradient_answered(WorkerId worker, const flowloom::v1::GradientAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::Failure& failure);
   void halt(const std::string& sentence);
   std::string nobody_can_serve() const;
@@ -137,6 +159,11 @@ class Core {
   bool test_until();
   void prepare_workers();
   void grant_units(Time now);
+  void grant_gradients(Time now);
+  std::size_t leased(WorkerId worker) const;  // units of the chain and of a step
+  template <class MayServe, class Granted>
+  void grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& end, MayServe may_serve, Granted granted,
+                     Time now);
   void grant_reweigh(Time now);
   void count(const Record& record);  // a record that is durable now
 
@@ -157,9 +184,11 @@ class Core {
   std::map<UnitNumber, UnitData> answers_;  // inside the window, waiting for their turn
   std::vector<Record> pending_;             // decided, not yet durable
   std::optional<Reweigh> reweigh_;
-  ChainEnd end_, durable_end_;      // as decided, and as the log on disk says
-  std::uint64_t until_tested_ = 0;  // the last frontier at which it was
-  std::string halted_, stalled_;    // sentences
+  std::optional<SharedStep> shared_;
+  std::vector<flowloom::v1::SharedGradient> gradients_;  // for the trainer
+  ChainEnd end_, durable_end_;                           // as decided, and as the log on disk says
+  std::uint64_t until_tested_ = 0;                       // the last frontier at which it was
+  std::string halted_, stalled_;                         // sentences
   bool draining_ = false;
   flowloom::v1::TrainingReport training_;
   Time training_heard_{};

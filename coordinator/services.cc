@@ -5,13 +5,13 @@
 #include <spdlog/spdlog.h>
 #include <boost/asio/ip/tcp.hpp>
 
-
 #include <cmath>
 
 #include "coordinator/streams.h"
 #include "flowloom/v1/chain.grpc.pb.h"
 #include "flowloom/v1/coordinator.grpc.pb.h"
 #include "flowloom/v1/models.grpc.pb.h"
+#include "flowloom/v1/training.grpc.pb.h"
 #include "program/authorization.h"
 #include "spec/error.h"
 #include "spec/files.h"
@@ -74,6 +74,19 @@ class WorkService final : public v1::Coordinator::CallbackService {
 
   grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* Work(CallbackServerContext* context) override {
     return WorkReactor::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Coordinator/Work"));
+  }
+
+ private:
+  const Edge& edge_;
+};
+
+class TrainingService final : public v1::Training::CallbackService {
+ public:
+  explicit TrainingService(const Edge& edge) : edge_(edge) {}
+
+  grpc::ServerBidiReactor<v1::ShareRequest, v1::ShareReply>* Share(CallbackServerContext* context) override {
+    return ShareReactor::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Training/Share"),
+                               [this](const v1::Target& target) { edge_.check(target); });
   }
 
  private:
@@ -279,6 +292,7 @@ struct Services::Impl {
   Edge edge;
   WorkService work{edge};
   ModelsService models{edge};
+  TrainingService training{edge};
   ChainService chain{edge};
   std::unique_ptr<grpc::Server> server;
 };
@@ -300,6 +314,7 @@ Services::Services(Brain& brain, const std::string& address, const std::string& 
   builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));
   builder.RegisterService(&impl_->work);
   builder.RegisterService(&impl_->models);
+  builder.RegisterService(&impl_->training);
   builder.RegisterService(&impl_->chain);
   impl_->server = builder.BuildAndStart();
   if (!impl_->server || port == 0) throw cannot_bind(address);

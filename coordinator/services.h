@@ -1,4 +1,4 @@
-// The three gRPC services of a coordinator (proto/flowloom/v1), each method authorised, then handed to the brain.
+// The gRPC services of a coordinator (proto/flowloom/v1), each method authorised, then handed to the brain.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -12,49 +12,28 @@ constexpr Time kHelloDeadline{10000};
 }  // namespace
 
 WorkReactor* WorkReactor::start(Brain& brain, const grpc::Status& permission) {
-  auto reactor = std::shared_ptr<WorkReactor>(new WorkReactor(brain));
-  reactor->self_ = reactor;
-  if (!permission.ok()) {
-    reactor->finished_ = true;
-    reactor->Finish(permission);
-    return reactor.get();
-  }
-  brain.post([reactor] {
-    reactor->since_ = reactor->brain_.now();
-    reactor->brain_.watch_hello(reactor);
-    if (!reactor->finished_) reactor->StartRead(&reactor->in_);
-  });
+  const auto reactor = std::shared_ptr<WorkReactor>(new WorkReactor(brain));
+  reactor->Conversation::start(reactor, permission);
   return reactor.get();
 }
 
-void WorkReactor::OnReadDone(bool ok) {
-  brain_.post([self = self_, ok] {
-    if (self->finished_) return;
-    if (!ok) return self->finish(grpc::Status::OK);
-    self->handle();
-    // The next message is read only after this one was taken in: a flood stays in its own stream.
-    if (!self->finished_) self->StartRead(&self->in_);
-  });
+void WorkReactor::began() {
+  since_ = brain_.now();
+  brain_.watch_hello(self());
 }
 
-void WorkReactor::handle() {
+void WorkReactor::handle(const flowloom::v1::WorkerMessage& message) {
   if (id_ != 0) {
-    brain_.worker_said(id_, in_);
-  } else if (in_.has_hello()) {
-    brain_.worker_joined(self_, in_.hello(), id_);
+    brain_.worker_said(id_, message);
+  } else if (message.has_hello()) {
+    brain_.worker_joined(self(), message.hello(), id_);
   } else {
     finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "The first message of a worker is Hello."));
   }
 }
 
-void WorkReactor::send(flowloom::v1::CoordinatorMessage message, bool last) {
-  if (finished_) return;
-  if (out_.size() >= limits::kQueuedMessages) {
-    return finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "This worker does not read its messages."));
-  }
-  closing_ = closing_ || last;
-  out_.push_back(std::move(message));
-  pump();
+void WorkReactor::ended() {
+  if (id_ != 0) brain_.worker_left(id_);
 }
 
 void WorkReactor::tick(Time now) {
@@ -63,34 +42,20 @@ void WorkReactor::tick(Time now) {
   }
 }
 
-void WorkReactor::pump() {
-  if (writing_ || finished_) return;
-  if (!out_.empty()) {
-    writing_ = true;
-    StartWrite(&out_.front());
-  } else if (closing_) {
-    finish(grpc::Status::OK);
-  }
+ShareReactor* ShareReactor::start(Brain& brain, const grpc::Status& permission,
+                                  std::function<void(const flowloom::v1::Target&)> check_target) {
+  const auto reactor = std::shared_ptr<ShareReactor>(new ShareReactor(brain));
+  reactor->check_target_ = std::move(check_target);
+  reactor->Conversation::start(reactor, permission);
+  return reactor.get();
 }
 
-void WorkReactor::OnWriteDone(bool ok) {
-  brain_.post([self = self_, ok] {
-    self->writing_ = false;
-    self->out_.pop_front();
-    if (!ok) return self->finish(grpc::Status::CANCELLED);
-    self->pump();
+void ShareReactor::handle(const flowloom::v1::ShareRequest& request) {
+  const grpc::Status status = guarded([&] {
+    if (request.has_step()) check_target_(request.step().run());
+    brain_.trainer_said(self(), request);
   });
-}
-
-void WorkReactor::OnCancel() {
-  brain_.post([self = self_] { self->finish(grpc::Status::CANCELLED); });
-}
-
-void WorkReactor::finish(const grpc::Status& status) {
-  if (std::exchange(finished_, true)) return;
-  const auto alive = self_;  // leaving the brain's map may drop the last other reference
-  if (id_ != 0) brain_.worker_left(id_);
-  Finish(status);
+  if (!status.ok()) finish(status);
 }
 
 PublishReactor* PublishReactor::start(Brain& brain, const grpc::Status& permission, flowloom::v1::PublishReply* reply,

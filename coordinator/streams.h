@@ -11,39 +11,137 @@
 #include <memory>
 
 #include "coordinator/brain.h"
+#include "flowloom/v1/models.pb.h"
 #include "program/rpc.h"
 
 namespace flowloom {
 
+// A bidirectional stream: messages come in one by one on the brain's thread, those that go out wait in a bounded queue.
+template <class In, class Out>
+class Conversation : public grpc::ServerBidiReactor<In, Out>,
+                     public std::enable_shared_from_this<Conversation<In, Out>> {
+ public:
+  virtual ~Conversation() = default;
+
+ protected:
+  explicit Conversation(Brain& brain) : brain_(brain) {}
+
+  // To be called once, with the reactor itself.
+  void start(std::shared_ptr<Conversation> self, const grpc::Status& permission) {
+    self_ = std::move(self);
+    if (!permission.ok()) {
+      finished_ = true;
+      this->Finish(permission);
+      return;
+    }
+    brain_.post([self = self_] {
+      self->began();
+      if (!self->finished_) self->StartRead(&self->in_);
+    });
+  }
+
+  virtual void began() {}
+  virtual void handle(const In& message) = 0;
+  virtual void ended() = 0;  // once
+
+  void push(Out message, bool last) {
+    if (finished_) return;
+    if (out_.size() >= limits::kQueuedMessages) {
+      return finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "The peer does not read its messages."));
+    }
+    closing_ = closing_ || last;
+    out_.push_back(std::move(message));
+    pump();
+  }
+
+  void finish(const grpc::Status& status) {
+    if (std::exchange(finished_, true)) return;
+    const auto alive = self_;  // leaving the brain may drop the last other reference
+    ended();
+    this->Finish(status);
+  }
+
+  Brain& brain_;
+  std::shared_ptr<Conversation> self_;
+  bool finished_ = false;
+
+ private:
+  void OnReadDone(bool ok) override {
+    brain_.post([self = self_, ok] {
+      if (self->finished_) return;
+      if (!ok) return self->finish(grpc::Status::OK);
+      self->handle(self->in_);
+      // The next message is read only after this one was taken in: a flood stays in its own stream.
+      if (!self->finished_) self->StartRead(&self->in_);
+    });
+  }
+  void OnWriteDone(bool ok) override {
+    brain_.post([self = self_, ok] {
+      self->writing_ = false;
+      self->out_.pop_front();
+      if (!ok) return self->finish(grpc::Status::CANCELLED);
+      self->pump();
+    });
+  }
+  void OnCancel() override {
+    brain_.post([self = self_] { self->finish(grpc::Status::CANCELLED); });
+  }
+  void OnDone() override { self_.reset(); }
+
+  void pump() {
+    if (writing_ || finished_) return;
+    if (!out_.empty()) {
+      writing_ = true;
+      this->StartWrite(&out_.front());
+    } else if (closing_) {
+      finish(grpc::Status::OK);
+    }
+  }
+
+  In in_;
+  std::deque<Out> out_;
+  bool writing_ = false, closing_ = false;
+};
+
 // One worker's connection.
-class WorkReactor final : public grpc::ServerBidiReactor<flowloom::v1::WorkerMessage, flowloom::v1::CoordinatorMessage>,
-                          public WorkerStream,
-                          public std::enable_shared_from_this<WorkReactor> {
+class WorkReactor final : public Conversation<flowloom::v1::WorkerMessage, flowloom::v1::CoordinatorMessage>,
+                          public WorkerStream {
  public:
   static WorkReactor* start(Brain& brain, const grpc::Status& permission);
 
-  void send(flowloom::v1::CoordinatorMessage message, bool last) override;
+  void send(flowloom::v1::CoordinatorMessage message, bool last) override { push(std::move(message), last); }
   void tick(Time now) override;
 
  private:
-  explicit WorkReactor(Brain& brain) : brain_(brain) {}
+  using Conversation::Conversation;
 
-  void OnReadDone(bool ok) override;
-  void OnWriteDone(bool ok) override;
-  void OnCancel() override;
-  void OnDone() override { self_.reset(); }
+  void began() override;
+  void handle(const flowloom::v1::WorkerMessage& message) override;
+  void ended() override;
+  std::shared_ptr<WorkReactor> self() const { return std::static_pointer_cast<WorkReactor>(self_); }
 
-  void handle();
-  void pump();
-  void finish(const grpc::Status& status);
-
-  Brain& brain_;
-  std::shared_ptr<WorkReactor> self_;
-  flowloom::v1::WorkerMessage in_;
-  std::deque<flowloom::v1::CoordinatorMessage> out_;
   WorkerId id_ = 0;  // 0: has not said Hello
   Time since_{};
-  bool writing_ = false, closing_ = false, finished_ = false;
+};
+
+// The stream on which a trainer shares its steps.
+class ShareReactor final : public Conversation<flowloom::v1::ShareRequest, flowloom::v1::ShareReply>,
+                           public ShareStream {
+ public:
+  static ShareReactor* start(Brain& brain, const grpc::Status& permission,
+                             std::function<void(const flowloom::v1::Target&)> check_target);
+
+  void send(flowloom::v1::ShareReply reply, bool last) override { push(std::move(reply), last); }
+
+ private:
+  using Conversation::Conversation;
+
+  void began() override { brain_.trainer_shares(self()); }
+  void handle(const flowloom::v1::ShareRequest& request) override;
+  void ended() override { brain_.trainer_stopped_sharing(self()); }
+  std::shared_ptr<ShareReactor> self() const { return std::static_pointer_cast<ShareReactor>(self_); }
+
+  std::function<void(const flowloom::v1::Target&)> check_target_;
 };
 
 // A server-side stream fed by `pull`, which is asked on the brain's thread whenever the last reply is out or something

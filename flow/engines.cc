@@ -67,8 +67,9 @@ std::shared_ptr<const Engine> open_torch() {
   if (!file) {
     refuse_missing(
         "The LibTorch engine", kTorchModule,
-        "Build with -DFLOWLOOM_TORCH=ON, name its directory in FLOWLOOM_ENGINE_DIR, or use engine = \"lanes\" "
-        "(which cannot train).");
+        "Build with -DFLOWLOOM_TORCH=ON, or name its directory in FLOWLOOM_ENGINE_DIR. Training needs it with every "
+        "engine, to "
+        "check what it publishes; a chain that serves finished checkpoints with engine = \"lanes\" does not.");
   }
   return open_module(*file, "cpu");
 }

@@ -26,6 +26,14 @@ void check(const RunSpec& run) {
                   run.theory.where(key) + " is missing: form " + (form_a ? "A" : "B") + " of the action needs it.");
     }
   }
+  const auto dimensions = static_cast<double>(run.theory.integers("lattice").size());
+  const bool falls = form_a ? run.theory.real("m2") <= 0 : run.theory.real("beta") * dimensions >= 1;
+  if (run.theory.real("lambda") == 0 && falls) {
+    throw Error(ErrorCode::kInvalidInput,
+                run.theory.where("lambda") +
+                    " = 0: the action has no minimum and the theory does not exist; take lambda > 0" +
+                    (form_a ? " or m2 > 0." : ", or beta below 1 / dimensions."));
+  }
 }
 
 }  // namespace

@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   app.add_option("--save-every", options.save_every, "Seconds between two saved states")
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
+  app.add_flag("--alone", options.training.alone, "Compute all gradients here, without the coordinator's workers");
   app.add_flag("--to-end", options.training.to_end, "Train until [train] stop, even if the chain needs no more");
   app.add_option("--base", options.training.base,
                  "Where the files lie that the run file names; default: the working directory")

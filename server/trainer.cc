@@ -12,7 +12,7 @@ namespace flowloom {
 namespace {
 
 constexpr std::uint64_t kEvaluationIndex = std::uint64_t{1} << 63;  // of the noise that chooses an evaluation's samples
-constexpr std::size_t kEvaluationBlock = 256;                       // samples drawn at once; with torch, part of the bits
+constexpr std::size_t kEvaluationBlock = 256;  // samples drawn at once; with torch, part of the bits
 
 bool single(const RunSpec& run) { return run.numerics.precision == Precision::kMixed; }
 
@@ -30,22 +30,29 @@ class OrderedSum {
  public:
   explicit OrderedSum(std::size_t weights) : gradient_(weights) {}
 
-  // The part's gradient times `factor`.
-  void add(std::size_t number, double factor, Gradient part) {
+  bool has(std::size_t number) const {
     const std::lock_guard lock(mutex_);
+    return number < next_ || early_.contains(number);
+  }
+
+  // The part's gradient times `factor`; false if it is there already.
+  bool add(std::size_t number, double factor, Gradient part) {
+    const std::lock_guard lock(mutex_);
+    if (number < next_ || early_.contains(number)) return false;
     early_.emplace(number, std::pair(factor, std::move(part)));
     for (auto at = early_.begin(); at != early_.end() && at->first == next_; at = early_.erase(at), ++next_) {
       const auto& [by, next] = at->second;
       for (std::size_t i = 0; i < gradient_.size(); ++i) gradient_[i] += by * next.sum[i];
       log_w_.insert(log_w_.end(), next.log_w.begin(), next.log_w.end());
     }
+    return true;
   }
 
   std::vector<double>& gradient() { return gradient_; }
   std::span<const double> log_w() const { return log_w_; }  // of all parts, in their order
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<std::size_t, std::pair<double, Gradient>> early_;
   std::size_t next_ = 0;
   std::vector<double> gradient_;
@@ -76,7 +83,7 @@ void round_to_single(std::vector<double>& values) {
 }
 
 Trainer::Trainer(const RunSpec& run, TrainingEngines engines, std::size_t threads, std::optional<TrainerState> state,
-                 std::vector<double> target)
+                 std::vector<double> target, GradientHelp* help)
     : run_(run),
       engines_(std::move(engines)),
       theory_(theory_of(run)),
@@ -84,7 +91,8 @@ Trainer::Trainer(const RunSpec& run, TrainingEngines engines, std::size_t thread
       objective_(engines_.own->objective(theory_, architecture_, run.numerics.precision)),
       pool_(threads),
       state_(state ? std::move(*state) : initial_state(run, architecture_)),
-      target_(std::move(target)) {
+      target_(std::move(target)),
+      help_(help) {
   architecture_.refuse_other_count(state_.weights.size());
 }
 
@@ -132,10 +140,20 @@ bool Trainer::step(std::stop_token stop) {
   const double own_factor = (1 - share) / static_cast<double>(batch),
                target_factor = share / static_cast<double>(batch);
   OrderedSum sum(state_.weights.size());
+  std::int64_t helped = 0;
+  const bool shared = help_ && own_units > 0;
+  if (shared) {
+    help_->offer({state_.step, state_.weights, own_units, train.gradient_unit},
+                 [&](std::size_t unit, Gradient gradient) {
+                   if (unit < own_units && sum.add(unit, own_factor, std::move(gradient))) ++helped;
+                 });
+  }
   const bool all = pool_.for_each(
       own_units + target_units,
       [&](std::size_t unit) {
         if (unit < own_units) {
+          if (sum.has(unit)) return;
+          if (shared) help_->taken(unit + 1);
           const std::uint64_t first = training_index(step, unit * train.gradient_unit);
           sum.add(unit, own_factor,
                   objective_->reverse_kl(train.gradient, state_.weights, run_.noise_key(), first, train.gradient_unit));
@@ -145,7 +163,9 @@ bool Trainer::step(std::stop_token stop) {
         }
       },
       stop);
+  if (shared) help_->withdraw();
   if (!all) return false;
+  helped_ += helped;
 
   const auto own_log_w = sum.log_w().first(own_units * train.gradient_unit);
   const auto target_log_w = sum.log_w().subspan(own_log_w.size());
@@ -251,7 +271,9 @@ std::optional<double> Trainer::measure_ess_from_target(std::stop_token stop) {
 
 Checkpoint Trainer::checkpoint() const {
   Checkpoint checkpoint{run_.theory, run_.flow, run_.numerics.precision, state_.step, served_weights(), {}};
-  add_references(checkpoint, *engines_.references);
+  // The run's own numbers, so that a checkpoint's bytes do not depend on LibTorch's, but only if LibTorch finds them too.
+  add_references(checkpoint, *engines_.own);
+  verify_references(checkpoint, *engines_.reference, "The flow after " + std::to_string(state_.step) + " steps");
   return checkpoint;
 }
 

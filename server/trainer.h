@@ -25,6 +25,7 @@
 #include "flow/checkpoint.h"
 #include "flow/engine.h"
 #include "server/adam.h"
+#include "server/gradient_help.h"
 #include "server/schedule.h"
 #include "server/thread_pool.h"
 #include "spec/run_spec.h"
@@ -99,13 +100,13 @@ void round_to_single(std::vector<double>& values);
 // What evaluates flows in training; one engine may be both.
 struct TrainingEngines {
   TrainingEngines(std::shared_ptr<const Engine> run_engine, std::shared_ptr<const Engine> reference_engine)
-      : own(std::move(run_engine)), references(std::move(reference_engine)) {}
+      : own(std::move(run_engine)), reference(std::move(reference_engine)) {}
 
   // `both` must outlive this.
-  TrainingEngines(const Engine& both) : own(std::shared_ptr<const Engine>(), &both), references(own) {}
+  TrainingEngines(const Engine& both) : own(std::shared_ptr<const Engine>(), &both), reference(own) {}
 
-  std::shared_ptr<const Engine> own;         // the run's: gradients, and the ESS, which is that of the chain's proposals
-  std::shared_ptr<const Engine> references;  // of what a version carries, which the own is proved by
+  std::shared_ptr<const Engine> own;        // the run's: gradients, and the ESS, which is that of the chain's proposals
+  std::shared_ptr<const Engine> reference;  // must find the same log_p and log_q of a version's reference draws
 };
 
 class Trainer {
@@ -115,7 +116,7 @@ class Trainer {
   // Starts from the architecture's initial weights, or goes on from `state`. `target`: samples of the target,
   // [sample][site]; may be empty.
   Trainer(const RunSpec& run, TrainingEngines engines, std::size_t threads, std::optional<TrainerState> state = {},
-          std::vector<double> target = {});
+          std::vector<double> target = {}, GradientHelp* help = nullptr);
 
   enum class Did { kStep, kEvaluation, kNothing };
 
@@ -131,10 +132,14 @@ class Trainer {
   // An invalid draw (docs/exactness.md, rule 2) counts as weight zero; 0 if all weights are zero.
   std::optional<double> measure_ess(std::stop_token stop = {});
 
-  // The state as a version, with its references. Throws `kHalted` if training has diverged.
+  // The state as a version, with its references. Throws `kHalted` if training has diverged, `kConflict` if the reference engine
+  // finds other numbers.
   Checkpoint checkpoint() const;
 
   const TrainerState& state() const { return state_; }
+
+  // Units that others have computed since this trainer was made.
+  std::int64_t helped_units() const { return helped_; }
 
  private:
   bool evaluation_due() const;
@@ -157,6 +162,8 @@ class Trainer {
   ThreadPool pool_;
   TrainerState state_;
   std::vector<double> target_;
+  GradientHelp* help_;
+  std::int64_t helped_ = 0;
 };
 
 }  // namespace flowloom

@@ -6,6 +6,7 @@
 
 #include "flow/catalog.h"
 #include "server/publishing.h"
+#include "server/sharing.h"
 #include "server/start.h"
 #include "server/trainer.h"
 #include "server/training_store.h"
@@ -32,10 +33,12 @@ std::string join(const std::vector<std::string>& texts) {
 
 class Training {
  public:
-  Training(RunSpec run, const flowloom::v1::DescribeReply& description, const TrainingOptions& options, Uplink& uplink)
+  Training(RunSpec run, const flowloom::v1::DescribeReply& description, const TrainingOptions& options, Uplink& uplink,
+           GradientHelp* help)
       : run_(std::move(run)),
         options_(options),
         uplink_(uplink),
+        help_(help),
         fulfilled_(description.fulfilled().begin(), description.fulfilled().end()),
         store_(options.state) {
     for (const auto& model : description.models().versions()) {
@@ -88,6 +91,7 @@ class Training {
     report.set_state(state_now);
     report.set_sentence(sentence);
     report.set_wanted_ess(wanted_ess());
+    report.set_helped_units(trainer_ ? trainer_->helped_units() : 0);
     report.set_training(to_hex(sha256(training_settings(run_).dump())));
     uplink_.report(std::move(report));
   }
@@ -147,7 +151,7 @@ class Training {
       }
       target = read_target_samples(store_.target_file(), run_);
     }
-    trainer_.emplace(run_, engines, options_.threads, std::move(state), std::move(target));
+    trainer_.emplace(run_, engines, options_.threads, std::move(state), std::move(target), help_);
     if (fresh) save();
     spdlog::info("training with {} on {} threads from step {}", build, options_.threads, trainer_->state().step);
   }
@@ -241,6 +245,7 @@ class Training {
   RunSpec run_;
   TrainingOptions options_;
   Uplink& uplink_;
+  GradientHelp* help_;           // may be null
   Entries fulfilled_;            // at the start
   std::set<std::string> known_;  // SHA-256 of the versions at the start
   TrainingStore store_;
@@ -259,10 +264,12 @@ void train(PeerFinder finder, const TrainingOptions& options, std::stop_token st
   const auto description = describe(finder, options.wait, stop);
   if (!description) return;
   Uplink uplink(finder, description->run_id());
+  std::optional<Sharing> sharing;
+  if (!options.alone) sharing.emplace(finder, description->run_id());
   std::optional<Training> training;
   try {
     training.emplace(load_run_text(description->run_file(), "the coordinator's run file"), *description, options,
-                     uplink);
+                     uplink, sharing ? &*sharing : nullptr);
     training->go(stop);
   } catch (const Error& error) {
     if (training) {

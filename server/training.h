@@ -14,14 +14,14 @@
 
 namespace flowloom {
 
-// The run's own engine, and for gradients that one if it has them, else LibTorch, whose numbers are the same within tolerance.
-// Throws `kNotFound` with the remedy if LibTorch is missing.
+// The run's own engine, and LibTorch as the reference. Throws `kNotFound` with the remedy if that is missing.
 TrainingEngines training_engines(const RunSpec& run);
 
 struct TrainingOptions {
   std::filesystem::path state;  // directory
   std::filesystem::path base;   // what the files that the run file names are relative to
   std::size_t threads = 1;
+  bool alone = false;                     // without help of the coordinator's workers
   bool to_end = false;                    // train until [train] stop, even if the chain needs no more
   std::chrono::milliseconds wait{60000};  // for the coordinator to appear, at the start
   std::chrono::milliseconds save_every{10000};

@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 
+#include "flow/catalog.h"
 #include "lattice/theories.h"
 #include "spec/error.h"
 #include "spec/packing.h"
@@ -36,11 +37,13 @@ double mismatch(double rebuilt, double logged) {
   return std::isnan(gap) ? std::numeric_limits<double>::infinity() : gap;
 }
 
-Executor::Executor(const RunSpec& run, std::uint64_t epoch, ModelOf model_of)
-    : unit_(run.unit),
+Executor::Executor(const RunSpec& run, std::uint64_t epoch, const Engine& engine, ModelOf model_of)
+    : run_(run),
+      unit_(run.unit),
       sites_(theory_geometry(make_theory(run.theory)).sites()),
       noise_key_(run.noise_key()),
       epoch_(epoch),
+      engine_(engine),
       model_of_(std::move(model_of)) {}
 
 WorkerMessage Executor::sample(const flowloom::v1::SampleGrant& grant, std::uint64_t unit) const {
@@ -61,6 +64,38 @@ WorkerMessage Executor::reweigh(const flowloom::v1::ReweighGrant& grant) const {
     message.mutable_failure()->set_sentence(failure);
   }
   return message;
+}
+
+void Executor::use(const flowloom::v1::StepWeights& weights) {
+  step_ = weights.step();
+  weights_ = unpack(weights.weights());
+}
+
+WorkerMessage Executor::gradient(const flowloom::v1::GradientGrant& grant) {
+  WorkerMessage message;
+  const std::string failure = failure_of([&] { *message.mutable_gradient() = gradient_answer(grant); });
+  if (!failure.empty()) {
+    message.mutable_failure()->mutable_gradient()->set_step(grant.step());
+    message.mutable_failure()->mutable_gradient()->set_unit(grant.unit());
+    message.mutable_failure()->set_sentence(failure);
+  }
+  return message;
+}
+
+flowloom::v1::GradientAnswer Executor::gradient_answer(const flowloom::v1::GradientGrant& grant) {
+  if (step_ != grant.step()) throw Error(ErrorCode::kInternal, "A gradient was granted without its step's weights.");
+  if (!objective_) {
+    objective_ = engine_.objective(theory_of(run_), architecture_of(run_), run_.numerics.precision);
+  }
+  const std::uint64_t first =
+      training_index(static_cast<std::uint64_t>(grant.step()), std::uint64_t{grant.unit()} * grant.unit_size());
+  const Gradient gradient = objective_->reverse_kl(run_.train.gradient, weights_, noise_key_, first, grant.unit_size());
+  flowloom::v1::GradientAnswer answer;
+  answer.set_step(grant.step());
+  answer.set_unit(grant.unit());
+  answer.set_slopes(pack(gradient.sum));
+  answer.set_log_w(pack(gradient.log_w));
+  return answer;
 }
 
 flowloom::v1::SampleAnswer Executor::sample_answer(const flowloom::v1::SampleGrant& grant, std::uint64_t unit) const {

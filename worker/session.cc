@@ -98,6 +98,7 @@ flowloom::v1::Hello Session::hello() const {
   hello.set_protocol(kProtocol);
   hello.add_capabilities("sample");
   hello.add_capabilities("reweigh");
+  hello.add_capabilities("gradient");
   if (options_.identity) hello.set_identity(bytes_of(*options_.identity));
   for (const auto& engine : engines_.available()) {
     for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
@@ -197,6 +198,12 @@ std::optional<SessionEnd> Session::handle(const Message& message) {
     case Message::kReweigh:
       reweigh(message.reweigh());
       return {};
+    case Message::kWeights:
+      executor_->use(message.weights());
+      return {};
+    case Message::kGradient:
+      gradient(message.gradient());
+      return {};
     case Message::kGoodbye: {
       const double seconds = message.goodbye().reconnect_after_seconds();
       const double wait = seconds > 0 ? std::min(seconds, kLongestReconnect) : 0;
@@ -230,7 +237,7 @@ void Session::welcome(const flowloom::v1::Welcome& welcome) {
   }
   shelf_.serve(identity);
   fetcher_.emplace(peer_, welcome.run_id());
-  executor_.emplace(run, welcome.epoch(), [this](std::uint32_t version) { return model_of(version); });
+  executor_.emplace(run, welcome.epoch(), *engine_, [this](std::uint32_t version) { return model_of(version); });
   run_ = std::move(run);
   spdlog::info("joined run {} as worker {}, epoch {}, engine {}", welcome.run_id(), welcome.worker(), welcome.epoch(),
                engine_->build());
@@ -287,6 +294,16 @@ void Session::reweigh(const flowloom::v1::ReweighGrant& grant) {
   } else {
     spdlog::info("reweighed state {} under version {}: round trip {:.2e}, mismatch {:.2e}", grant.index(),
                  grant.version(), answer.reweigh().round_trip(), answer.reweigh().mismatch());
+  }
+  send(answer);
+}
+
+void Session::gradient(const flowloom::v1::GradientGrant& grant) {
+  if (over()) return;
+  const WorkerMessage answer = executor_->gradient(grant);
+  if (answer.has_failure()) {
+    if (over()) return;
+    spdlog::error("gradient unit {} of step {} failed: {}", grant.unit(), grant.step(), answer.failure().sentence());
   }
   send(answer);
 }

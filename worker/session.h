@@ -77,6 +77,7 @@ class Session {
   void prepare_version(const flowloom::v1::ModelVersion& model);
   void sample(const flowloom::v1::SampleGrant& grant);
   void reweigh(const flowloom::v1::ReweighGrant& grant);
+  void gradient(const flowloom::v1::GradientGrant& grant);
   std::shared_ptr<const Model> model_of(std::uint32_t version);
   std::shared_ptr<const Model> fetch_model(std::uint32_t version);
 

@@ -42,6 +42,13 @@ class SameChainTest(Flowloom):
         self.assertEqual(self.ended(coordinator), 0)
         self.assert_same_chain()
 
+    def test_another_arithmetic_of_libtorch(self):
+        """LibTorch checks what is published, and its last digits, which depend on the machine, go nowhere."""
+        os.environ["MKL_CBWR"] = "COMPATIBLE"
+        self.addCleanup(os.environ.pop, "MKL_CBWR")
+        self.complete(self.run_file, "--workers", 1)
+        self.assert_same_chain()
+
     def test_a_worker_on_every_instruction_set(self):
         coordinator = self.coordinator(self.run_file)
         self.server()
@@ -123,6 +130,38 @@ class SameChainTest(Flowloom):
         self.worker()
         self.assertEqual(self.ended(coordinator), 0)
         self.assert_same_chain()
+
+    def test_workers_that_compute_gradients_come_and_die(self):
+        """The training takes what workers give it, and its weights do not depend on that."""
+        heavy = {"[4, 4]": "[16, 16]", "[4]": "[8, 8]", "batch = 64": "batch = 2048", "gradient_unit = 32": "gradient_unit = 256",
+                 "steps = 200": "steps = 60"}
+        text = small_run()
+        for light, instead in heavy.items():
+            text = text.replace(light, instead)
+        run = self.write(text, "shared.toml")
+        weights = []
+        for workers in (0, 3):
+            coordinator = self.coordinator(run, "--stay", "--set", "chain.versions=[{from=0,when='trained'}]")
+            helpers = [self.worker("--name", f"helper-{number}") for number in range(workers)]
+            server = self.server("--threads", 1, "--to-end", *([] if workers else ["--alone"]))
+            if workers:
+                self.until(lambda: self.gradients() >= 5, "5 gradient units of workers")
+                self.kill(helpers.pop())
+                before = self.gradients()
+                self.until(lambda: self.gradients() > before or server.poll() is not None, "others go on")
+                self.kill(helpers.pop())
+                self.worker("--name", "late")
+            self.assertEqual(self.ended(server), 0)
+            weights.append((self.run_dir / "models/000001.safetensors").read_bytes())
+            if workers:
+                self.assertGreater(self.status()["training"]["helped_units"], 0)
+            self.kill(coordinator)
+            shutil.rmtree(self.run_dir)
+        self.assertEqual(*weights)
+
+    def gradients(self):
+        status = self.status()
+        return sum(worker["gradient_units"] for worker in status["workers"]) if status else 0
 
     def test_everything_killed_under_up(self):
         """`up` starts again what dies."""

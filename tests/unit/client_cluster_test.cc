@@ -90,7 +90,7 @@ TEST_F(Cluster, DoesNotStartAgainWhatWasAskedForSomethingImpossible) {
     return !sentence.empty();
   }));
   EXPECT_THAT(sentence, HasSubstr("(worker-1)"));
-  EXPECT_THAT(sentence, HasSubstr("This processor has no device \"cpu:neon\"."));
+  EXPECT_THAT(sentence, HasSubstr("This processor has no device \"cpu:neon\"; its log is "));
   EXPECT_EQ(code, 2);
 }
 
@@ -133,7 +133,7 @@ TEST_F(Cluster, GivesUpOnAProgramThatKeepsDying) {
     return !sentence.empty();
   }));
   EXPECT_THAT(sentence, testing::AllOf(HasSubstr("flowloom-worker (worker-1)"), HasSubstr("exit code 1"),
-                                       HasSubstr("no engine."), HasSubstr("worker-1.log")));
+                                       HasSubstr("no engine;"), HasSubstr("worker-1.log")));
 }
 
 TEST_F(Cluster, LeavesAServerAloneWhoseTrainingFailed) {

@@ -278,8 +278,9 @@ TEST_F(Offline, TrainingIsTheRecordAsCsvAndJsonLines) {
     }
   }
   const std::string csv = flowloom_command({"training", where()}).out;
-  EXPECT_TRUE(csv.starts_with("step,seconds,core_seconds,samples,loss,batch_ess,ess,ess_from_target,gradient_norm,"
-                              "learning_rate,batch,skipped\n10,0,0,0,-0.33333333333333331,0,nan,nan,0,0,0,0\n20,"))
+  EXPECT_TRUE(
+      csv.starts_with("step,seconds,core_seconds,samples,loss,batch_ess,ess,ess_from_target,gradient_norm,"
+                      "learning_rate,batch,skipped\n10,0,0,0,-0.33333333333333331,0,nan,nan,0,0,0,0\n20,"))
       << csv;
   std::istringstream lines(flowloom_command({"training", where(), "--format", "jsonl", "--evaluations"}).out);
   std::string line, rest;

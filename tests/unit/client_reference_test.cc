@@ -38,7 +38,8 @@ TEST(RunFileReference, HasFiveCellsInEveryRowOfATable) {
 }
 
 TEST(Documentation, DefinesEveryObservableOfEveryTheory) {
-  const std::string page = read_file(std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "docs" / "observables.md");
+  const std::string page =
+      read_file(std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "docs" / "observables.md");
   const RunSpec run = load_run_text(kRunFile, "run.toml");
   for (const Observable& observable : theory_observables(make_theory(run.theory))) {
     std::string row = "`" + observable.name + "` | ";

@@ -80,6 +80,12 @@ class CoreTest : public testing::Test {
         reweighs_.emplace_back(out.worker, out.message.reweigh());
       } else if (out.message.has_refusal()) {
         refusals_.push_back(out.message.refusal());
+      } else if (out.message.has_weights()) {
+        weights_.emplace_back(out.worker, out.message.weights().step());
+      } else if (out.message.has_gradient()) {
+        EXPECT_TRUE(std::ranges::count(weights_, std::pair(out.worker, out.message.gradient().step())) == 1)
+            << "before a grant come the weights, once";
+        gradients_.emplace_back(out.worker, out.message.gradient().unit());
       } else if (out.message.has_prepare()) {
         prepares_.push_back(out.message.prepare().version().version());
       } else if (out.message.has_goodbye()) {
@@ -117,6 +123,8 @@ class CoreTest : public testing::Test {
   Numbers numbers_;
   Time now_{1000};
   std::vector<Grant> grants_;
+  std::vector<std::pair<WorkerId, std::int64_t>> weights_;     // of which step
+  std::vector<std::pair<WorkerId, std::uint32_t>> gradients_;  // granted units
   std::vector<std::pair<WorkerId, flowloom::v1::ReweighGrant>> reweighs_;
   std::vector<Refusal> refusals_;
   std::vector<std::uint32_t> prepares_;
@@ -976,6 +984,174 @@ TEST_F(CoreAnswerTest, ReplayedItShowsTheSameStatus) {
     reply->clear_proposals_per_second();
   }
   EXPECT_EQ(before.SerializeAsString(), after.SerializeAsString());
+}
+
+// ---------------------------------------------------------------------- steps of the training
+
+class SharingTest : public CoreTest {
+ protected:
+  static constexpr std::size_t kWeights = 3, kUnitSize = 4;
+
+  void SetUp() override { open({}); }
+
+  WorkerId join_helper(std::uint32_t credits = 2) {
+    auto message = hello(credits);
+    message.add_capabilities("gradient");
+    return join(message);
+  }
+  void share(std::int64_t number, std::uint32_t units) {
+    flowloom::v1::GradientStep step;
+    step.set_step(number);
+    step.set_weights(pack(std::vector<double>(kWeights)));
+    step.set_units(units);
+    step.set_unit_size(kUnitSize);
+    core_->share(step, now_);
+    sort_outgoing();
+  }
+  void take(std::int64_t step, std::uint32_t units) {
+    flowloom::v1::Taken taken;
+    taken.set_step(step);
+    taken.set_units(units);
+    core_->taken(taken);
+  }
+  static WorkerMessage slopes(std::int64_t step, std::uint32_t unit, std::size_t weights = kWeights) {
+    WorkerMessage message;
+    auto* answer = message.mutable_gradient();
+    answer->set_step(step);
+    answer->set_unit(unit);
+    answer->set_slopes(pack(std::vector<double>(weights, unit)));
+    answer->set_log_w(pack(std::vector<double>(kUnitSize)));
+    return message;
+  }
+  static WorkerMessage failed(std::int64_t step, std::uint32_t unit) {
+    WorkerMessage message;
+    message.mutable_failure()->mutable_gradient()->set_step(step);
+    message.mutable_failure()->mutable_gradient()->set_unit(unit);
+    message.mutable_failure()->set_sentence("it broke");
+    return message;
+  }
+  using Granted = std::vector<std::pair<WorkerId, std::uint32_t>>;
+  Granted granted() { return std::exchange(gradients_, {}); }
+  std::vector<std::uint32_t> arrived() {
+    std::vector<std::uint32_t> units;
+    for (const auto& gradient : core_->take_gradients()) units.push_back(gradient.answer().unit());
+    return units;
+  }
+};
+
+TEST_F(SharingTest, UnitsAreGrantedFromTheLastOnInTurn) {
+  const WorkerId one = join_helper(), two = join_helper(1);
+  EXPECT_EQ(core_->helpers(), 2u);
+  share(7, 6);
+  EXPECT_EQ(granted(), (Granted{{one, 5}, {two, 4}, {one, 3}}));
+  say(two, slopes(7, 4));
+  EXPECT_EQ(arrived(), std::vector<std::uint32_t>{4});
+  EXPECT_EQ(granted(), (Granted{{two, 2}}));
+  EXPECT_EQ(status().workers(1).gradient_units(), 1u);
+}
+
+TEST_F(SharingTest, WhatTheTrainerHasBegunIsNotGranted) {
+  const WorkerId one = join_helper(1);
+  share(7, 3);
+  take(7, 2);
+  EXPECT_EQ(granted(), (Granted{{one, 2}}));
+  say(one, slopes(7, 2));
+  EXPECT_TRUE(granted().empty());
+  share(8, 3);
+  take(7, 3);  // late
+  EXPECT_EQ(granted(), (Granted{{one, 2}}));
+}
+
+TEST_F(SharingTest, AnAnswerCountsOnceAndOnlyForItsStep) {
+  const WorkerId one = join_helper(1);
+  share(7, 2);
+  say(one, slopes(7, 1));
+  say(one, slopes(7, 1));
+  EXPECT_EQ(arrived(), std::vector<std::uint32_t>{1});
+  share(8, 2);
+  say(one, slopes(7, 0));
+  EXPECT_TRUE(arrived().empty());
+  core_->stop_sharing();
+  say(one, slopes(8, 1));
+  EXPECT_TRUE(arrived().empty());
+  EXPECT_TRUE(refusals_.empty());
+}
+
+TEST_F(SharingTest, ALostWorkersUnitAndAnExpiredLeaseGoToOthers) {
+  const WorkerId one = join_helper(1), two = join_helper(1);
+  share(7, 3);
+  EXPECT_EQ(granted(), (Granted{{one, 2}, {two, 1}}));
+  leave(one);
+  say(two, slopes(7, 1));
+  EXPECT_EQ(granted(), (Granted{{two, 2}}));
+  const WorkerId three = join_helper(2);
+  EXPECT_EQ(granted(), (Granted{{three, 0}}));
+  tick(run_.chain.lease_seconds + 1);
+  EXPECT_EQ(granted(), (Granted{{three, 2}})) << "the lease of the second has expired";
+  say(two, slopes(7, 2));
+  say(three, slopes(7, 2));
+  EXPECT_EQ(arrived(), (std::vector<std::uint32_t>{1, 2}));
+}
+
+TEST_F(SharingTest, SamplingComesFirstAndTheRestOfTheCreditsHelps) {
+  publish("a", {0});
+  const WorkerId one = join_helper(3);
+  share(7, 8);
+  EXPECT_EQ(granted(), (Granted{{one, 7}, {one, 6}, {one, 5}})) << "it cannot sample yet";
+  say(one, ready(1));
+  EXPECT_TRUE(take_grants().empty());
+  say(one, slopes(7, 7));
+  EXPECT_EQ(take_grants().size(), 1u);
+  EXPECT_TRUE(granted().empty());
+}
+
+TEST_F(SharingTest, AWorkerThatKeepsFailingIsNotAskedAgain) {
+  const WorkerId one = join_helper(1);
+  share(7, 8);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(granted().size(), 1u);
+    say(one, failed(7, 7));
+  }
+  EXPECT_TRUE(granted().empty());
+  EXPECT_EQ(core_->helpers(), 0u);
+  EXPECT_EQ(status().workers(0).trouble(), "it broke");
+  EXPECT_NE(status().state(), StatusReply::STATE_HALTED);
+}
+
+TEST_F(SharingTest, RefusesAnswersThatNobodyAskedForOrOfAnotherSize) {
+  const WorkerId one = join_helper(1);
+  share(7, 8);
+  say(one, slopes(7, 3));
+  say(one, slopes(7, 8));
+  ASSERT_THAT(refusals_, SizeIs(2));
+  EXPECT_EQ(refusals_[0].code(), Refusal::CODE_NEVER_LEASED);
+  EXPECT_EQ(refusals_[1].code(), Refusal::CODE_NEVER_LEASED);
+  say(one, slopes(7, 7, kWeights + 1));
+  ASSERT_THAT(refusals_, SizeIs(3));
+  EXPECT_EQ(refusals_[2].code(), Refusal::CODE_WRONG_COUNT);
+  EXPECT_TRUE(arrived().empty());
+  EXPECT_EQ(core_->helpers(), 0u);
+}
+
+TEST_F(SharingTest, NothingIsGrantedWhileDrainingOrToAWorkerThatCannot) {
+  const WorkerId old = join();
+  share(7, 2);
+  EXPECT_TRUE(granted().empty());
+  EXPECT_EQ(core_->helpers(), 0u);
+  leave(old);
+  core_->drain(now_);
+  join_helper();
+  EXPECT_TRUE(granted().empty());
+  EXPECT_EQ(core_->helpers(), 0u);
+}
+
+TEST_F(SharingTest, RefusesAStepThatMakesNoSense) {
+  EXPECT_THROW(share(7, 0), Error);
+  flowloom::v1::GradientStep step;
+  step.set_units(1);
+  step.set_unit_size(1);
+  step.set_weights("1234567");
+  EXPECT_THROW(core_->share(step, now_), Error);
 }
 
 }  // namespace

@@ -76,7 +76,8 @@ TEST(Checkpoint, ServesALatticeOfAnotherSizeAndAnotherCoupling) {
   const FlowCase larger{.lattice = {6, 8}, .layers = 1, .hidden = {}, .precision = Precision::kMixed, .lambda = 2.0};
   const Checkpoint checkpoint = small();
   EXPECT_NO_THROW(refuse_unfit(checkpoint, larger.run(), "m"));
-  const Draws draws = make_model(checkpoint, theory_of(larger.run()), lane_engine())->draw(kTestKey, Purpose::kBase, 0, 2);
+  const Draws draws =
+      make_model(checkpoint, theory_of(larger.run()), lane_engine())->draw(kTestKey, Purpose::kBase, 0, 2);
   EXPECT_EQ(draws.fields.size(), 2u * 48u);
 }
 

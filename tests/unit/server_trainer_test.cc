@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <thread>
+
 #include "server_fakes.h"
 #include "stats/ess.h"
 
@@ -401,6 +403,76 @@ TEST(Trainer, ACheckpointHasTheStatesWeightsAndTheEnginesReferences) {
   EXPECT_EQ(checkpoint.weights, trainer.state().weights);
   EXPECT_EQ(checkpoint.references.log_p.size(), kReferenceDraws);
   EXPECT_EQ(checkpoint.bytes(), trainer.checkpoint().bytes());
+}
+
+// Somebody who computes some of the units, in a strange order, twice, too late, or not at all.
+class FakeHelp final : public GradientHelp {
+ public:
+  FakeHelp(const RunSpec& run, const Engine& engine, std::uint64_t seed)
+      : run_(run),
+        objective_(engine.objective(theory_of(run), architecture_of(run), run.numerics.precision)),
+        seed_(seed) {}
+
+  void offer(const Step& step, Arrived arrived) override {
+    std::vector<double> uniforms(2 * step.units);
+    fill_uniform(NoiseKey::from("help"), Purpose::kInit, seed_ + static_cast<std::uint64_t>(step.number), uniforms);
+    helper_ = std::jthread([=, this,
+                            weights = std::vector(step.weights.begin(), step.weights.end())](std::stop_token stop) {
+      for (std::size_t k = 0; k < 2 * step.units && !stop.stop_requested(); ++k) {
+        const auto unit = static_cast<std::size_t>(uniforms[k] * 0.999 * static_cast<double>(step.units));
+        const std::uint64_t first = training_index(static_cast<std::uint64_t>(step.number), unit * step.unit_size);
+        arrived(unit, objective_->reverse_kl(run_.train.gradient, weights, run_.noise_key(), first, step.unit_size));
+      }
+    });
+  }
+  void taken(std::size_t units) override { taken_ = std::max<std::size_t>(taken_, units); }
+  void withdraw() override { helper_ = {}; }
+
+  std::size_t taken_ = 0;
+
+ private:
+  RunSpec run_;
+  std::unique_ptr<Objective> objective_;
+  std::uint64_t seed_;
+  std::jthread helper_;
+};
+
+TEST(ExactnessRule5, TheWeightsDoNotDependOnWhoComputesAGradient) {
+  for (const std::string& train : {std::string(), std::string("gradient = \"path\"\n")}) {
+    const RunSpec run = training_run(train);
+    const Engine& engine = lane_engine();
+    Trainer alone(run, engine, 1);
+    take(alone, 25);
+    std::int64_t helped = 0;
+    for (std::uint64_t seed = 0; seed < 4; ++seed) {
+      FakeHelp help(run, engine, 1000 * seed);
+      Trainer together(run, engine, 1 + seed % 2, {}, {}, &help);
+      take(together, 25);
+      expect_same(together.state(), alone.state());
+      EXPECT_GT(help.taken_, 0u);
+      helped += together.helped_units();
+    }
+    EXPECT_GT(helped, 0);
+  }
+}
+
+TEST(ExactnessRule5, UnitsOfTheTargetAreNotOffered) {
+  std::vector<double> target(10 * kSites);
+  fill_normal(NoiseKey::from("target"), Purpose::kInit, 0, target);
+  const auto train = [](double share) {
+    return "target = { samples = \"t.txt\", share = " + std::to_string(share) + " }\n";
+  };
+  for (const double share : {0.5, 1.0}) {
+    const RunSpec run = training_run(train(share));
+    const FakeEngine engine;
+    Trainer alone(run, engine, 1, {}, target);
+    FakeHelp help(run, engine, 0);
+    Trainer together(run, engine, 2, {}, target, &help);
+    take(alone, 5);
+    take(together, 5);
+    expect_same(together.state(), alone.state());
+    EXPECT_EQ(help.taken_ > 0, share < 1);
+  }
 }
 
 }  // namespace

@@ -129,9 +129,7 @@ class TrainingProgram : public ::testing::Test {
     options.state = directory_ / "train";
     options.threads = 2;
     options.wait = milliseconds(20000);
-    options.engines = [this](const RunSpec&) {
-      return TrainingEngines(engine_);
-    };
+    options.engines = [this](const RunSpec&) { return TrainingEngines(engine_); };
     return options;
   }
 

@@ -221,6 +221,19 @@ TEST(RunFile, KeysOfTheOtherFormOfTheActionAreRefused) {
             "r.toml: [theory] beta is missing: form B of the action needs it.");
 }
 
+TEST(RunFile, AnActionWithoutAMinimumIsRefused) {
+  const auto free = [](const std::string& keys) {
+    std::string text = with("m2 = -1.0", keys);
+    const auto at = text.find("lambda = ");
+    return text.replace(at, text.find('\n', at) - at, "lambda = 0.0");
+  };
+  for (const char* keys : {"m2 = -1.0", "m2 = 0.0", "form = \"B\"\nbeta = 0.5"}) {
+    EXPECT_NE(refusal(free(keys)).find("the action has no minimum"), std::string::npos) << keys;
+  }
+  for (const char* keys : {"m2 = 0.01", "form = \"B\"\nbeta = 0.49"})
+    EXPECT_NO_THROW(load_run_text(free(keys), "r.toml"));
+}
+
 TEST(RunFile, LatticesThatTheFlowCannotCutAreRefused) {
   EXPECT_EQ(refusal(with("[4, 6]", "[4, 3]")),
             "r.toml:5: [theory] lattice = [4,3]: checkerboard couplings need even extents; use even numbers.");

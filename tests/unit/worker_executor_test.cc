@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 
+#include "spec/packing.h"
 #include "worker_fakes.h"
 
 namespace flowloom {
@@ -19,7 +20,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 class ExecutorTest : public ::testing::Test {
  protected:
   Executor executor() {
-    return Executor(run_, 7, [this](std::uint32_t version) -> std::shared_ptr<const Model> {
+    return Executor(run_, 7, lane_engine(), [this](std::uint32_t version) -> std::shared_ptr<const Model> {
       const auto found = models_.find(version);
       if (found == models_.end())
         throw Error(ErrorCode::kNotFound, "There is no version " + std::to_string(version) + ".");
@@ -146,6 +147,32 @@ TEST(Mismatch, IsSafeWithWhatIsNoNumber) {
   EXPECT_EQ(mismatch(-kInfinity, -kInfinity), 0);
   EXPECT_EQ(mismatch(-kInfinity, kInfinity), kInfinity);
   EXPECT_EQ(mismatch(1.0, kInfinity), kInfinity);
+}
+
+TEST_F(ExecutorTest, AGradientIsTheObjectivesAtTheStepsOwnAddresses) {
+  const auto architecture = architecture_of(run_);
+  const std::vector<double> weights = architecture.initial_weights(run_.noise_key());
+  flowloom::v1::StepWeights step;
+  step.set_step(5);
+  step.set_weights(pack(weights));
+  flowloom::v1::GradientGrant grant;
+  grant.set_step(5);
+  grant.set_unit(3);
+  grant.set_unit_size(20);
+  Executor own = executor();
+  EXPECT_TRUE(own.gradient(grant).has_failure()) << "without its step's weights";
+  own.use(step);
+  const auto message = own.gradient(grant);
+  ASSERT_TRUE(message.has_gradient());
+  const Gradient expected = lane_engine()
+                                .objective(theory_of(run_), architecture, run_.numerics.precision)
+                                ->reverse_kl(run_.train.gradient, weights, run_.noise_key(), training_index(5, 60), 20);
+  EXPECT_EQ(message.gradient().step(), 5);
+  EXPECT_EQ(message.gradient().unit(), 3u);
+  EXPECT_EQ(unpacked(message.gradient().slopes()), expected.sum);
+  EXPECT_EQ(unpacked(message.gradient().log_w()), expected.log_w);
+  grant.set_step(6);
+  EXPECT_EQ(own.gradient(grant).failure().gradient().step(), 6);
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ TEST(LoadModel, RefusesWhatIsDamagedUnfitOrNotReproduced) {
   Checkpoint checkpoint = small_checkpoint("one");
   EXPECT_TRUE(load_model(checkpoint.bytes(), "version 1", run, lane_engine()));
   EXPECT_THROW(load_model(checkpoint.bytes().substr(1), "version 1", run, lane_engine()), Error);
-  EXPECT_THROW(load_model(checkpoint.bytes(), "version 1", small_run("precision = \"float64\"\n"), lane_engine()), Error);
+  EXPECT_THROW(load_model(checkpoint.bytes(), "version 1", small_run("precision = \"float64\"\n"), lane_engine()),
+               Error);
   checkpoint.references.log_q[3] += 0.5;
   try {
     load_model(checkpoint.bytes(), "version 1", run, lane_engine());

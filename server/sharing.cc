@@ -1,0 +1,114 @@
+#include "server/sharing.h"
+
+#include <spdlog/spdlog.h>
+
+#include "program/retry.h"
+#include "program/rpc.h"
+#include "spec/packing.h"
+
+namespace flowloom {
+
+Sharing::Sharing(PeerFinder finder, std::string run_id) : finder_(std::move(finder)), run_id_(std::move(run_id)) {
+  thread_ = std::jthread([this](std::stop_token stop) { connect(stop); });
+}
+
+void Sharing::offer(const Step& step, Arrived arrived) {
+  const std::lock_guard lock(mutex_);
+  // A unit for each thread here: nothing would be left for others.
+  if (workers_ == 0 || step.units < 2 || step.weights.size() * sizeof(double) + 1024 > limits::kMessageBytes) return;
+  flowloom::v1::GradientStep& offered = unsent_.emplace();
+  offered.mutable_run()->set_run_id(run_id_);
+  offered.set_step(step.number);
+  offered.set_weights(pack(step.weights));
+  offered.set_units(static_cast<std::uint32_t>(step.units));
+  offered.set_unit_size(static_cast<std::uint32_t>(step.unit_size));
+  unsent_taken_.reset();
+  step_ = step.number;
+  weights_ = step.weights.size();
+  unit_size_ = step.unit_size;
+  arrived_ = std::move(arrived);
+  changed_.notify_all();
+}
+
+void Sharing::taken(std::size_t units) {
+  const std::lock_guard lock(mutex_);
+  if (step_ < 0) return;
+  flowloom::v1::Taken& taken = unsent_taken_.emplace();
+  taken.set_step(step_);
+  taken.set_units(static_cast<std::uint32_t>(units));
+  changed_.notify_all();
+}
+
+void Sharing::withdraw() {
+  const std::lock_guard lock(mutex_);
+  step_ = -1;
+  arrived_ = nullptr;
+  unsent_.reset();
+  unsent_taken_.reset();
+}
+
+void Sharing::arrive(const flowloom::v1::GradientAnswer& answer) {
+  Gradient gradient{unpack(answer.slopes()), unpack(answer.log_w())};
+  const std::lock_guard lock(mutex_);
+  if (answer.step() != step_ || gradient.sum.size() != weights_ || gradient.log_w.size() != unit_size_) return;
+  arrived_(answer.unit(), std::move(gradient));
+}
+
+void Sharing::connect(std::stop_token stop) {
+  Retry retry(finder_.name(), [](const std::string& line) { spdlog::info("sharing of training steps: {}", line); });
+  while (!stop.stop_requested()) {
+    std::string why;
+    try {
+      converse(finder_.find(), stop);
+      why = "the stream ended";
+    } catch (const Error& error) {
+      why = error.what();
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      workers_ = 0;
+    }
+    if (stop.stop_requested() || !retry.failed(why, stop)) return;
+  }
+}
+
+void Sharing::converse(const Peer& peer, std::stop_token stop) {
+  grpc::ClientContext context;
+  prepare(context, peer.token, std::chrono::milliseconds(0));
+  const auto stub = flowloom::v1::Training::NewStub(peer.channel);
+  std::stop_source over;
+  const std::stop_callback cancel(stop, [&] {
+    over.request_stop();
+    context.TryCancel();
+  });
+  const auto stream = stub->Share(&context);
+  std::jthread writer([&] { write(*stream, over.get_token()); });
+  for (flowloom::v1::ShareReply reply; stream->Read(&reply);) {
+    if (reply.has_gradient()) arrive(reply.gradient().answer());
+    const std::lock_guard lock(mutex_);
+    workers_ = reply.workers();
+  }
+  over.request_stop();
+  context.TryCancel();  // a write under way
+  writer.join();
+  stream->Finish();
+}
+
+void Sharing::write(Stream& stream, std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  while (changed_.wait(lock, stop, [&] { return unsent_ || unsent_taken_; })) {
+    flowloom::v1::ShareRequest request;
+    if (unsent_) {
+      *request.mutable_step() = std::move(*unsent_);
+      unsent_.reset();
+    } else {
+      *request.mutable_taken() = *unsent_taken_;
+      unsent_taken_.reset();
+    }
+    lock.unlock();
+    if (!stream.Write(request)) return;
+    lock.lock();
+  }
+}
+
+}  // namespace flowloom

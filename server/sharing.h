@@ -1,0 +1,48 @@
+// Shares a step's gradient units with the workers of the coordinator (proto/flowloom/v1/training.proto), on threads of its own:
+// training never waits for the network. While there is no connection, or no worker, nothing is shared.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "flowloom/v1/training.grpc.pb.h"
+#include "program/peer.h"
+#include "server/gradient_help.h"
+
+namespace flowloom {
+
+// One trainer calls; any thread.
+class Sharing final : public GradientHelp {
+ public:
+  Sharing(PeerFinder finder, std::string run_id);
+
+  void offer(const Step& step, Arrived arrived) override;
+  void taken(std::size_t units) override;
+  void withdraw() override;
+
+ private:
+  using Stream = grpc::ClientReaderWriter<flowloom::v1::ShareRequest, flowloom::v1::ShareReply>;
+
+  void connect(std::stop_token stop);
+  void converse(const Peer& peer, std::stop_token stop);
+  void write(Stream& stream, std::stop_token stop);
+  void arrive(const flowloom::v1::GradientAnswer& answer);
+
+  PeerFinder finder_;
+  std::string run_id_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::uint32_t workers_ = 0;  // that could help, as the coordinator says; 0 without a connection
+  std::optional<flowloom::v1::GradientStep> unsent_;  // the step, until it is on its way
+  std::optional<flowloom::v1::Taken> unsent_taken_;
+  std::int64_t step_ = -1;  // that is offered; -1: none
+  std::size_t weights_ = 0, unit_size_ = 0;
+  Arrived arrived_;
+  std::jthread thread_;  // last: it uses everything above
+};
+
+}  // namespace flowloom
