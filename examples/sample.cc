@@ -7,7 +7,8 @@
 #include "spec/files.h"
 using namespace flowloom;
 
-int main(int, char** argv) {
+int main(int argc, char** argv) {
+  if (argc != 3) return 2;
   const RunSpec run = load_run_file(argv[1]);
   const Checkpoint trained = Checkpoint::parse(read_file(argv[2]), argv[2]);
   const auto model = make_model(trained, theory_of(run), *lanes_engine());

@@ -1,5 +1,6 @@
 #include "plain_torch.h"
 
+#include <malloc.h>
 #include <torch/optim/adam.h>
 
 #include <array>
@@ -122,6 +123,11 @@ std::shared_ptr<Plain> plain_flow(const AnyTheory& theory, const AffineCouplingF
 }
 
 }  // namespace
+
+void tune_allocator() {
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+}
 
 std::function<void(std::size_t count)> plain_torch(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                                    std::span<const double> weights) {

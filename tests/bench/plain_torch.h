@@ -16,6 +16,9 @@ namespace flowloom {
 std::function<void(std::size_t count)> plain_torch(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                                    std::span<const double> weights);
 
+// Sets the memory allocator as flow/torch/torch_engine.cc does, for the rest of the process.
+void tune_allocator();
+
 // Whole training steps on so many samples and two threads: noise, loss, backward, clipping, Adam. `estimator`: the path gradient by
 // the inverse flow (arXiv:2207.08219), or the reparameterised one. Null where plain_torch() is.
 std::function<void(std::size_t count)> plain_torch_training(const AnyTheory& theory,

@@ -4,8 +4,8 @@
 //
 // Whole steps on two threads: noise, forward, backward, gradient norm, optimiser. The flows are those of lanes_bench; every
 // contestant has the best of a few batches. "LibTorch" is plain_torch.h as it comes, in a process of its own
-// (training_bench --plain LATTICE HIDDEN GRADIENT), "tuned" with the memory allocator set as flow/torch/torch_engine.cc sets
-// it. Figures are medians over rounds, ratios medians of each round's ratio.
+// (training_bench --plain LATTICE HIDDEN GRADIENT as-it-comes|tuned), "tuned" with the memory allocator set as
+// flow/torch/torch_engine.cc sets it. Figures are medians over rounds, ratios medians of each round's ratio.
 #include <map>
 #include <memory>
 #include <thread>
@@ -79,8 +79,6 @@ void measure(const Case& wanted, int rounds) {
     };
     std::map<std::string, Contestant> contestants{{"lanes", {steps(wanted, estimator, "lanes"), 0}},
                                                   {"torch", {steps(wanted, estimator, "torch"), 0}}};
-    const auto plain = plain_torch_training(wanted.theory, wanted.architecture, wanted.weights, estimator);
-    if (plain) contestants["tuned"] = {plain, 0};
     for (auto& [name, contestant] : contestants) contestant.batch = best_count(contestant.step, volume);
     const double each = multiply_adds(wanted, estimator);
 
@@ -88,8 +86,9 @@ void measure(const Case& wanted, int rounds) {
     for (int round = 0; round < rounds; ++round) {
       std::map<std::string, double> now{{"peak", peak_of_all_cores()}};
       for (const auto& [name, contestant] : contestants) now[name] = rate(contestant.step, contestant.batch);
-      now["plain"] =
-          plain ? measured_elsewhere("--plain " + wanted.lattice + " " + wanted.hidden + " " + name_of(estimator)) : 0;
+      const std::string plain = "--plain " + wanted.lattice + " " + wanted.hidden + " " + name_of(estimator);
+      now["plain"] = measured_elsewhere(plain + " as-it-comes");
+      now["tuned"] = measured_elsewhere(plain + " tuned");
       now["of peak"] = now["lanes"] * each / now["peak"];
       for (const char* other : {"plain", "tuned", "torch"}) {
         now[std::string("lanes/") + other] = now[other] > 0 ? now["lanes"] / now[other] : 0;
@@ -115,7 +114,8 @@ void measure(const Case& wanted, int rounds) {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  if (arguments.size() == 4 && arguments[0] == "--plain") {
+  if (arguments.size() == 5 && arguments[0] == "--plain") {
+    if (arguments[4] == "tuned") tune_allocator();
     std::printf("%g\n", plain_rate({arguments[1], arguments[2]},
                                    arguments[3] == "path" ? Estimator::kPath : Estimator::kReparameterised));
     return 0;
