@@ -87,7 +87,7 @@ void Brain::trainer_shares(std::shared_ptr<ShareStream> stream) {
   const auto before = std::exchange(sharer_, std::move(stream));
   core_.stop_sharing();
   if (before) before->send({}, true);
-  told_helpers_ = 0;
+  told_helpers_.reset();
   settle();
 }
 
@@ -122,7 +122,15 @@ void Brain::tell_trainer() {
   told_helpers_ = helpers;
 }
 
+// What is sent may end a stream, which settles again: then once more, in order.
 void Brain::settle() {
+  again_ = true;
+  if (std::exchange(settling_, true)) return;
+  while (std::exchange(again_, false)) hand_out();
+  settling_ = false;
+}
+
+void Brain::hand_out() {
   tell_trainer();
   for (Core::Outgoing& out : core_.take_outgoing()) {
     if (const auto found = workers_.find(out.worker); found != workers_.end()) {

@@ -12,6 +12,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -84,6 +85,7 @@ class Brain : private Log {
   void settle();
 
  private:
+  void hand_out();
   void tell_trainer();
   void append(const std::vector<Record>& records) override { store_.append(records); }
   void add_switch(const SwitchRecord& row) override;
@@ -102,7 +104,8 @@ class Brain : private Log {
   std::optional<Time> trainer_heard_;  // a trainer at work, which was not told yet that the chain is complete
   std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
   std::shared_ptr<ShareStream> sharer_;
-  std::uint32_t told_helpers_ = 0;
+  std::optional<std::uint32_t> told_helpers_;  // nothing: a new trainer
+  bool settling_ = false, again_ = false;
   std::vector<std::weak_ptr<WorkerStream>> unnamed_;  // have not said Hello yet
   std::vector<std::weak_ptr<Subscriber>> subscribers_;
   std::promise<void> finished_promise_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "flow/catalog.h"
 #include "program/rpc.h"
 #include "spec/error.h"
 #include "spec/packing.h"
@@ -308,7 +309,9 @@ void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answ
 }
 
 void Core::gradient_answered(WorkerId id, const flowloom::v1::GradientAnswer& answer) {
-  if (!shared_ || answer.step() != shared_->step.step()) return;  // late: the step is done
+  Worker& worker = workers_.at(id);
+  if (worker.open_gradients > 0) --worker.open_gradients;
+  if (!shared_ || answer.offer() != shared_->offer) return;  // late: the step is done
   const auto& step = shared_->step;
   const std::string name = "gradient unit " + std::to_string(answer.unit()) + " of step " + std::to_string(step.step());
   if (answer.slopes().size() != step.weights().size() || answer.log_w().size() != step.unit_size() * sizeof(double)) {
@@ -317,12 +320,12 @@ void Core::gradient_answered(WorkerId id, const flowloom::v1::GradientAnswer& an
     forget(id);
     return;
   }
-  if (answer.unit() >= step.units() || step.units() - 1 - answer.unit() >= shared_->ledger.next_fresh()) {
+  if (answer.unit() >= step.units() || step.units() - 1 - answer.unit() >= shared_->ledger.next_fresh() ||
+      !shared_->informed.contains(id) || !worker.helps()) {
     refuse(id, Refusal::CODE_NEVER_LEASED, "The answer to " + name + " is not wanted: it was never leased.");
     return;
   }
   if (shared_->ledger.answered(step.units() - 1 - answer.unit()) != UnitLedger::Verdict::kNew) return;
-  Worker& worker = workers_.at(id);
   ++worker.gradients;
   auto& gradient = gradients_.emplace_back();
   *gradient.mutable_answer() = answer;
@@ -335,8 +338,9 @@ void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
   workers_.at(id).trouble = reason;
   if (failure.grant_case() == flowloom::v1::Failure::kGradient) {
     const auto& gradient = failure.gradient();
+    if (workers_.at(id).open_gradients > 0) --workers_.at(id).open_gradients;
     ++workers_.at(id).gradient_failures;
-    if (shared_ && gradient.step() == shared_->step.step() && gradient.unit() < shared_->step.units()) {
+    if (shared_ && gradient.offer() == shared_->offer && gradient.unit() < shared_->step.units()) {
       shared_->ledger.failed(id, shared_->step.units() - 1 - gradient.unit());
     }
     return;
@@ -374,12 +378,12 @@ void Core::reported(const flowloom::v1::TrainingReport& report, Time now) {
 }
 
 void Core::share(const flowloom::v1::GradientStep& step, Time now) {
-  if (step.units() == 0 || step.unit_size() == 0 || step.weights().empty() ||
-      step.weights().size() % sizeof(double) != 0) {
-    throw Error(ErrorCode::kInvalidInput, "A training step has weights, units and samples in each.");
+  const std::size_t weights = architecture_of(run_).parameter_count() * sizeof(double);
+  if (step.units() == 0 || step.unit_size() == 0 || step.weights().size() != weights) {
+    throw Error(ErrorCode::kInvalidInput, "A training step has the run's weights, units and samples in each.");
   }
   const Time lease(static_cast<std::int64_t>(1000 * run_.chain.lease_seconds));
-  shared_.emplace(SharedStep{step, UnitLedger(0, step.units(), lease), 0, {}});
+  shared_.emplace(SharedStep{step, ++offers_, UnitLedger(0, step.units(), lease), 0, {}});
   turn(now);
 }
 
@@ -564,9 +568,8 @@ void Core::grant_reweigh(Time now) {
   send(next, std::move(message));
 }
 
-std::size_t Core::leased(WorkerId worker) const {
-  return ledger_.leased(worker) + (shared_ ? shared_->ledger.leased(worker) : 0);
-}
+// A step's ledger is gone with the step, but its workers are at it until they answer.
+std::size_t Core::leased(WorkerId id, const Worker& worker) const { return ledger_.leased(id) + worker.open_gradients; }
 
 // One unit each in turn, so that a few units are shared among all workers. `end` is asked before each grant.
 template <class MayServe, class Granted>
@@ -577,7 +580,7 @@ void Core::grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& 
   for (bool any = true; any;) {
     any = false;
     for (const auto& [id, worker] : workers_) {
-      if (leased(id) >= worker.credits) continue;
+      if (leased(id, worker) >= worker.credits) continue;
       const auto unit = ledger.grant(id, end(), connected, may_serve, now);
       if (!unit) continue;
       granted(id, *unit);
@@ -627,10 +630,12 @@ void Core::grant_gradients(Time now) {
   grant_in_turn(
       shared_->ledger, [&] { return step.units() - std::min(shared_->taken, step.units()); }, may_serve,
       [&](WorkerId id, UnitNumber number) {
+        ++workers_.at(id).open_gradients;
         if (shared_->informed.insert(id).second) {
           CoordinatorMessage message;
           message.mutable_weights()->set_step(step.step());
           message.mutable_weights()->set_weights(step.weights());
+          message.mutable_weights()->set_offer(shared_->offer);
           send(id, std::move(message));
         }
         CoordinatorMessage message;
@@ -639,6 +644,7 @@ void Core::grant_gradients(Time now) {
         grant->set_unit(step.units() - 1 - static_cast<std::uint32_t>(number));
         grant->set_unit_size(step.unit_size());
         grant->set_lease_seconds(run_.chain.lease_seconds);
+        grant->set_offer(shared_->offer);
         send(id, std::move(message));
       },
       now);

@@ -75,7 +75,10 @@ class Core {
   // the one before. The trainer begins with the first itself. Throws `kInvalidInput` for one that makes no sense.
   void share(const flowloom::v1::GradientStep& step, Time now);
   void taken(const flowloom::v1::Taken& taken);
-  void stop_sharing() { shared_.reset(); }
+  void stop_sharing() {
+    shared_.reset();
+    gradients_.clear();
+  }
   std::uint32_t helpers() const;  // workers that could compute some
   std::vector<flowloom::v1::SharedGradient> take_gradients() { return std::exchange(gradients_, {}); }
 
@@ -111,6 +114,7 @@ class Core {
     std::uint32_t credits = 0;
     std::vector<std::uint32_t> prepared, ready;
     std::uint64_t answered = 0, expired = 0, failures = 0;
+    std::uint32_t open_gradients = 0;              // granted and not answered, of whatever step
     std::uint64_t gradients = 0;                   // units of training steps that it has computed
     int gradient_failures = 0;                     // of these since it joined
     std::string trouble;                           // the last failure's sentence
@@ -123,6 +127,7 @@ class Core {
   };
   struct SharedStep {
     flowloom::v1::GradientStep step;
+    std::uint64_t offer;
     UnitLedger ledger;            // of the units in reverse order: number n is unit units - 1 - n
     std::uint32_t taken = 0;      // units that the trainer has begun itself
     std::set<WorkerId> informed;  // have its weights
@@ -160,7 +165,7 @@ class Core {
   void prepare_workers();
   void grant_units(Time now);
   void grant_gradients(Time now);
-  std::size_t leased(WorkerId worker) const;  // units of the chain and of a step
+  std::size_t leased(WorkerId id, const Worker& worker) const;  // units of the chain and of steps
   template <class MayServe, class Granted>
   void grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& end, MayServe may_serve, Granted granted,
                      Time now);
@@ -185,6 +190,7 @@ class Core {
   std::vector<Record> pending_;             // decided, not yet durable
   std::optional<Reweigh> reweigh_;
   std::optional<SharedStep> shared_;
+  std::uint64_t offers_ = 0;                             // shared steps so far
   std::vector<flowloom::v1::SharedGradient> gradients_;  // for the trainer
   ChainEnd end_, durable_end_;                           // as decided, and as the log on disk says
   std::uint64_t until_tested_ = 0;                       // the last frontier at which it was

@@ -2,11 +2,20 @@
 
 #include <spdlog/spdlog.h>
 
-#include "program/retry.h"
 #include "program/rpc.h"
 #include "spec/packing.h"
 
 namespace flowloom {
+namespace {
+
+constexpr std::size_t kOverhead = 4096;  // of a message, besides its arrays
+
+bool will_not_pass(grpc::StatusCode code) {
+  return code == grpc::StatusCode::UNIMPLEMENTED || code == grpc::StatusCode::FAILED_PRECONDITION ||
+         code == grpc::StatusCode::PERMISSION_DENIED || code == grpc::StatusCode::INVALID_ARGUMENT;
+}
+
+}  // namespace
 
 Sharing::Sharing(PeerFinder finder, std::string run_id) : finder_(std::move(finder)), run_id_(std::move(run_id)) {
   thread_ = std::jthread([this](std::stop_token stop) { connect(stop); });
@@ -14,8 +23,8 @@ Sharing::Sharing(PeerFinder finder, std::string run_id) : finder_(std::move(find
 
 void Sharing::offer(const Step& step, Arrived arrived) {
   const std::lock_guard lock(mutex_);
-  // A unit for each thread here: nothing would be left for others.
-  if (workers_ == 0 || step.units < 2 || step.weights.size() * sizeof(double) + 1024 > limits::kMessageBytes) return;
+  const std::size_t answer_bytes = (step.weights.size() + step.unit_size) * sizeof(double) + kOverhead;
+  if (workers_ == 0 || answer_bytes > limits::kMessageBytes) return;
   flowloom::v1::GradientStep& offered = unsent_.emplace();
   offered.mutable_run()->set_run_id(run_id_);
   offered.set_step(step.number);
@@ -59,9 +68,13 @@ void Sharing::connect(std::stop_token stop) {
   while (!stop.stop_requested()) {
     std::string why;
     try {
-      converse(finder_.find(), stop);
-      why = "the stream ended";
-    } catch (const Error& error) {
+      const grpc::Status status = converse(finder_.find(), retry, stop);
+      why = status.ok() ? "the coordinator closed the stream" : status.error_message();
+      if (will_not_pass(status.error_code()) && !stop.stop_requested()) {
+        spdlog::warn("training steps are not shared: {}", why);
+        return;
+      }
+    } catch (const std::exception& error) {
       why = error.what();
     }
     {
@@ -72,26 +85,26 @@ void Sharing::connect(std::stop_token stop) {
   }
 }
 
-void Sharing::converse(const Peer& peer, std::stop_token stop) {
+grpc::Status Sharing::converse(const Peer& peer, Retry& retry, std::stop_token stop) {
   grpc::ClientContext context;
   prepare(context, peer.token, std::chrono::milliseconds(0));
   const auto stub = flowloom::v1::Training::NewStub(peer.channel);
-  std::stop_source over;
-  const std::stop_callback cancel(stop, [&] {
-    over.request_stop();
-    context.TryCancel();
-  });
+  const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
   const auto stream = stub->Share(&context);
-  std::jthread writer([&] { write(*stream, over.get_token()); });
-  for (flowloom::v1::ShareReply reply; stream->Read(&reply);) {
-    if (reply.has_gradient()) arrive(reply.gradient().answer());
-    const std::lock_guard lock(mutex_);
-    workers_ = reply.workers();
+  {
+    std::jthread writer([&](std::stop_token own) { write(*stream, own); });
+    const struct CancelFirst {  // a write under way; before the thread is waited for
+      grpc::ClientContext& context;
+      ~CancelFirst() { context.TryCancel(); }
+    } cancel_first{context};
+    for (flowloom::v1::ShareReply reply; stream->Read(&reply);) {
+      retry.succeeded();
+      if (reply.has_gradient()) arrive(reply.gradient().answer());
+      const std::lock_guard lock(mutex_);
+      workers_ = reply.workers();
+    }
   }
-  over.request_stop();
-  context.TryCancel();  // a write under way
-  writer.join();
-  stream->Finish();
+  return stream->Finish();
 }
 
 void Sharing::write(Stream& stream, std::stop_token stop) {

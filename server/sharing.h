@@ -11,6 +11,7 @@
 
 #include "flowloom/v1/training.grpc.pb.h"
 #include "program/peer.h"
+#include "program/retry.h"
 #include "server/gradient_help.h"
 
 namespace flowloom {
@@ -28,7 +29,7 @@ class Sharing final : public GradientHelp {
   using Stream = grpc::ClientReaderWriter<flowloom::v1::ShareRequest, flowloom::v1::ShareReply>;
 
   void connect(std::stop_token stop);
-  void converse(const Peer& peer, std::stop_token stop);
+  grpc::Status converse(const Peer& peer, Retry& retry, std::stop_token stop);
   void write(Stream& stream, std::stop_token stop);
   void arrive(const flowloom::v1::GradientAnswer& answer);
 

@@ -89,6 +89,7 @@ Trainer::Trainer(const RunSpec& run, TrainingEngines engines, std::size_t thread
       theory_(theory_of(run)),
       architecture_(architecture_of(run)),
       objective_(engines_.own->objective(theory_, architecture_, run.numerics.precision)),
+      threads_(threads),
       pool_(threads),
       state_(state ? std::move(*state) : initial_state(run, architecture_)),
       target_(std::move(target)),
@@ -141,7 +142,13 @@ bool Trainer::step(std::stop_token stop) {
                target_factor = share / static_cast<double>(batch);
   OrderedSum sum(state_.weights.size());
   std::int64_t helped = 0;
-  const bool shared = help_ && own_units > 0;
+  const bool shared = help_ && own_units > threads_;  // else all are begun here at once
+  const struct Withdraw {                             // what `arrived` refers to ends with this step, however that ends
+    GradientHelp* help;
+    ~Withdraw() {
+      if (help) help->withdraw();
+    }
+  } withdraw{shared ? help_ : nullptr};
   if (shared) {
     help_->offer({state_.step, state_.weights, own_units, train.gradient_unit},
                  [&](std::size_t unit, Gradient gradient) {

@@ -159,6 +159,7 @@ class Trainer {
   AnyTheory theory_;
   AffineCouplingFlow architecture_;
   std::unique_ptr<Objective> objective_;
+  std::size_t threads_;
   ThreadPool pool_;
   TrainerState state_;
   std::vector<double> target_;

@@ -265,11 +265,12 @@ void train(PeerFinder finder, const TrainingOptions& options, std::stop_token st
   if (!description) return;
   Uplink uplink(finder, description->run_id());
   std::optional<Sharing> sharing;
-  if (!options.alone) sharing.emplace(finder, description->run_id());
   std::optional<Training> training;
   try {
-    training.emplace(load_run_text(description->run_file(), "the coordinator's run file"), *description, options,
-                     uplink, sharing ? &*sharing : nullptr);
+    RunSpec run = load_run_text(description->run_file(), "the coordinator's run file");
+    // LibTorch's bits are a machine's own.
+    if (!options.alone && run.numerics.engine == "lanes") sharing.emplace(finder, description->run_id());
+    training.emplace(std::move(run), *description, options, uplink, sharing ? &*sharing : nullptr);
     training->go(stop);
   } catch (const Error& error) {
     if (training) {

@@ -67,7 +67,7 @@ WorkerMessage Executor::reweigh(const flowloom::v1::ReweighGrant& grant) const {
 }
 
 void Executor::use(const flowloom::v1::StepWeights& weights) {
-  step_ = weights.step();
+  offer_ = weights.offer();
   weights_ = unpack(weights.weights());
 }
 
@@ -75,7 +75,7 @@ WorkerMessage Executor::gradient(const flowloom::v1::GradientGrant& grant) {
   WorkerMessage message;
   const std::string failure = failure_of([&] { *message.mutable_gradient() = gradient_answer(grant); });
   if (!failure.empty()) {
-    message.mutable_failure()->mutable_gradient()->set_step(grant.step());
+    message.mutable_failure()->mutable_gradient()->set_offer(grant.offer());
     message.mutable_failure()->mutable_gradient()->set_unit(grant.unit());
     message.mutable_failure()->set_sentence(failure);
   }
@@ -83,7 +83,7 @@ WorkerMessage Executor::gradient(const flowloom::v1::GradientGrant& grant) {
 }
 
 flowloom::v1::GradientAnswer Executor::gradient_answer(const flowloom::v1::GradientGrant& grant) {
-  if (step_ != grant.step()) throw Error(ErrorCode::kInternal, "A gradient was granted without its step's weights.");
+  if (offer_ != grant.offer()) throw Error(ErrorCode::kInternal, "A gradient was granted without its step's weights.");
   if (!objective_) {
     objective_ = engine_.objective(theory_of(run_), architecture_of(run_), run_.numerics.precision);
   }
@@ -93,6 +93,7 @@ flowloom::v1::GradientAnswer Executor::gradient_answer(const flowloom::v1::Gradi
   flowloom::v1::GradientAnswer answer;
   answer.set_step(grant.step());
   answer.set_unit(grant.unit());
+  answer.set_offer(grant.offer());
   answer.set_slopes(pack(gradient.sum));
   answer.set_log_w(pack(gradient.log_w));
   return answer;

@@ -53,7 +53,7 @@ class Executor {
   const Engine& engine_;
   ModelOf model_of_;
   std::unique_ptr<Objective> objective_;  // made when it is first needed
-  std::optional<std::int64_t> step_;      // whose weights these are
+  std::optional<std::uint64_t> offer_;    // whose weights these are
   std::vector<double> weights_;
 };
 

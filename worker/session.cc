@@ -123,6 +123,7 @@ void Session::read() {
       first_message_ = true;
     }
     changed_.notify_all();
+    if (message.has_weights()) newest_offer_ = message.weights().offer();
     inbox_.push(std::move(message));
   }
   {
@@ -300,7 +301,12 @@ void Session::reweigh(const flowloom::v1::ReweighGrant& grant) {
 
 void Session::gradient(const flowloom::v1::GradientGrant& grant) {
   if (over()) return;
-  const WorkerMessage answer = executor_->gradient(grant);
+  WorkerMessage answer;
+  if (grant.offer() < newest_offer_) {  // the step is done: an answer without numbers gives the credit back
+    answer.mutable_gradient()->set_offer(grant.offer());
+  } else {
+    answer = executor_->gradient(grant);
+  }
   if (answer.has_failure()) {
     if (over()) return;
     spdlog::error("gradient unit {} of step {} failed: {}", grant.unit(), grant.step(), answer.failure().sentence());

@@ -10,6 +10,7 @@
 //   - a grant is never reported as failed because the connection was.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -96,6 +97,7 @@ class Session {
   std::mutex write_mutex_;  // the stream's write side
   MessageQueue<Message> inbox_;
   std::stop_source over_;
+  std::atomic<std::uint64_t> newest_offer_ = 0;  // the last training step whose weights have come in
 
   std::mutex mutex_;  // the three below
   std::condition_variable_any changed_;

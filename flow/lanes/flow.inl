@@ -81,11 +81,12 @@ class LanesFlow {
     return {std::vector<Evaluation<Real>>(z2_ ? 2 : 1, Evaluation<Real>(tables_, weights_.networks.front())), {}};
   }
 
-  // Standard normals at the addresses first, first + 1, ... of each lane (spec/noise.h).
-  void draw_noise(NoiseKey key, Purpose purpose, std::uint64_t first, Field& field) const {
+  // Standard normals at the addresses first, first + 1, ... of each lane (spec/noise.h). Lanes from `count` on repeat the first.
+  void draw_noise(NoiseKey key, Purpose purpose, std::uint64_t first, Field& field, std::size_t count = kLanes) const {
     using B = Words<std::uint64_t>;
     Row<double> numbers;
-    for (std::size_t lane = 0; lane < kLanes; ++lane) numbers.lane[lane] = std::bit_cast<double>(first + lane);
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      numbers.lane[lane] = std::bit_cast<double>(first + (lane < count ? lane : 0));
     const B index = bits(V(numbers));
     for (std::size_t x = 0; x < tables_.volume; x += 2) {
       const auto pair = normals_of_uniforms(

@@ -100,7 +100,7 @@ class LanesObjective final : public Objective {
 
     // The noise at these addresses.
     void draw_noise(Block& block, NoiseKey key, std::uint64_t first) const {
-      flow_.draw_noise(key, Purpose::kTrain, first, block.field);
+      flow_.draw_noise(key, Purpose::kTrain, first, block.field, block.count);
       flow_.noise_log_density(block.field).store(block.log_noise);
     }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "coordinator_world.h"
+#include "flow/catalog.h"
 #include "program/rpc.h"
 #include "spec/packing.h"
 
@@ -990,9 +991,12 @@ TEST_F(CoreAnswerTest, ReplayedItShowsTheSameStatus) {
 
 class SharingTest : public CoreTest {
  protected:
-  static constexpr std::size_t kWeights = 3, kUnitSize = 4;
+  static constexpr std::size_t kUnitSize = 4;
 
-  void SetUp() override { open({}); }
+  void SetUp() override {
+    open({});
+    count_ = architecture_of(run_).parameter_count();
+  }
 
   WorkerId join_helper(std::uint32_t credits = 2) {
     auto message = hello(credits);
@@ -1002,7 +1006,7 @@ class SharingTest : public CoreTest {
   void share(std::int64_t number, std::uint32_t units) {
     flowloom::v1::GradientStep step;
     step.set_step(number);
-    step.set_weights(pack(std::vector<double>(kWeights)));
+    step.set_weights(pack(std::vector<double>(count_)));
     step.set_units(units);
     step.set_unit_size(kUnitSize);
     core_->share(step, now_);
@@ -1014,22 +1018,26 @@ class SharingTest : public CoreTest {
     taken.set_units(units);
     core_->taken(taken);
   }
-  static WorkerMessage slopes(std::int64_t step, std::uint32_t unit, std::size_t weights = kWeights) {
+  // In these tests the n-th shared step has the number n + 6.
+  WorkerMessage slopes(std::int64_t step, std::uint32_t unit, std::size_t more = 0) const {
     WorkerMessage message;
     auto* answer = message.mutable_gradient();
     answer->set_step(step);
+    answer->set_offer(static_cast<std::uint64_t>(step - 6));
     answer->set_unit(unit);
-    answer->set_slopes(pack(std::vector<double>(weights, unit)));
+    answer->set_slopes(pack(std::vector<double>(count_ + more, unit)));
     answer->set_log_w(pack(std::vector<double>(kUnitSize)));
     return message;
   }
   static WorkerMessage failed(std::int64_t step, std::uint32_t unit) {
     WorkerMessage message;
-    message.mutable_failure()->mutable_gradient()->set_step(step);
+    message.mutable_failure()->mutable_gradient()->set_offer(static_cast<std::uint64_t>(step - 6));
     message.mutable_failure()->mutable_gradient()->set_unit(unit);
     message.mutable_failure()->set_sentence("it broke");
     return message;
   }
+  std::size_t count_ = 0;  // weights of the run
+
   using Granted = std::vector<std::pair<WorkerId, std::uint32_t>>;
   Granted granted() { return std::exchange(gradients_, {}); }
   std::vector<std::uint32_t> arrived() {
@@ -1075,6 +1083,40 @@ TEST_F(SharingTest, AnAnswerCountsOnceAndOnlyForItsStep) {
   say(one, slopes(8, 1));
   EXPECT_TRUE(arrived().empty());
   EXPECT_TRUE(refusals_.empty());
+}
+
+// A trainer that was restarted elsewhere may come to the same step with other weights.
+TEST_F(SharingTest, AnAnswerUnderEarlierWeightsOfTheSameStepIsDropped) {
+  const WorkerId one = join_helper(1);
+  share(7, 2);
+  weights_.clear();
+  share(7, 2);
+  say(one, slopes(7, 1));
+  EXPECT_TRUE(arrived().empty());
+  EXPECT_EQ(weights_.size(), 1u) << "the weights are sent again";
+}
+
+// A worker that is slower than the steps gets no more than its credits.
+TEST_F(SharingTest, OpenGrantsCountOverSteps) {
+  const WorkerId one = join_helper(2);
+  for (std::int64_t step = 7; step < 20; ++step) share(step, 8);
+  EXPECT_EQ(granted(), (Granted{{one, 7}, {one, 6}}));
+  say(one, slopes(7, 7));
+  EXPECT_TRUE(arrived().empty());
+  EXPECT_EQ(granted(), (Granted{{one, 7}})) << "of the newest step";
+  say(one, failed(7, 6));
+  EXPECT_EQ(granted(), (Granted{{one, 6}}));
+  say(one, slopes(19, 7));
+  EXPECT_EQ(arrived(), std::vector<std::uint32_t>{7});
+}
+
+TEST_F(SharingTest, OnlyAWorkerThatHasTheWeightsIsHeard) {
+  const WorkerId one = join_helper(1), two = join_helper(0);
+  share(7, 2);
+  EXPECT_EQ(granted(), (Granted{{one, 1}}));
+  say(two, slopes(7, 1));
+  EXPECT_TRUE(arrived().empty());
+  EXPECT_THAT(refusals_, SizeIs(1));
 }
 
 TEST_F(SharingTest, ALostWorkersUnitAndAnExpiredLeaseGoToOthers) {
@@ -1126,7 +1168,7 @@ TEST_F(SharingTest, RefusesAnswersThatNobodyAskedForOrOfAnotherSize) {
   ASSERT_THAT(refusals_, SizeIs(2));
   EXPECT_EQ(refusals_[0].code(), Refusal::CODE_NEVER_LEASED);
   EXPECT_EQ(refusals_[1].code(), Refusal::CODE_NEVER_LEASED);
-  say(one, slopes(7, 7, kWeights + 1));
+  say(one, slopes(7, 7, 1));
   ASSERT_THAT(refusals_, SizeIs(3));
   EXPECT_EQ(refusals_[2].code(), Refusal::CODE_WRONG_COUNT);
   EXPECT_TRUE(arrived().empty());

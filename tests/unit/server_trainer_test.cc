@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "server_fakes.h"
@@ -414,6 +415,7 @@ class FakeHelp final : public GradientHelp {
         seed_(seed) {}
 
   void offer(const Step& step, Arrived arrived) override {
+    offered_ = step.units;
     std::vector<double> uniforms(2 * step.units);
     fill_uniform(NoiseKey::from("help"), Purpose::kInit, seed_ + static_cast<std::uint64_t>(step.number), uniforms);
     helper_ = std::jthread([=, this,
@@ -425,10 +427,11 @@ class FakeHelp final : public GradientHelp {
       }
     });
   }
-  void taken(std::size_t units) override { taken_ = std::max<std::size_t>(taken_, units); }
+  void taken(std::size_t) override { ++taken_; }
   void withdraw() override { helper_ = {}; }
 
-  std::size_t taken_ = 0;
+  std::atomic<std::size_t> taken_ = 0;
+  std::size_t offered_ = 0;  // units of the last step
 
  private:
   RunSpec run_;
@@ -437,7 +440,7 @@ class FakeHelp final : public GradientHelp {
   std::jthread helper_;
 };
 
-TEST(ExactnessRule5, TheWeightsDoNotDependOnWhoComputesAGradient) {
+TEST(Trainer, TheWeightsDoNotDependOnWhoComputesAGradient) {
   for (const std::string& train : {std::string(), std::string("gradient = \"path\"\n")}) {
     const RunSpec run = training_run(train);
     const Engine& engine = lane_engine();
@@ -456,7 +459,7 @@ TEST(ExactnessRule5, TheWeightsDoNotDependOnWhoComputesAGradient) {
   }
 }
 
-TEST(ExactnessRule5, UnitsOfTheTargetAreNotOffered) {
+TEST(Trainer, UnitsOfTheTargetAreNotOffered) {
   std::vector<double> target(10 * kSites);
   fill_normal(NoiseKey::from("target"), Purpose::kInit, 0, target);
   const auto train = [](double share) {
@@ -471,8 +474,24 @@ TEST(ExactnessRule5, UnitsOfTheTargetAreNotOffered) {
     take(alone, 5);
     take(together, 5);
     expect_same(together.state(), alone.state());
-    EXPECT_EQ(help.taken_ > 0, share < 1);
+    EXPECT_EQ(help.offered_, share < 1 ? 8u : 0u);
   }
+}
+
+TEST(Trainer, AStepThatThrowsTakesItsOfferBack) {
+  FakeEngine engine;
+  engine.disturb_gradient = [](std::uint64_t, Gradient&) { throw Error(ErrorCode::kInternal, "broken"); };
+  const RunSpec run = training_run();
+  struct : GradientHelp {
+    void offer(const Step&, Arrived) override { ++offers; }
+    void taken(std::size_t) override {}
+    void withdraw() override { ++withdrawals; }
+    int offers = 0, withdrawals = 0;
+  } help;
+  Trainer trainer(run, engine, 1, {}, {}, &help);
+  EXPECT_THROW(trainer.advance(), Error);
+  EXPECT_EQ(help.offers, 1);
+  EXPECT_EQ(help.withdrawals, 1);
 }
 
 }  // namespace

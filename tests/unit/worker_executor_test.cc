@@ -154,9 +154,11 @@ TEST_F(ExecutorTest, AGradientIsTheObjectivesAtTheStepsOwnAddresses) {
   const std::vector<double> weights = architecture.initial_weights(run_.noise_key());
   flowloom::v1::StepWeights step;
   step.set_step(5);
+  step.set_offer(2);
   step.set_weights(pack(weights));
   flowloom::v1::GradientGrant grant;
   grant.set_step(5);
+  grant.set_offer(2);
   grant.set_unit(3);
   grant.set_unit_size(20);
   Executor own = executor();
@@ -168,11 +170,12 @@ TEST_F(ExecutorTest, AGradientIsTheObjectivesAtTheStepsOwnAddresses) {
                                 .objective(theory_of(run_), architecture, run_.numerics.precision)
                                 ->reverse_kl(run_.train.gradient, weights, run_.noise_key(), training_index(5, 60), 20);
   EXPECT_EQ(message.gradient().step(), 5);
+  EXPECT_EQ(message.gradient().offer(), 2u);
   EXPECT_EQ(message.gradient().unit(), 3u);
   EXPECT_EQ(unpacked(message.gradient().slopes()), expected.sum);
   EXPECT_EQ(unpacked(message.gradient().log_w()), expected.log_w);
-  grant.set_step(6);
-  EXPECT_EQ(own.gradient(grant).failure().gradient().step(), 6);
+  grant.set_offer(3);
+  EXPECT_EQ(own.gradient(grant).failure().gradient().offer(), 3u);
 }
 
 }  // namespace
