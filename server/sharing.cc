@@ -18,6 +18,8 @@ bool will_not_pass(grpc::StatusCode code) {
 }  // namespace
 
 Sharing::Sharing(PeerFinder finder, std::string run_id) : finder_(std::move(finder)), run_id_(std::move(run_id)) {
+  spdlog::debug("steps are offered to the workers of {}",
+                finder_.name());  // (also: the log is made here, not by the thread)
   thread_ = std::jthread([this](std::stop_token stop) { connect(stop); });
 }
 
@@ -71,7 +73,8 @@ void Sharing::connect(std::stop_token stop) {
       const grpc::Status status = converse(finder_.find(), retry, stop);
       why = status.ok() ? "the coordinator closed the stream" : status.error_message();
       if (will_not_pass(status.error_code()) && !stop.stop_requested()) {
-        spdlog::warn("training steps are not shared: {}", why);
+        spdlog::warn("training steps are not shared: {}",
+                     why.empty() ? "the coordinator is of a version that does not share them" : why);
         return;
       }
     } catch (const std::exception& error) {
@@ -91,19 +94,22 @@ grpc::Status Sharing::converse(const Peer& peer, Retry& retry, std::stop_token s
   const auto stub = flowloom::v1::Training::NewStub(peer.channel);
   const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
   const auto stream = stub->Share(&context);
-  {
-    std::jthread writer([&](std::stop_token own) { write(*stream, own); });
-    const struct CancelFirst {  // a write under way; before the thread is waited for
-      grpc::ClientContext& context;
-      ~CancelFirst() { context.TryCancel(); }
-    } cancel_first{context};
-    for (flowloom::v1::ShareReply reply; stream->Read(&reply);) {
-      retry.succeeded();
-      if (reply.has_gradient()) arrive(reply.gradient().answer());
-      const std::lock_guard lock(mutex_);
-      workers_ = reply.workers();
+  std::jthread writer([&](std::stop_token own) { write(*stream, own); });
+  struct CancelFirst {  // after an exception: ends a write under way before the thread is waited for
+    grpc::ClientContext* context;
+    ~CancelFirst() {
+      if (context) context->TryCancel();
     }
+  } cancel_first{&context};
+  for (flowloom::v1::ShareReply reply; stream->Read(&reply);) {
+    retry.succeeded();
+    if (reply.has_gradient()) arrive(reply.gradient().answer());
+    const std::lock_guard lock(mutex_);
+    workers_ = reply.workers();
   }
+  cancel_first.context = nullptr;  // the stream has ended, and with it any write; a cancellation would hide its status
+  writer.request_stop();
+  writer.join();
   return stream->Finish();
 }
 
