@@ -105,7 +105,7 @@ void Brain::trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream) 
 }
 
 void Brain::tell_trainer() {
-  std::vector<flowloom::v1::SharedGradient> gradients = core_.take_gradients();
+  std::vector<flowloom::v1::GradientAnswer> gradients = core_.take_gradients();
   const std::uint32_t helpers = core_.helpers();
   const auto stream = sharer_;
   if (!stream) return;
@@ -113,7 +113,7 @@ void Brain::tell_trainer() {
     reply.set_workers(helpers);
     stream->send(std::move(reply), false);
   };
-  for (flowloom::v1::SharedGradient& gradient : gradients) {
+  for (flowloom::v1::GradientAnswer& gradient : gradients) {
     flowloom::v1::ShareReply reply;
     *reply.mutable_gradient() = std::move(gradient);
     send(std::move(reply));

@@ -327,9 +327,7 @@ void Core::gradient_answered(WorkerId id, const flowloom::v1::GradientAnswer& an
   }
   if (shared_->ledger.answered(step.units() - 1 - answer.unit()) != UnitLedger::Verdict::kNew) return;
   ++worker.gradients;
-  auto& gradient = gradients_.emplace_back();
-  *gradient.mutable_answer() = answer;
-  gradient.set_worker(worker.hello.name());
+  gradients_.push_back(answer);
 }
 
 void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
@@ -633,7 +631,6 @@ void Core::grant_gradients(Time now) {
         ++workers_.at(id).open_gradients;
         if (shared_->informed.insert(id).second) {
           CoordinatorMessage message;
-          message.mutable_weights()->set_step(step.step());
           message.mutable_weights()->set_weights(step.weights());
           message.mutable_weights()->set_offer(shared_->offer);
           send(id, std::move(message));

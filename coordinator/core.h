@@ -80,7 +80,7 @@ class Core {
     gradients_.clear();
   }
   std::uint32_t helpers() const;  // workers that could compute some
-  std::vector<flowloom::v1::SharedGradient> take_gradients() { return std::exchange(gradients_, {}); }
+  std::vector<flowloom::v1::GradientAnswer> take_gradients() { return std::exchange(gradients_, {}); }
 
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
@@ -191,7 +191,7 @@ class Core {
   std::optional<Reweigh> reweigh_;
   std::optional<SharedStep> shared_;
   std::uint64_t offers_ = 0;                             // shared steps so far
-  std::vector<flowloom::v1::SharedGradient> gradients_;  // for the trainer
+  std::vector<flowloom::v1::GradientAnswer> gradients_;  // for the trainer
   ChainEnd end_, durable_end_;                           // as decided, and as the log on disk says
   std::uint64_t until_tested_ = 0;                       // the last frontier at which it was
   std::string halted_, stalled_;                         // sentences

@@ -18,8 +18,7 @@ bool will_not_pass(grpc::StatusCode code) {
 }  // namespace
 
 Sharing::Sharing(PeerFinder finder, std::string run_id) : finder_(std::move(finder)), run_id_(std::move(run_id)) {
-  spdlog::debug("steps are offered to the workers of {}",
-                finder_.name());  // (also: the log is made here, not by the thread)
+  spdlog::debug("steps are offered to the workers of {}", finder_.name());  // here, so that no thread makes the log
   thread_ = std::jthread([this](std::stop_token stop) { connect(stop); });
 }
 
@@ -103,7 +102,7 @@ grpc::Status Sharing::converse(const Peer& peer, Retry& retry, std::stop_token s
   } cancel_first{&context};
   for (flowloom::v1::ShareReply reply; stream->Read(&reply);) {
     retry.succeeded();
-    if (reply.has_gradient()) arrive(reply.gradient().answer());
+    if (reply.has_gradient()) arrive(reply.gradient());
     const std::lock_guard lock(mutex_);
     workers_ = reply.workers();
   }

@@ -17,6 +17,8 @@ class ThreadPool {
   // `threads` >= 1, the caller of `for_each` included.
   explicit ThreadPool(std::size_t threads);
 
+  std::size_t threads() const { return helpers_.size() + 1; }
+
   // Calls work(0) … work(count - 1), each once, begun in this order, and returns when all that were begun
   // have ended. After the first exception, or once `stop` is requested, no more are begun; the exception is
   // thrown here. True if all were done. One caller at a time.

@@ -89,7 +89,6 @@ Trainer::Trainer(const RunSpec& run, TrainingEngines engines, std::size_t thread
       theory_(theory_of(run)),
       architecture_(architecture_of(run)),
       objective_(engines_.own->objective(theory_, architecture_, run.numerics.precision)),
-      threads_(threads),
       pool_(threads),
       state_(state ? std::move(*state) : initial_state(run, architecture_)),
       target_(std::move(target)),
@@ -142,35 +141,39 @@ bool Trainer::step(std::stop_token stop) {
                target_factor = share / static_cast<double>(batch);
   OrderedSum sum(state_.weights.size());
   std::int64_t helped = 0;
-  const bool shared = help_ && own_units > threads_;  // else all are begun here at once
-  const struct Withdraw {                             // what `arrived` refers to ends with this step, however that ends
-    GradientHelp* help;
-    ~Withdraw() {
-      if (help) help->withdraw();
+  bool all = false;
+  {
+    const bool shared = help_ && own_units > pool_.threads();  // else all are begun here at once
+    const struct Withdraw {  // what the offer refers to ends with this step, however that ends
+      GradientHelp* help;
+      ~Withdraw() {
+        if (help) help->withdraw();
+      }
+    } withdraw{shared ? help_ : nullptr};
+    if (shared) {
+      help_->offer({state_.step, state_.weights, own_units, train.gradient_unit},
+                   [&](std::size_t unit, Gradient gradient) {
+                     if (unit < own_units && sum.add(unit, own_factor, std::move(gradient))) ++helped;
+                   });
     }
-  } withdraw{shared ? help_ : nullptr};
-  if (shared) {
-    help_->offer({state_.step, state_.weights, own_units, train.gradient_unit},
-                 [&](std::size_t unit, Gradient gradient) {
-                   if (unit < own_units && sum.add(unit, own_factor, std::move(gradient))) ++helped;
-                 });
+    all = pool_.for_each(
+        own_units + target_units,
+        [&](std::size_t unit) {
+          if (unit < own_units) {
+            if (sum.has(unit)) return;
+            if (shared) help_->taken(unit + 1);
+            const std::uint64_t first = training_index(step, unit * train.gradient_unit);
+            sum.add(
+                unit, own_factor,
+                objective_->reverse_kl(train.gradient, state_.weights, run_.noise_key(), first, train.gradient_unit));
+          } else {
+            const std::uint64_t first = training_index(step, (unit - own_units) * train.gradient_unit);
+            sum.add(unit, target_factor,
+                    objective_->forward_kl(state_.weights, target_unit(first, train.gradient_unit)));
+          }
+        },
+        stop);
   }
-  const bool all = pool_.for_each(
-      own_units + target_units,
-      [&](std::size_t unit) {
-        if (unit < own_units) {
-          if (sum.has(unit)) return;
-          if (shared) help_->taken(unit + 1);
-          const std::uint64_t first = training_index(step, unit * train.gradient_unit);
-          sum.add(unit, own_factor,
-                  objective_->reverse_kl(train.gradient, state_.weights, run_.noise_key(), first, train.gradient_unit));
-        } else {
-          const std::uint64_t first = training_index(step, (unit - own_units) * train.gradient_unit);
-          sum.add(unit, target_factor, objective_->forward_kl(state_.weights, target_unit(first, train.gradient_unit)));
-        }
-      },
-      stop);
-  if (shared) help_->withdraw();
   if (!all) return false;
   helped_ += helped;
 

@@ -5,11 +5,11 @@
 //   - sample k of step s has the noise address (train, training_index(s, k)), and the one at (target, the same) chooses a
 //     sample of the target; s counts skipped steps too;
 //   - a step's batch is cut into gradient units of fixed size, whose gradients are added in unit order: no
-//     bit depends on the number of threads, and no memory on the batch;
+//     bit depends on the number of threads, nor on who computes them, and hardly any memory on the batch;
 //   - an evaluation of the ESS reads noise of its own and changes no weight;
 //   - a state that was saved and loaded continues bit for bit.
 //
-// No clock, file or socket inside. One owner, no locks.
+// No clock, file or socket inside. One owner; what others compute (GradientHelp) may arrive on any thread.
 #pragma once
 
 #include <array>
@@ -159,7 +159,6 @@ class Trainer {
   AnyTheory theory_;
   AffineCouplingFlow architecture_;
   std::unique_ptr<Objective> objective_;
-  std::size_t threads_;
   ThreadPool pool_;
   TrainerState state_;
   std::vector<double> target_;

@@ -10,7 +10,8 @@ namespace flowloom {
 // action and observables in float64. kFloat64: everything in float64.
 enum class Precision { kMixed, kFloat64 };
 
-// Raised by any change of the bits that a released engine produces.
+// Raised by any change of the bits of log_p, log_q, sums or fields that a released engine produces. (A training's bits may change
+// from release to release: its state names the build, and a checkpoint is what it is.)
 inline constexpr int kNumericsRevision = 2;
 
 // Two evaluations of one log_p or log_q near `value` agree to this: by different engines or builds in this precision, and by one

@@ -23,7 +23,8 @@ std::string failure_of(Work work) {
     work();
     return "";
   } catch (const std::bad_alloc&) {
-    return "The worker's memory is not enough; lower [run] unit or give it more.";
+    return "The worker's memory is not enough; lower [run] unit (of a gradient: [train] gradient_unit) or give it "
+           "more.";
   } catch (const std::exception& error) {
     return error.what();
   }

@@ -65,10 +65,6 @@ class LanesFlow {
   LanesFlow(const Theory& theory, const Tables& tables, const PackedWeights<Real>& weights, bool z2)
       : theory_(theory), tables_(tables), weights_(weights), z2_(z2) {}
 
-  const Tables& tables() const { return tables_; }
-  const PackedWeights<Real>& weights() const { return weights_; }
-  std::size_t volume() const { return tables_.volume; }
-
   // Networks' evaluations that are held at once; with z2, that for the negative is the last.
   struct Scratch {
     std::vector<Evaluation<Real>> evaluations;

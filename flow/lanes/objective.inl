@@ -86,7 +86,8 @@ class LanesObjective final : public Objective {
     }
 
     void use(std::span<const double> weights) {
-      if (std::ranges::equal(weights, given_)) return;
+      const auto same = [](double a, double b) { return flowloom::bits(a) == flowloom::bits(b); };
+      if (std::ranges::equal(weights, given_, same)) return;
       weights_ = PackedWeights<Real>(tables_, own_.architecture_, weights);
       given_.assign(weights.begin(), weights.end());
     }

@@ -1,5 +1,5 @@
 // What the lane engine prepares before it samples: tables of sites, and weights in the order in which they are used; once for
-// each model, that is for each version. Nothing here depends on the instruction set.
+// each model, that is for each version; for gradients once for each step. Nothing here depends on the instruction set.
 //
 // A block is kLanes samples side by side. Its arrays hold rows, one number of every sample:
 //

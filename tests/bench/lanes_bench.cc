@@ -79,37 +79,23 @@ void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
 
 int run(std::vector<std::string> arguments) {
   lanes::InstructionSet set = lanes::instruction_sets().front();
-  int rounds = 7;
-  std::vector<Case> cases;
   if (arguments.size() == 3 && arguments[0] == "--plain") {
     std::printf("%g\n", plain_rate({arguments[1], arguments[2]}));
     return 0;
   }
-  if (arguments.size() % 2 != 0)
-    throw Error(ErrorCode::kInvalidInput, "Every option has a value, every lattice hidden layers.");
-  for (std::size_t i = 0; i < arguments.size(); i += 2) {
-    if (arguments[i] == "--rounds") {
-      rounds = std::stoi(arguments[i + 1]);
-    } else if (arguments[i] == "--set") {
-      std::vector<std::string> names;
-      for (const lanes::InstructionSet& candidate : lanes::vector_instruction_sets()) {
-        names.push_back(candidate.name);
-        if (candidate.name == arguments[i + 1]) set = candidate;
-      }
-      if (set.name != arguments[i + 1]) {
-        throw Error(ErrorCode::kInvalidInput,
-                    "There is no set " + arguments[i + 1] + " here; there are " + join_or(names) + ".");
-      }
-    } else {
-      cases.emplace_back(arguments[i], arguments[i + 1]);
-    }
-  }
-  if (cases.empty()) {
-    for (const char* hidden : {"8,8", "16,16,16"}) {
-      for (const char* lattice : {"8x8", "16x16", "32x32", "8x8x8", "4x4x4x4", "8x8x8x8"})
-        cases.emplace_back(lattice, hidden);
-    }
-  }
+  const std::vector<std::string> lattices{"8x8", "16x16", "32x32", "8x8x8", "4x4x4x4", "8x8x8x8"};
+  const auto [rounds, cases] =
+      wanted_of(arguments, 7, lattices, [&](const std::string& option, const std::string& value) {
+        std::vector<std::string> names;
+        for (const lanes::InstructionSet& candidate : lanes::vector_instruction_sets()) {
+          names.push_back(candidate.name);
+          if (candidate.name == value) set = candidate;
+        }
+        if (option != "--set" || set.name != value) {
+          throw Error(ErrorCode::kInvalidInput,
+                      "There is no " + option + " " + value + " here; --set may be " + join_or(names) + ".");
+        }
+      });
   std::printf("instruction set %s, %d rounds; peak in GFlop/s, rates in samples/s of one core\n\n", set.name.c_str(),
               rounds);
   std::printf(
@@ -123,11 +109,4 @@ int run(std::vector<std::string> arguments) {
 }  // namespace
 }  // namespace flowloom
 
-int main(int argc, char** argv) {
-  try {
-    return flowloom::run({argv + 1, argv + argc});
-  } catch (const flowloom::Error& error) {
-    std::fprintf(stderr, "lanes_bench: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return flowloom::benchmark_main("lanes_bench", argc, argv, flowloom::run); }

@@ -93,4 +93,43 @@ inline std::string or_dash(double value, const char* format) {
   return value > 0 ? std::string(text) : std::string("–");
 }
 
+// What a benchmark is asked for: [--rounds N] [--OPTION VALUE ...] [LATTICE HIDDEN ...]; without cases, all of `lattices` with 8,8
+// and with 16,16,16. `option` takes the others.
+struct Wanted {
+  int rounds;
+  std::vector<Case> cases;
+};
+inline Wanted wanted_of(const std::vector<std::string>& arguments, int rounds, const std::vector<std::string>& lattices,
+                        const std::function<void(const std::string& name, const std::string& value)>& option = {}) {
+  if (arguments.size() % 2 != 0) {
+    throw Error(ErrorCode::kInvalidInput, "Every option has a value, every lattice hidden layers.");
+  }
+  Wanted wanted{rounds, {}};
+  for (std::size_t i = 0; i < arguments.size(); i += 2) {
+    if (arguments[i] == "--rounds") {
+      wanted.rounds = std::stoi(arguments[i + 1]);
+    } else if (option && arguments[i].starts_with("--")) {
+      option(arguments[i], arguments[i + 1]);
+    } else {
+      wanted.cases.emplace_back(arguments[i], arguments[i + 1]);
+    }
+  }
+  if (wanted.cases.empty()) {
+    for (const char* hidden : {"8,8", "16,16,16"}) {
+      for (const std::string& lattice : lattices) wanted.cases.emplace_back(lattice, hidden);
+    }
+  }
+  return wanted;
+}
+
+// The body of a benchmark's main().
+inline int benchmark_main(const char* name, int argc, char** argv, int (*run)(std::vector<std::string> arguments)) {
+  try {
+    return run({argv + 1, argv + argc});
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name, error.what());
+    return 1;
+  }
+}
+
 }  // namespace flowloom

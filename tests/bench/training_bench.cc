@@ -113,29 +113,14 @@ void measure(const Case& wanted, int rounds) {
   }
 }
 
-int run(const std::vector<std::string>& arguments) {
+int run(std::vector<std::string> arguments) {
   if (arguments.size() == 5 && arguments[0] == "--plain") {
     if (arguments[4] == "tuned") tune_allocator();
     std::printf("%g\n", plain_rate({arguments[1], arguments[2]},
                                    arguments[3] == "path" ? Estimator::kPath : Estimator::kReparameterised));
     return 0;
   }
-  if (arguments.size() % 2 != 0)
-    throw Error(ErrorCode::kInvalidInput, "Every option has a value, every lattice hidden layers.");
-  int rounds = 5;
-  std::vector<Case> cases;
-  for (std::size_t i = 0; i < arguments.size(); i += 2) {
-    if (arguments[i] == "--rounds") {
-      rounds = std::stoi(arguments[i + 1]);
-    } else {
-      cases.emplace_back(arguments[i], arguments[i + 1]);
-    }
-  }
-  if (cases.empty()) {
-    for (const char* hidden : {"8,8", "16,16,16"}) {
-      for (const char* lattice : {"8x8", "16x16"}) cases.emplace_back(lattice, hidden);
-    }
-  }
+  const auto [rounds, cases] = wanted_of(arguments, 5, {"8x8", "16x16"});
   std::printf("%d rounds; peak of two cores in GFlop/s, rates in samples/s of two cores\n\n", rounds);
   std::printf(
       "| lattice | hidden | gradient | 10^6 fma/sample | peak | lanes | of peak | LibTorch | ratio | tuned LibTorch "
@@ -148,11 +133,4 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 }  // namespace flowloom
 
-int main(int argc, char** argv) {
-  try {
-    return flowloom::run({argv + 1, argv + argc});
-  } catch (const flowloom::Error& error) {
-    std::fprintf(stderr, "training_bench: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return flowloom::benchmark_main("training_bench", argc, argv, flowloom::run); }

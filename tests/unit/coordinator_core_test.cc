@@ -82,9 +82,9 @@ class CoreTest : public testing::Test {
       } else if (out.message.has_refusal()) {
         refusals_.push_back(out.message.refusal());
       } else if (out.message.has_weights()) {
-        weights_.emplace_back(out.worker, out.message.weights().step());
+        weights_.emplace_back(out.worker, out.message.weights().offer());
       } else if (out.message.has_gradient()) {
-        EXPECT_TRUE(std::ranges::count(weights_, std::pair(out.worker, out.message.gradient().step())) == 1)
+        EXPECT_TRUE(std::ranges::count(weights_, std::pair(out.worker, out.message.gradient().offer())) == 1)
             << "before a grant come the weights, once";
         gradients_.emplace_back(out.worker, out.message.gradient().unit());
       } else if (out.message.has_prepare()) {
@@ -124,7 +124,7 @@ class CoreTest : public testing::Test {
   Numbers numbers_;
   Time now_{1000};
   std::vector<Grant> grants_;
-  std::vector<std::pair<WorkerId, std::int64_t>> weights_;     // of which step
+  std::vector<std::pair<WorkerId, std::uint64_t>> weights_;    // of which offer
   std::vector<std::pair<WorkerId, std::uint32_t>> gradients_;  // granted units
   std::vector<std::pair<WorkerId, flowloom::v1::ReweighGrant>> reweighs_;
   std::vector<Refusal> refusals_;
@@ -1042,7 +1042,7 @@ class SharingTest : public CoreTest {
   Granted granted() { return std::exchange(gradients_, {}); }
   std::vector<std::uint32_t> arrived() {
     std::vector<std::uint32_t> units;
-    for (const auto& gradient : core_->take_gradients()) units.push_back(gradient.answer().unit());
+    for (const auto& gradient : core_->take_gradients()) units.push_back(gradient.unit());
     return units;
   }
 };

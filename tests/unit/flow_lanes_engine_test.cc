@@ -58,28 +58,36 @@ TEST(LaneEngine, NanWeightsGiveNanLogQ) {
   expect_nan_weights_give_nan_log_q(lane_engine(), Precision::kMixed);
 }
 
+// Calls check(number, parts) for random flows of every width of a tile, in both precisions, until one fails.
+template <class Check>
+void for_flows_of_every_width(Check check) {
+  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
+    FlowCase flow_case = random_flow(number);
+    if (!flow_case.hidden.empty()) flow_case.hidden.back() += static_cast<int>(number / 3);
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      SCOPED_TRACE(std::string(to_string(precision)) + ", random flow " + std::to_string(number));
+      flow_case.precision = precision;
+      check(number, FlowParts(flow_case));
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
 // Every instruction set of this processor against the one without vectors.
 TEST(LaneEngine, EveryInstructionSetGivesTheSameBits) {
   const std::vector<lanes::InstructionSet> sets = lanes::instruction_sets();
   ASSERT_EQ(sets.back().name, "portable");
-  const auto portable = lanes_engine(sets.back());
-  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
-    FlowCase flow_case = random_flow(number);
-    if (!flow_case.hidden.empty()) flow_case.hidden.back() += static_cast<int>(number / 3);  // every width of a tile
-    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
-      flow_case.precision = precision;
-      const FlowParts parts(flow_case);
-      const Draws draws = parts.model(*portable)->draw(kTestKey, Purpose::kBase, 7, 3);
-      const Densities densities = parts.model(*portable)->densities(draws.fields);
-      for (const lanes::InstructionSet& set : sets) {
-        SCOPED_TRACE(set.name + ", " + to_string(precision) + ", random flow " + std::to_string(number));
-        const auto model = parts.model(*lanes_engine(set));
-        expect_equal_bits(model->draw(kTestKey, Purpose::kBase, 7, 3), draws);
-        expect_equal_bits(model->densities(draws.fields), densities);
-      }
-      if (HasFailure()) return;
+  for_flows_of_every_width([&](std::uint64_t, const FlowParts& parts) {
+    const auto portable = parts.model(*lanes_engine(sets.back()));
+    const Draws draws = portable->draw(kTestKey, Purpose::kBase, 7, 3);
+    const Densities densities = portable->densities(draws.fields);
+    for (const lanes::InstructionSet& set : sets) {
+      SCOPED_TRACE(set.name);
+      const auto model = parts.model(*lanes_engine(set));
+      expect_equal_bits(model->draw(kTestKey, Purpose::kBase, 7, 3), draws);
+      expect_equal_bits(model->densities(draws.fields), densities);
     }
-  }
+  });
 }
 
 TEST(LaneEngine, StrangeValuesGiveTheSameBitsOnEveryInstructionSet) {
@@ -237,25 +245,18 @@ TEST(LaneObjective, NanWeightsGiveNanLogW) { expect_nan_weights_give_nan_gradien
 
 TEST(LaneObjective, EveryInstructionSetGivesTheSameBits) {
   const auto portable = lanes_engine(lanes::portable_instruction_set());
-  for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
-    FlowCase flow_case = random_flow(number);
-    if (!flow_case.hidden.empty()) flow_case.hidden.back() += static_cast<int>(number / 3);  // every width of a tile
-    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
-      flow_case.precision = precision;
-      const FlowParts parts(flow_case);
-      const Estimator estimator = number % 2 == 0 ? Estimator::kPath : Estimator::kReparameterised;
-      const std::vector<double> fields = parts.model(*portable)->draw(kTestKey, Purpose::kBase, 3, 5).fields;
-      const Gradient reverse = reverse_kl(*portable, parts, 7, 17, estimator);
-      const Gradient forward = objective_of(*portable, parts)->forward_kl(parts.weights, fields);
-      for (const lanes::InstructionSet& set : lanes::vector_instruction_sets()) {
-        SCOPED_TRACE(set.name + ", " + to_string(precision) + ", random flow " + std::to_string(number));
-        const auto engine = lanes_engine(set);
-        expect_equal_bits(reverse_kl(*engine, parts, 7, 17, estimator), reverse);
-        expect_equal_bits(objective_of(*engine, parts)->forward_kl(parts.weights, fields), forward);
-      }
-      if (HasFailure()) return;
+  for_flows_of_every_width([&](std::uint64_t number, const FlowParts& parts) {
+    const Estimator estimator = number % 2 == 0 ? Estimator::kPath : Estimator::kReparameterised;
+    const std::vector<double> fields = parts.model(*portable)->draw(kTestKey, Purpose::kBase, 3, 5).fields;
+    const Gradient reverse = reverse_kl(*portable, parts, 7, 17, estimator);
+    const Gradient forward = objective_of(*portable, parts)->forward_kl(parts.weights, fields);
+    for (const lanes::InstructionSet& set : lanes::vector_instruction_sets()) {
+      SCOPED_TRACE(set.name);
+      const auto engine = lanes_engine(set);
+      expect_equal_bits(reverse_kl(*engine, parts, 7, 17, estimator), reverse);
+      expect_equal_bits(objective_of(*engine, parts)->forward_kl(parts.weights, fields), forward);
     }
-  }
+  });
 }
 
 // Sums over sites are cut into blocks; the weights of a small volume follow from few, those of a large one from many.

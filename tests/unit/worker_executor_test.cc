@@ -153,7 +153,6 @@ TEST_F(ExecutorTest, AGradientIsTheObjectivesAtTheStepsOwnAddresses) {
   const auto architecture = architecture_of(run_);
   const std::vector<double> weights = architecture.initial_weights(run_.noise_key());
   flowloom::v1::StepWeights step;
-  step.set_step(5);
   step.set_offer(2);
   step.set_weights(pack(weights));
   flowloom::v1::GradientGrant grant;
