@@ -98,6 +98,12 @@ void Brain::trainer_said(const std::shared_ptr<ShareStream>& stream, const flowl
   settle();
 }
 
+void Brain::trainer_read_gradient(const std::shared_ptr<ShareStream>& stream) {
+  if (stream != sharer_) return;
+  core_.gradient_delivered(now());
+  settle();
+}
+
 void Brain::trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream) {
   if (stream != sharer_) return;
   sharer_.reset();

@@ -77,6 +77,7 @@ class Brain : private Log {
   // The stream through which a trainer shares its steps; the one before it ends.
   void trainer_shares(std::shared_ptr<ShareStream> stream);
   void trainer_said(const std::shared_ptr<ShareStream>& stream, const flowloom::v1::ShareRequest& request);
+  void trainer_read_gradient(const std::shared_ptr<ShareStream>& stream);
   void trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }

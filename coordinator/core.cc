@@ -19,6 +19,8 @@ constexpr int kFailuresToHalt = 3;
 // Rule 7: forward and inverse agree to 1e-10; in mixed precision to 1e-6 where a value sits on a rounding boundary of float32.
 constexpr double round_trip_limit(Precision precision) { return precision == Precision::kMixed ? 1e-5 : 1e-8; }
 
+Time lease_of(const RunSpec& run) { return Time(static_cast<std::int64_t>(1000 * run.chain.lease_seconds)); }
+
 // A peer's sentence, kept for the status.
 std::string bounded(const std::string& sentence) {
   constexpr std::size_t kBytes = 4096;
@@ -31,11 +33,12 @@ Core::Core(const RunSpec& run, Recovered recovered, Log& log)
     : run_(run),
       recovered_(std::move(recovered)),
       log_(log),
-      ledger_(0, run.chain.window, Time(static_cast<std::int64_t>(1000 * run.chain.lease_seconds))),
+      ledger_(0, run.chain.window, lease_of(run)),
       rollout_(run, recovered_.models, recovered_.fulfilled, recovered_.switches),
       chain_(run.noise_key()),
       statistics_(make_theory(run.theory)),
       sums_(theory_sums(make_theory(run.theory)).size()),
+      sharing_(architecture_of(run).parameter_count(), lease_of(run)),
       end_(run),
       durable_end_(run) {
   training_.set_ess(std::nan(""));
@@ -213,7 +216,7 @@ void Core::left(WorkerId id, Time now) {
 bool Core::forget(WorkerId id) {
   if (workers_.erase(id) == 0) return false;
   ledger_.forget(id);
-  if (shared_) shared_->ledger.forget(id);
+  sharing_.forget(id);
   if (reweigh_ && reweigh_->worker == id) reweigh_->worker = 0;
   return true;
 }
@@ -309,25 +312,11 @@ void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answ
 }
 
 void Core::gradient_answered(WorkerId id, const flowloom::v1::GradientAnswer& answer) {
-  Worker& worker = workers_.at(id);
-  if (worker.open_gradients > 0) --worker.open_gradients;
-  if (!shared_ || answer.offer() != shared_->offer) return;  // late: the step is done
-  const auto& step = shared_->step;
-  const std::string name = "gradient unit " + std::to_string(answer.unit()) + " of step " + std::to_string(step.step());
-  if (answer.slopes().size() != step.weights().size() || answer.log_w().size() != step.unit_size() * sizeof(double)) {
-    refuse(id, Refusal::CODE_WRONG_COUNT,
-           "The answer to " + name + " must hold a slope for each weight and a log_w for each sample.", true);
-    forget(id);
-    return;
-  }
-  if (answer.unit() >= step.units() || step.units() - 1 - answer.unit() >= shared_->ledger.next_fresh() ||
-      !shared_->informed.contains(id) || !worker.helps()) {
-    refuse(id, Refusal::CODE_NEVER_LEASED, "The answer to " + name + " is not wanted: it was never leased.");
-    return;
-  }
-  if (shared_->ledger.answered(step.units() - 1 - answer.unit()) != UnitLedger::Verdict::kNew) return;
-  ++worker.gradients;
-  gradients_.push_back(answer);
+  const auto refusal = sharing_.answered(id, answer);
+  if (!refusal) return;
+  const bool last = refusal->code() == Refusal::CODE_WRONG_COUNT;
+  refuse(id, refusal->code(), refusal->sentence(), last);
+  if (last) forget(id);
 }
 
 void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
@@ -335,12 +324,7 @@ void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
   const std::string reason = bounded(failure.sentence());
   workers_.at(id).trouble = reason;
   if (failure.grant_case() == flowloom::v1::Failure::kGradient) {
-    const auto& gradient = failure.gradient();
-    if (workers_.at(id).open_gradients > 0) --workers_.at(id).open_gradients;
-    ++workers_.at(id).gradient_failures;
-    if (shared_ && gradient.offer() == shared_->offer && gradient.unit() < shared_->step.units()) {
-      shared_->ledger.failed(id, shared_->step.units() - 1 - gradient.unit());
-    }
+    sharing_.failed(id, failure.gradient());
     return;
   }
   if (failure.grant_case() == flowloom::v1::Failure::kUnit) {
@@ -376,17 +360,12 @@ void Core::reported(const flowloom::v1::TrainingReport& report, Time now) {
 }
 
 void Core::share(const flowloom::v1::GradientStep& step, Time now) {
-  const std::size_t weights = architecture_of(run_).parameter_count() * sizeof(double);
-  if (step.units() == 0 || step.unit_size() == 0 || step.weights().size() != weights) {
-    throw Error(ErrorCode::kInvalidInput, "A training step has the run's weights, units and samples in each.");
-  }
-  const Time lease(static_cast<std::int64_t>(1000 * run_.chain.lease_seconds));
-  shared_.emplace(SharedStep{step, ++offers_, UnitLedger(0, step.units(), lease), 0, {}});
+  sharing_.offer(step);
   turn(now);
 }
 
-void Core::taken(const flowloom::v1::Taken& taken) {
-  if (shared_ && taken.step() == shared_->step.step()) shared_->taken = std::max(shared_->taken, taken.units());
+void Core::gradient_delivered(Time now) {
+  if (sharing_.delivered()) turn(now);
 }
 
 void Core::tick(Time now) {
@@ -396,7 +375,7 @@ void Core::tick(Time now) {
     }
   };
   expire(ledger_);
-  if (shared_) expire(shared_->ledger);
+  if (UnitLedger* ledger = sharing_.ledger()) expire(*ledger);
   if (reweigh_ && reweigh_->worker != 0 && reweigh_->expires <= now) reweigh_->worker = 0;
   stalled_.clear();
   turn(now);
@@ -562,12 +541,9 @@ void Core::grant_reweigh(Time now) {
   grant->set_log_q(state.drawn_log_q);
   grant->set_lease_seconds(run_.chain.lease_seconds);
   reweigh_->worker = reweigh_->last = next;
-  reweigh_->expires = now + Time(static_cast<std::int64_t>(1000 * run_.chain.lease_seconds));
+  reweigh_->expires = now + lease_of(run_);
   send(next, std::move(message));
 }
-
-// A step's ledger is gone with the step, but its workers are at it until they answer.
-std::size_t Core::leased(WorkerId id, const Worker& worker) const { return ledger_.leased(id) + worker.open_gradients; }
 
 // One unit each in turn, so that a few units are shared among all workers. `end` is asked before each grant.
 template <class MayServe, class Granted>
@@ -578,7 +554,7 @@ void Core::grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& 
   for (bool any = true; any;) {
     any = false;
     for (const auto& [id, worker] : workers_) {
-      if (leased(id, worker) >= worker.credits) continue;
+      if (ledger_.leased(id) + sharing_.open(id) >= worker.credits) continue;
       const auto unit = ledger.grant(id, end(), connected, may_serve, now);
       if (!unit) continue;
       granted(id, *unit);
@@ -613,36 +589,24 @@ void Core::grant_units(Time now) {
       now);
 }
 
-bool Core::Worker::helps() const { return credits > 0 && can("gradient") && gradient_failures < kFailuresToHalt; }
+bool Core::helps(WorkerId id, const Worker& worker) const {
+  return worker.credits > 0 && worker.can("gradient") && sharing_.trusts(id);
+}
 
 std::uint32_t Core::helpers() const {
   if (draining_) return 0;
-  return static_cast<std::uint32_t>(
-      std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) { return entry.second.helps(); }));
+  return static_cast<std::uint32_t>(std::count_if(
+      workers_.begin(), workers_.end(), [&](const auto& entry) { return helps(entry.first, entry.second); }));
 }
 
 void Core::grant_gradients(Time now) {
-  if (!shared_ || draining_) return;
-  const auto& step = shared_->step;
-  const auto may_serve = [&](WorkerId id, UnitNumber) { return workers_.at(id).helps(); };
+  UnitLedger* ledger = sharing_.ledger();
+  if (!ledger || draining_) return;
   grant_in_turn(
-      shared_->ledger, [&] { return step.units() - std::min(shared_->taken, step.units()); }, may_serve,
+      *ledger, [&] { return sharing_.end(); },
+      [&](WorkerId id, UnitNumber) { return helps(id, workers_.at(id)); },
       [&](WorkerId id, UnitNumber number) {
-        ++workers_.at(id).open_gradients;
-        if (shared_->informed.insert(id).second) {
-          CoordinatorMessage message;
-          message.mutable_weights()->set_weights(step.weights());
-          message.mutable_weights()->set_offer(shared_->offer);
-          send(id, std::move(message));
-        }
-        CoordinatorMessage message;
-        auto* grant = message.mutable_gradient();
-        grant->set_step(step.step());
-        grant->set_unit(step.units() - 1 - static_cast<std::uint32_t>(number));
-        grant->set_unit_size(step.unit_size());
-        grant->set_lease_seconds(run_.chain.lease_seconds);
-        grant->set_offer(shared_->offer);
-        send(id, std::move(message));
+        for (CoordinatorMessage& message : sharing_.granted(id, number)) send(id, std::move(message));
       },
       now);
 }

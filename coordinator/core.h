@@ -25,6 +25,7 @@
 #include "chain/store.h"
 #include "chain/until.h"
 #include "coordinator/rollout.h"
+#include "coordinator/step_sharing.h"
 #include "coordinator/unit_ledger.h"
 #include "flowloom/v1/chain.pb.h"
 #include "flowloom/v1/coordinator.pb.h"
@@ -71,16 +72,14 @@ class Core {
   void published(const ModelRow& model, const std::vector<std::uint32_t>& entries, Time now);
   void reported(const flowloom::v1::TrainingReport& report, Time now);
 
-  // A training step whose gradient units are granted with the credits that sampling leaves over, from the last on; it replaces
-  // the one before. The trainer begins with the first itself. Throws `kInvalidInput` for one that makes no sense.
+  // A training step whose gradient units are granted with the credits that sampling leaves over. The trainer's answers are taken
+  // by `take_gradients`; `gradient_delivered`: it has read one of them.
   void share(const flowloom::v1::GradientStep& step, Time now);
-  void taken(const flowloom::v1::Taken& taken);
-  void stop_sharing() {
-    shared_.reset();
-    gradients_.clear();
-  }
+  void taken(const flowloom::v1::Taken& taken) { sharing_.taken(taken); }
+  void stop_sharing() { sharing_.stop(); }
+  std::vector<flowloom::v1::GradientAnswer> take_gradients() { return sharing_.take_answers(); }
+  void gradient_delivered(Time now);
   std::uint32_t helpers() const;  // workers that could compute some
-  std::vector<flowloom::v1::GradientAnswer> take_gradients() { return std::exchange(gradients_, {}); }
 
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
@@ -114,23 +113,12 @@ class Core {
     std::uint32_t credits = 0;
     std::vector<std::uint32_t> prepared, ready;
     std::uint64_t answered = 0, expired = 0, failures = 0;
-    std::uint32_t open_gradients = 0;              // granted and not answered, of whatever step
-    std::uint64_t gradients = 0;                   // units of training steps that it has computed
-    int gradient_failures = 0;                     // of these since it joined
     std::string trouble;                           // the last failure's sentence
     std::map<std::uint32_t, std::string> refused;  // versions that it cannot serve, and why
     Time since{};
 
     bool can(const char* capability) const;
-    bool helps() const;                                             // computes gradients, and has not failed at it
     bool can(const char* capability, std::uint32_t version) const;  // and has this version
-  };
-  struct SharedStep {
-    flowloom::v1::GradientStep step;
-    std::uint64_t offer;
-    UnitLedger ledger;            // of the units in reverse order: number n is unit units - 1 - n
-    std::uint32_t taken = 0;      // units that the trainer has begun itself
-    std::set<WorkerId> informed;  // have its weights
   };
   struct Reweigh {  // of the current state, for the switch at the frontier
     std::uint32_t version = 0;
@@ -165,7 +153,7 @@ class Core {
   void prepare_workers();
   void grant_units(Time now);
   void grant_gradients(Time now);
-  std::size_t leased(WorkerId id, const Worker& worker) const;  // units of the chain and of steps
+  bool helps(WorkerId id, const Worker& worker) const;  // computes gradients, and has not failed at it
   template <class MayServe, class Granted>
   void grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& end, MayServe may_serve, Granted granted,
                      Time now);
@@ -189,9 +177,7 @@ class Core {
   std::map<UnitNumber, UnitData> answers_;  // inside the window, waiting for their turn
   std::vector<Record> pending_;             // decided, not yet durable
   std::optional<Reweigh> reweigh_;
-  std::optional<SharedStep> shared_;
-  std::uint64_t offers_ = 0;                             // shared steps so far
-  std::vector<flowloom::v1::GradientAnswer> gradients_;  // for the trainer
+  StepSharing sharing_;
   ChainEnd end_, durable_end_;                           // as decided, and as the log on disk says
   std::uint64_t until_tested_ = 0;                       // the last frontier at which it was
   std::string halted_, stalled_;                         // sentences

@@ -90,7 +90,7 @@ StatusReply Core::status(Time now) const {
     out->set_device(worker.hello.device());
     out->set_leased_units(ledger_.leased(id));
     out->set_answered_units(worker.answered);
-    out->set_gradient_units(worker.gradients);
+    out->set_gradient_units(sharing_.computed(id));
     out->set_expired_units(worker.expired);
     out->set_failures(worker.failures);
     out->set_trouble(worker.trouble);

@@ -42,6 +42,7 @@ class Conversation : public grpc::ServerBidiReactor<In, Out>,
 
   virtual void began() {}
   virtual void handle(const In& message) = 0;
+  virtual void sent(const Out&) {}
   virtual void ended() = 0;  // once
 
   void push(Out message, bool last) {
@@ -78,9 +79,11 @@ class Conversation : public grpc::ServerBidiReactor<In, Out>,
   void OnWriteDone(bool ok) override {
     brain_.post([self = self_, ok] {
       self->writing_ = false;
+      const Out written = std::move(self->out_.front());
       self->out_.pop_front();
       if (!ok) return self->finish(grpc::Status::CANCELLED);
       self->pump();
+      self->sent(written);
     });
   }
   void OnCancel() override {
@@ -138,6 +141,9 @@ class ShareReactor final : public Conversation<flowloom::v1::ShareRequest, flowl
 
   void began() override { brain_.trainer_shares(self()); }
   void handle(const flowloom::v1::ShareRequest& request) override;
+  void sent(const flowloom::v1::ShareReply& reply) override {
+    if (reply.has_gradient()) brain_.trainer_read_gradient(self());
+  }
   void ended() override { brain_.trainer_stopped_sharing(self()); }
   std::shared_ptr<ShareReactor> self() const { return std::static_pointer_cast<ShareReactor>(self_); }
 

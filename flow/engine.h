@@ -83,6 +83,9 @@ class Engine {
   virtual std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                        std::span<const double> weights, Precision precision) const = 0;
 
+  // Whether it has gradients of such a flow for this theory; `objective` may be asked for them only then.
+  virtual bool trains(const AnyTheory& theory, const AffineCouplingFlow& architecture) const = 0;
+
   virtual std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                                Precision precision) const = 0;
 };
@@ -102,6 +105,6 @@ inline constexpr char kDeviceHelp[] =
     "Where the engine \"lanes\" runs: auto, cpu, cpu:SET as in cpu:avx2, cuda:N; the bits are the same";
 
 // What a module's two exported functions must match (flow/module.h).
-inline constexpr char kEngineInterface[] = "flowloom-engine-5";
+inline constexpr char kEngineInterface[] = "flowloom-engine-6";
 
 }  // namespace flowloom

@@ -10,6 +10,20 @@ namespace {
 
 constexpr std::size_t kOverhead = 4096;  // of a message, besides its arrays
 
+// Why a step is not shared, or nothing.
+std::string too_large(const GradientHelp::Step& step) {
+  const std::size_t slopes = step.weights.size() * sizeof(double);
+  if (slopes + step.unit_size * sizeof(double) + kOverhead > limits::kMessageBytes) {
+    return "a unit's slopes and weights, " + std::to_string(slopes >> 20) + " MiB, do not fit into a message of " +
+           std::to_string(limits::kMessageBytes >> 20);
+  }
+  if (step.units * slopes > limits::kSharedBytes) {
+    return "the slopes of " + std::to_string(step.units) + " units are more than " +
+           std::to_string(limits::kSharedBytes >> 20) + " MiB; raise [train] gradient_unit";
+  }
+  return "";
+}
+
 bool will_not_pass(grpc::StatusCode code) {
   return code == grpc::StatusCode::UNIMPLEMENTED || code == grpc::StatusCode::FAILED_PRECONDITION ||
          code == grpc::StatusCode::PERMISSION_DENIED || code == grpc::StatusCode::INVALID_ARGUMENT;
@@ -24,8 +38,11 @@ Sharing::Sharing(PeerFinder finder, std::string run_id) : finder_(std::move(find
 
 void Sharing::offer(const Step& step, Arrived arrived) {
   const std::lock_guard lock(mutex_);
-  const std::size_t answer_bytes = (step.weights.size() + step.unit_size) * sizeof(double) + kOverhead;
-  if (workers_ == 0 || answer_bytes > limits::kMessageBytes) return;
+  if (workers_ == 0) return;
+  if (const std::string why = too_large(step); !why.empty()) {
+    if (!std::exchange(told_, true)) spdlog::warn("training steps are not shared: {}", why);
+    return;
+  }
   flowloom::v1::GradientStep& offered = unsent_.emplace();
   offered.mutable_run()->set_run_id(run_id_);
   offered.set_step(step.number);

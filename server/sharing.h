@@ -42,6 +42,7 @@ class Sharing final : public GradientHelp {
   std::optional<flowloom::v1::Taken> unsent_taken_;
   std::int64_t step_ = -1;  // that is offered; -1: none
   std::size_t weights_ = 0, unit_size_ = 0;
+  bool told_ = false;  // that steps are too large
   Arrived arrived_;
   std::jthread thread_;  // last: it uses everything above
 };

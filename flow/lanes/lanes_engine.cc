@@ -30,6 +30,8 @@ class LanesEngine final : public Engine {
     return set_.make_model(theory, architecture, weights, precision);
   }
 
+  bool trains(const AnyTheory&, const AffineCouplingFlow&) const override { return true; }
+
   std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                        Precision precision) const override {
     return set_.make_objective(theory, architecture, precision);
