@@ -124,6 +124,10 @@ const std::vector<Key>& study_keys() {
                  .type = KeyType::kFlag,
                  .sentence = "Trains each later value from random weights as well, with the first one's settings.",
                  .default_value = false}}},
+      {.name = "across",
+       .type = KeyType::kText,
+       .sentence = "One of the keys: its values are columns of the table and panels of the plot.",
+       .default_value = ""},
       {.name = "parallel",
        .type = KeyType::kInteger,
        .sentence = "Trainings at a time.",
@@ -183,6 +187,10 @@ Study load_study(const std::filesystem::path& file) {
     }
     study.keep_optimiser = sequence.text("optimiser") == "keep";
     study.cells = chains(study.cells, sequence);
+  }
+  study.across = section.text("across");
+  if (!study.across.empty() && !varied.contains(study.across)) {
+    throw Error(ErrorCode::kInvalidInput, section.where("across") + ": '" + study.across + "' is not varied here.");
   }
   for (std::size_t i = 0; i < study.cells.size(); ++i) {
     StudyCell& cell = study.cells[i];

@@ -29,6 +29,7 @@ struct Study {
   std::filesystem::path run_file;
   std::size_t parallel = 1, threads = 0;  // threads 0: the cores, shared out
   bool keep_optimiser = false;            // where a cell follows another
+  std::string across;                     // a key whose values are columns of the table; may be empty
   std::vector<StudyCell> cells;           // a cell comes after the one it follows
 };
 

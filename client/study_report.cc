@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kColours = 8;                 // of gnuplot; then they come again, dashed
 constexpr double kTableLevels[] = {0.3, 0.5, 0.7};  // the table says when each ESS was reached
-constexpr double kSamplesLevel = 0.5;               // and after how many samples this one
+constexpr double kMainLevel = 0.5;                  // and after how many samples this one
 
 std::string csv_cell(const std::string& text) {
   if (text.find_first_of(",\"\n") == std::string::npos) return text;
@@ -48,22 +48,40 @@ const v1::TrainingPoint* last_evaluation(const std::vector<v1::TrainingPoint>& r
   return nullptr;
 }
 
-// Cells that differ in nothing but the seed, by what they have in common.
-std::vector<std::pair<std::string, std::vector<const StudyResult*>>> groups_of(
-    const std::vector<StudyResult>& results) {
-  std::vector<std::pair<std::string, std::vector<const StudyResult*>>> groups;
+using Members = std::vector<const StudyResult*>;
+using Groups = std::vector<std::pair<std::string, Members>>;
+
+Members& members_of(Groups& groups, const std::string& label) {
+  auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& group) { return group.first == label; });
+  if (found == groups.end()) found = groups.insert(groups.end(), {label, {}});
+  return found->second;
+}
+
+// Results that differ in nothing but the seed and `across`, by what they have in common.
+Groups groups_of(const std::vector<StudyResult>& results, const std::string& across) {
+  Groups groups;
   for (const StudyResult& result : results) {
     std::string label;
     for (const auto& [key, value] : result.cell.settings) {
-      if (key == kSeedKey) continue;
+      if (key == kSeedKey || key == across) continue;
       label += (label.empty() ? "" : ", ") + (key == "case" ? value : key.substr(key.find('.') + 1) + " = " + value);
     }
-    if (label.empty()) label = "all";
-    auto found = std::find_if(groups.begin(), groups.end(), [&](const auto& group) { return group.first == label; });
-    if (found == groups.end()) found = groups.insert(groups.end(), {label, {}});
-    found->second.push_back(&result);
+    members_of(groups, label.empty() ? "all" : label).push_back(&result);
   }
   return groups;
+}
+
+// By the value of a key.
+Groups by_value(const Members& results, const std::string& key) {
+  Groups groups;
+  for (const StudyResult* result : results) members_of(groups, value_of(result->cell, key)).push_back(result);
+  return groups;
+}
+
+Members all_of(const std::vector<StudyResult>& results) {
+  Members all;
+  for (const StudyResult& result : results) all.push_back(&result);
+  return all;
 }
 
 // Without what would end a text in gnuplot's script.
@@ -74,14 +92,15 @@ std::string unquoted(std::string text) {
 
 struct Mean {
   double value = 0;
-  double error = 0;  // standard error; zero for a single value
+  double error = 0;  // standard error; zero for a single value, or where all are the same
 };
 Mean mean_of(const std::vector<double>& values) {
+  if (std::ranges::count(values, values.front()) == std::ssize(values)) return {values.front(), 0};  // no rounding
   const auto n = static_cast<double>(values.size());
   double mean = 0, square = 0;
   for (const double value : values) mean += value / n;
   for (const double value : values) square += (value - mean) * (value - mean);
-  return {mean, values.size() < 2 ? 0 : std::sqrt(square / (n - 1) / n)};
+  return {mean, std::sqrt(square / (n - 1) / n)};
 }
 
 std::string mean_text(const std::vector<double>& values) {
@@ -91,7 +110,7 @@ std::string mean_text(const std::vector<double>& values) {
 }
 
 // Lines of plot.dat for runs that differ in the seed: their means at the steps where all of them were evaluated.
-std::string plot_lines(const std::vector<const StudyResult*>& members) {
+std::string plot_lines(const Members& members) {
   struct Values {
     std::vector<double> samples, core_seconds, ess;
   };
@@ -120,45 +139,81 @@ std::string plot_lines(const std::vector<const StudyResult*>& members) {
   return lines;
 }
 
-// A head, then a row for each group; of times to an ESS the mean over those that reached it ("in 2": of the runs).
-std::vector<std::vector<std::string>> summary_rows(const std::vector<StudyResult>& results) {
-  std::vector<std::vector<std::string>> rows;
+double core_seconds(const v1::TrainingPoint& point) { return point.core_seconds(); }
+double thousand_samples(const v1::TrainingPoint& point) { return 1e-3 * static_cast<double>(point.samples()); }
+double ess(const v1::TrainingPoint& point) { return point.ess(); }
+
+// The mean of a field at the point that `find` finds in a record, over the runs where there is one ("in 2": of the runs).
+template <class Find>
+std::string mean_over(const Members& runs, Find find, double (*field)(const v1::TrainingPoint&)) {
+  std::vector<double> values;
+  for (const StudyResult* result : runs) {
+    if (const auto point = find(result->record)) values.push_back(field(*point));
+  }
+  const bool some = !values.empty() && values.size() < runs.size();
+  return mean_text(values) + (some ? " in " + std::to_string(values.size()) : "");
+}
+std::string at_end(const Members& runs, double (*field)(const v1::TrainingPoint&)) {
+  return mean_over(runs, last_evaluation, field);
+}
+std::string at_level(const Members& runs, double level, double (*field)(const v1::TrainingPoint&)) {
+  return mean_over(
+      runs, [&](const auto& record) { return first_reaching(record, level); }, field);
+}
+
+using Rows = std::vector<std::vector<std::string>>;
+
+// A head, then a row for each group.
+Rows summary_rows(const std::vector<StudyResult>& results) {
+  Rows rows;
   std::vector<std::string>& head = rows.emplace_back();
   head = {"", "runs", "ESS", "k samples", "core-s"};
   for (const double level : kTableLevels) head.push_back("core-s to " + shown(level, 1));
-  head.push_back("k samples to " + shown(kSamplesLevel, 1));
-  for (const auto& [label, members] : groups_of(results)) {
-    // Means over the runs in which `number` finds something.
-    const auto mean = [&, &runs = members](auto number) {
-      std::vector<double> values;
-      for (const StudyResult* result : runs) {
-        if (const std::optional<double> value = number(result->record)) values.push_back(*value);
-      }
-      const bool some = !values.empty() && values.size() < runs.size();
-      return mean_text(values) + (some ? " in " + std::to_string(values.size()) : "");
-    };
-    const auto at_end = [&](auto field) {
-      return mean([&](const auto& record) {
-        const v1::TrainingPoint* last = last_evaluation(record);
-        return last ? std::optional<double>(field(*last)) : std::nullopt;
-      });
-    };
-    const auto at_level = [&](double level, auto field) {
-      return mean([&](const auto& record) {
-        const auto point = first_reaching(record, level);
-        return point ? std::optional<double>(field(*point)) : std::nullopt;
-      });
-    };
-    const auto core_seconds = [](const v1::TrainingPoint& point) { return point.core_seconds(); };
-    const auto samples = [](const v1::TrainingPoint& point) { return 1e-3 * static_cast<double>(point.samples()); };
+  head.push_back("k samples to " + shown(kMainLevel, 1));
+  for (const auto& [label, members] : groups_of(results, "")) {
     std::vector<std::string>& row = rows.emplace_back();
-    row = {label, std::to_string(members.size()), at_end([](const auto& point) { return point.ess(); }),
-           at_end(samples), at_end(core_seconds)};
-    for (const double level : kTableLevels) row.push_back(at_level(level, core_seconds));
-    row.push_back(at_level(kSamplesLevel, samples));
+    row = {label, std::to_string(members.size()), at_end(members, ess), at_end(members, thousand_samples),
+           at_end(members, core_seconds)};
+    for (const double level : kTableLevels) row.push_back(at_level(members, level, core_seconds));
+    row.push_back(at_level(members, kMainLevel, thousand_samples));
   }
   return rows;
 }
+
+// The same with columns for each value of a key.
+Rows summary_rows_across(const std::vector<StudyResult>& results, const std::string& across) {
+  const Groups columns = by_value(all_of(results), across);
+  Rows rows;
+  std::vector<std::string>& head = rows.emplace_back();
+  head = {across.substr(across.find('.') + 1) + " ="};
+  for (const auto& [value, members] : columns) {
+    head.push_back(value + " ESS");
+    head.push_back("core-s");
+    head.push_back("to " + shown(kMainLevel, 1));
+  }
+  for (const auto& [label, members] : groups_of(results, across)) {
+    Groups values = by_value(members, across);
+    std::vector<std::string>& row = rows.emplace_back();
+    row = {label};
+    for (const auto& column : columns) {
+      const Members& runs = members_of(values, column.first);
+      row.push_back(at_end(runs, ess));
+      row.push_back(at_end(runs, core_seconds));
+      row.push_back(at_level(runs, kMainLevel, core_seconds));
+    }
+  }
+  return rows;
+}
+
+Rows rows_of(const std::vector<StudyResult>& results, const std::string& across) {
+  return across.empty() ? summary_rows(results) : summary_rows_across(results, across);
+}
+
+// One panel of a plot: ESS against a column of plot.dat.
+struct Panel {
+  std::string title, x_label, curves;
+  int column;
+};
 
 }  // namespace
 
@@ -210,8 +265,8 @@ std::string study_record(const std::vector<StudyResult>& results) {
   return text;
 }
 
-std::vector<std::string> study_lines(const std::vector<StudyResult>& results) {
-  const auto rows = summary_rows(results);
+std::vector<std::string> study_lines(const std::vector<StudyResult>& results, const std::string& across) {
+  const Rows rows = rows_of(results, across);
   std::vector<Align> columns(rows.front().size(), Align::kRight);
   columns.front() = Align::kLeft;
   Table table(columns);
@@ -219,8 +274,8 @@ std::vector<std::string> study_lines(const std::vector<StudyResult>& results) {
   return table.lines();
 }
 
-std::string study_markdown(const std::vector<StudyResult>& results) {
-  const auto rows = summary_rows(results);
+std::string study_markdown(const std::vector<StudyResult>& results, const std::string& across) {
+  const Rows rows = rows_of(results, across);
   std::string text;
   for (const auto& row : rows) {
     for (const std::string& cell : row) text += "| " + cell + " ";
@@ -233,34 +288,64 @@ std::string study_markdown(const std::vector<StudyResult>& results) {
   return text;
 }
 
-StudyPlot study_plot(const std::vector<StudyResult>& results) {
-  std::string data, curves;
-  std::size_t count = 0;
-  for (const auto& [label, members] : groups_of(results)) {
-    const std::string lines = plot_lines(members);
-    if (lines.empty()) continue;
-    data += lines + "\n\n";
-    curves += (count == 0 ? "" : ", \\\n    ") + std::string("data index ") + std::to_string(count) +
-              " using column:4:5 with yerrorlines pointtype 7 pointsize 0.4 linetype " + std::to_string(count + 1) +
-              " dashtype " + std::to_string(1 + count / kColours) + " title '" + unquoted(label) + "'";
-    ++count;
+StudyPlot study_plot(const std::vector<StudyResult>& results, const std::string& across) {
+  std::string data;
+  int blocks = 0;
+  std::vector<Panel> panels;
+  std::vector<std::string> shown_values;  // those of which something is trained
+  for (const auto& [value, members] : by_value(all_of(results), across)) {
+    const auto trained = [](const StudyResult* result) { return last_evaluation(result->record) != nullptr; };
+    if (std::none_of(members.begin(), members.end(), trained)) continue;
+    shown_values.push_back(value);
+    panels.push_back({unquoted(value), "core-seconds", "", 3});
   }
-  const std::size_t key_height = 20 * count + 10, height = 440 + key_height;
-  const std::string size = std::to_string(1500) + "," + std::to_string(height);
+  const Groups groups = groups_of(results, across);
+  for (std::size_t number = 0; number < groups.size(); ++number) {
+    const auto& [label, members] = groups[number];
+    Groups values = by_value(members, across);
+    const std::string style = " linetype " + std::to_string(number + 1) + " dashtype " +
+                              std::to_string(1 + number / kColours) + " title '" + unquoted(label) + "'";
+    for (std::size_t panel = 0; panel < panels.size(); ++panel) {
+      std::string& curves = panels[panel].curves;
+      const std::string lines = plot_lines(members_of(values, shown_values[panel]));
+      curves += curves.empty() ? "" : ", \\\n    ";
+      if (lines.empty()) {
+        curves += "keyentry with lines" + style;
+        continue;
+      }
+      data += lines + "\n\n";
+      curves += "data index " + std::to_string(blocks++) +
+                " using column:4:5 with yerrorlines pointtype 7 pointsize 0.4" + style;
+    }
+  }
+  if (across.empty()) {
+    panels.resize(3, panels.front());
+    panels[0].x_label = "steps", panels[0].column = 1;
+    panels[1].x_label = "samples", panels[1].column = 2;
+  }
+  const std::size_t columns = std::min<std::size_t>(panels.size(), 3), rows = (panels.size() + columns - 1) / columns;
+  const std::size_t key_height = 20 * groups.size() + 10, height = 440 * rows + key_height;
+  const std::string size = std::to_string(500 * columns) + "," + std::to_string(height);
   const std::string bottom = rounded(static_cast<double>(key_height + 70) / static_cast<double>(height), 3);
+  std::string definitions, plots;
+  for (std::size_t i = 0; i < panels.size(); ++i) {
+    const std::string curves = "curves" + std::to_string(i + 1);
+    definitions += curves + " = \"" + panels[i].curves + "\"\n";
+    plots += std::string(i == 1 ? "unset key; " : "") + (i % columns == 0 ? "set" : "unset") + " ylabel" +
+             (i % columns == 0 ? " 'ESS'; " : "; ") + "column = " + std::to_string(panels[i].column) + "; set title '" +
+             panels[i].title + "' noenhanced; set xlabel '" + panels[i].x_label + "'; plot @" + curves + "; ";
+  }
   const std::string script =
       "# gnuplot plot.gp, in this directory, draws it again.\n"
-      "data = 'plot.dat'  # steps, samples, core-seconds, ESS, its error: means over seeds; a block for each curve\n"
-      "curves = \"" +
-      curves +
-      "\"\n"
+      "data = 'plot.dat'  # steps, samples, core-seconds, ESS, its error: means over seeds; a block for each curve\n" +
+      definitions +
       "set linetype 5 linecolor rgb '#8c564b'  # yellow is hard to see\n"
-      "draw = \"set multiplot layout 1,3 margins 0.05,0.98," +
-      bottom +
-      ",0.96 spacing 0.04; set ylabel 'ESS'; set yrange [0:1]; set logscale x; set format x '%.0s%c'; set grid; "
-      "set key at screen 0.5,0.01 center bottom vertical maxcols 1 noenhanced; "
-      "column = 1; set xlabel 'steps'; plot @curves; unset key; unset ylabel; "
-      "column = 2; set xlabel 'samples'; plot @curves; column = 3; set xlabel 'core-seconds'; plot @curves; "
+      "draw = \"set multiplot layout " +
+      std::to_string(rows) + "," + std::to_string(columns) + " margins " +
+      rounded(0.15 / static_cast<double>(columns), 3) + ",0.98," + bottom +
+      ",0.96 spacing 0.04,0.12; set yrange [0:1]; set logscale x; set format x '%.0s%c'; set grid; "
+      "set key at screen 0.5,0.01 center bottom vertical maxcols 1 noenhanced; " +
+      plots +
       "unset multiplot\"\n"
       "set terminal svg size " +
       size +

@@ -199,17 +199,17 @@ class StudyRunner {
       return;
     }
     write_file_atomically(directory_ / "table.csv", study_table(results));
-    write_file_atomically(directory_ / "table.md", study_markdown(results));
+    write_file_atomically(directory_ / "table.md", study_markdown(results, study_.across));
     write_file_atomically(directory_ / "record.csv", study_record(results));
     const bool drawn = plot(results);
-    console_.print(study_lines(results));
+    console_.print(study_lines(results, study_.across));
     console_.out << "\nwritten: " << directory_.string() << "/{table.csv,table.md,record.csv"
                  << (drawn ? ",plot.svg,plot.png" : "") << "}\n";
   }
 
   // By gnuplot, from a script that stays for those who want another plot.
   bool plot(const std::vector<StudyResult>& results) const {
-    const StudyPlot files = study_plot(results);
+    const StudyPlot files = study_plot(results, study_.across);
     write_file_atomically(directory_ / "plot.dat", files.data);
     write_file_atomically(directory_ / "plot.gp", files.script);
     std::string problem;

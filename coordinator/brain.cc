@@ -86,7 +86,9 @@ flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport r
 void Brain::trainer_shares(std::shared_ptr<ShareStream> stream) {
   const auto before = std::exchange(sharer_, std::move(stream));
   core_.stop_sharing();
-  if (before) before->send({}, true);
+  if (before) {
+    before->end(grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "another training server shares its steps now"));
+  }
   told_helpers_.reset();
   settle();
 }
@@ -98,7 +100,7 @@ void Brain::trainer_said(const std::shared_ptr<ShareStream>& stream, const flowl
   settle();
 }
 
-void Brain::trainer_read_gradient(const std::shared_ptr<ShareStream>& stream) {
+void Brain::gradient_sent(const std::shared_ptr<ShareStream>& stream) {
   if (stream != sharer_) return;
   core_.gradient_delivered(now());
   settle();
@@ -117,7 +119,7 @@ void Brain::tell_trainer() {
   if (!stream) return;
   const auto send = [&](flowloom::v1::ShareReply reply) {
     reply.set_workers(helpers);
-    stream->send(std::move(reply), false);
+    stream->send(std::move(reply));
   };
   for (flowloom::v1::GradientAnswer& gradient : gradients) {
     flowloom::v1::ShareReply reply;

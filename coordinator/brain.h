@@ -4,6 +4,8 @@
 // live as long as gRPC needs them and are touched from this thread alone.
 #pragma once
 
+#include <grpcpp/support/status.h>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -42,7 +44,8 @@ class Subscriber {
 class ShareStream {
  public:
   virtual ~ShareStream() = default;
-  virtual void send(flowloom::v1::ShareReply reply, bool last) = 0;
+  virtual void send(flowloom::v1::ShareReply reply) = 0;
+  virtual void end(const grpc::Status& status) = 0;  // at once: what waits to be sent is dropped
 };
 
 class Brain : private Log {
@@ -77,7 +80,7 @@ class Brain : private Log {
   // The stream through which a trainer shares its steps; the one before it ends.
   void trainer_shares(std::shared_ptr<ShareStream> stream);
   void trainer_said(const std::shared_ptr<ShareStream>& stream, const flowloom::v1::ShareRequest& request);
-  void trainer_read_gradient(const std::shared_ptr<ShareStream>& stream);
+  void gradient_sent(const std::shared_ptr<ShareStream>& stream);
   void trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }

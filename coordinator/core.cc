@@ -38,7 +38,7 @@ Core::Core(const RunSpec& run, Recovered recovered, Log& log)
       chain_(run.noise_key()),
       statistics_(make_theory(run.theory)),
       sums_(theory_sums(make_theory(run.theory)).size()),
-      sharing_(architecture_of(run).parameter_count(), lease_of(run)),
+      sharing_(architecture_of(run).parameter_count(), training_identity(run), lease_of(run)),
       end_(run),
       durable_end_(run) {
   training_.set_ess(std::nan(""));
@@ -360,7 +360,7 @@ void Core::reported(const flowloom::v1::TrainingReport& report, Time now) {
 }
 
 void Core::share(const flowloom::v1::GradientStep& step, Time now) {
-  sharing_.offer(step);
+  for (auto& [id, message] : sharing_.offer(step)) send(id, std::move(message));
   turn(now);
 }
 
@@ -549,9 +549,10 @@ void Core::grant_reweigh(Time now) {
 template <class MayServe, class Granted>
 void Core::grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& end, MayServe may_serve,
                          Granted granted, Time now) {
+  if (!ledger.has_work(end())) return;
   std::vector<WorkerId> connected;
   for (const auto& [id, worker] : workers_) connected.push_back(id);
-  for (bool any = true; any;) {
+  for (bool any = true; any && ledger.has_work(end());) {
     any = false;
     for (const auto& [id, worker] : workers_) {
       if (ledger_.leased(id) + sharing_.open(id) >= worker.credits) continue;
@@ -590,21 +591,20 @@ void Core::grant_units(Time now) {
 }
 
 bool Core::helps(WorkerId id, const Worker& worker) const {
-  return worker.credits > 0 && worker.can("gradient") && sharing_.trusts(id);
+  return worker.credits > 0 && worker.can(gradient_capability().c_str()) && sharing_.trusts(id);
 }
 
 std::uint32_t Core::helpers() const {
   if (draining_) return 0;
-  return static_cast<std::uint32_t>(std::count_if(
-      workers_.begin(), workers_.end(), [&](const auto& entry) { return helps(entry.first, entry.second); }));
+  return static_cast<std::uint32_t>(std::count_if(workers_.begin(), workers_.end(),
+                                                  [&](const auto& entry) { return helps(entry.first, entry.second); }));
 }
 
 void Core::grant_gradients(Time now) {
   UnitLedger* ledger = sharing_.ledger();
   if (!ledger || draining_) return;
   grant_in_turn(
-      *ledger, [&] { return sharing_.end(); },
-      [&](WorkerId id, UnitNumber) { return helps(id, workers_.at(id)); },
+      *ledger, [&] { return sharing_.end(); }, [&](WorkerId id, UnitNumber) { return helps(id, workers_.at(id)); },
       [&](WorkerId id, UnitNumber number) {
         for (CoordinatorMessage& message : sharing_.granted(id, number)) send(id, std::move(message));
       },

@@ -4,7 +4,7 @@
 //   - units are committed exactly once and in index order, each switch and reweigh at its place among them;
 //   - a switch is durable before the first grant at or above it;
 //   - a version serves only after a worker verified it;
-//   - after a failed write nothing more is granted, nothing is lost, and everything goes on once a write succeeds;
+//   - after a failed write no unit of the chain is granted, nothing is lost, and everything goes on once a write succeeds;
 //   - `status` shows what is durable and nothing else.
 //
 // Messages go in by method calls and come out by `take_outgoing`. The only thing it calls is `Log`, which the shell (or
@@ -73,7 +73,7 @@ class Core {
   void reported(const flowloom::v1::TrainingReport& report, Time now);
 
   // A training step whose gradient units are granted with the credits that sampling leaves over. The trainer's answers are taken
-  // by `take_gradients`; `gradient_delivered`: it has read one of them.
+  // by `take_gradients`; `gradient_delivered`: one of them is on its way.
   void share(const flowloom::v1::GradientStep& step, Time now);
   void taken(const flowloom::v1::Taken& taken) { sharing_.taken(taken); }
   void stop_sharing() { sharing_.stop(); }
@@ -178,9 +178,9 @@ class Core {
   std::vector<Record> pending_;             // decided, not yet durable
   std::optional<Reweigh> reweigh_;
   StepSharing sharing_;
-  ChainEnd end_, durable_end_;                           // as decided, and as the log on disk says
-  std::uint64_t until_tested_ = 0;                       // the last frontier at which it was
-  std::string halted_, stalled_;                         // sentences
+  ChainEnd end_, durable_end_;      // as decided, and as the log on disk says
+  std::uint64_t until_tested_ = 0;  // the last frontier at which it was
+  std::string halted_, stalled_;    // sentences
   bool draining_ = false;
   flowloom::v1::TrainingReport training_;
   Time training_heard_{};

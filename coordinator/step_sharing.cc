@@ -20,16 +20,31 @@ Refusal refusal(Refusal::Code code, const std::string& sentence) {
 
 }  // namespace
 
-StepSharing::StepSharing(std::size_t weights, Time lease, std::size_t bytes)
+StepSharing::StepSharing(std::size_t weights, const Sha256& training, Time lease, std::size_t bytes)
     : weight_bytes_(weights * sizeof(double)),
       most_(std::clamp<std::size_t>(bytes / weight_bytes_, 1, limits::kQueuedMessages / 2)),
+      training_(training.begin(), training.end()),
       lease_(lease) {}
 
-void StepSharing::offer(const flowloom::v1::GradientStep& step) {
+StepSharing::Messages StepSharing::offer(const flowloom::v1::GradientStep& step) {
+  if (step.training() != training_) {
+    throw Error(ErrorCode::kConflict,
+                "The training server has other settings than the coordinator's run file; start it again.");
+  }
+  if (step.revision() != kGradientRevision) {
+    throw Error(
+        ErrorCode::kConflict,
+        "The training server's gradients are of another revision; use the same version of Flowloom on both sides.");
+  }
   if (step.units() == 0 || step.unit_size() == 0 || step.weights().size() != weight_bytes_) {
     throw Error(ErrorCode::kInvalidInput, "A training step has the run's weights, units and samples in each.");
   }
-  step_.emplace(Step{step, ++offers_, UnitLedger(0, step.units(), lease_), 0, {}});
+  step_.emplace(Step{step, ++offers_, UnitLedger(0, step.units(), lease_), step.taken(), {}});
+  Messages messages;
+  for (const auto& [id, worker] : workers_) {
+    if (worker.open > 0) messages.emplace_back(id, CoordinatorMessage()).second.mutable_weights()->set_offer(offers_);
+  }
+  return messages;
 }
 
 void StepSharing::taken(const flowloom::v1::Taken& taken) {
@@ -73,8 +88,10 @@ std::vector<CoordinatorMessage> StepSharing::granted(WorkerId worker, UnitNumber
 
 std::optional<Refusal> StepSharing::answered(WorkerId id, const flowloom::v1::GradientAnswer& answer) {
   Worker& worker = workers_[id];
-  close(worker);
-  if (!step_ || answer.offer() != step_->offer) return {};  // late: the step is done
+  if (!step_ || answer.offer() != step_->offer) {  // late: the step is done
+    close(worker);
+    return {};
+  }
   const auto& step = step_->message;
   const std::string name = "gradient unit " + std::to_string(answer.unit()) + " of step " + std::to_string(step.step());
   if (answer.slopes().size() != weight_bytes_ || answer.log_w().size() != step.unit_size() * sizeof(double)) {
@@ -85,10 +102,12 @@ std::optional<Refusal> StepSharing::answered(WorkerId id, const flowloom::v1::Gr
   if (answer.unit() >= step.units() || number >= step_->ledger.next_fresh() || !step_->informed.contains(id)) {
     return refusal(Refusal::CODE_NEVER_LEASED, "The answer to " + name + " is not wanted: it was never leased.");
   }
+  close(worker);
   if (step_->ledger.answered(number) != UnitLedger::Verdict::kNew) return {};
   ++worker.computed;
   ++undelivered_;
   answers_.push_back(answer);
+  answers_.back().set_step(step.step());
   return {};
 }
 

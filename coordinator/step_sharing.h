@@ -4,7 +4,8 @@
 //   - units are granted from the last on, while the trainer begins with the first; an answer counts once, and only for its step;
 //   - what workers have open counts over steps: one that is slower than the steps gets no more than its credits;
 //   - a worker that failed kMostFailures times gets no more;
-//   - what is open, and what waits for the trainer to read it, has a bound in number and in bytes.
+//   - what is open, and what waits to be sent to the trainer, has a bound in number and in bytes;
+//   - nobody takes part whose gradients might differ: the trainer's settings are the run file's, its revision is this build's.
 //
 // Pure: no clock, file, socket or thread; time comes in with each call. One owner, no locks.
 #pragma once
@@ -13,6 +14,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include "flowloom/v1/coordinator.pb.h"
 #include "flowloom/v1/training.pb.h"
 #include "program/rpc.h"
+#include "spec/sha256.h"
 
 namespace flowloom {
 
@@ -27,15 +30,18 @@ class StepSharing {
  public:
   static constexpr int kMostFailures = 3;
 
-  // `weights`: how many the run's flow has; `bytes` of slopes may be under way.
-  StepSharing(std::size_t weights, Time lease, std::size_t bytes = limits::kSharedBytes);
+  // `weights`: how many the run's flow has; `training`: of the run's settings; `bytes` of slopes may be under way.
+  StepSharing(std::size_t weights, const Sha256& training, Time lease, std::size_t bytes = limits::kSharedBytes);
 
-  // The trainer. A step replaces the one before; throws `kInvalidInput` for one that makes no sense.
-  void offer(const flowloom::v1::GradientStep& step);
+  using Messages = std::vector<std::pair<WorkerId, flowloom::v1::CoordinatorMessage>>;
+
+  // The trainer. A step replaces the one before; returns what tells workers that this is done. Throws `kConflict` for a
+  // step of other settings or another build, `kInvalidInput` for one that makes no sense.
+  Messages offer(const flowloom::v1::GradientStep& step);
   void taken(const flowloom::v1::Taken& taken);
   void stop();
   std::vector<flowloom::v1::GradientAnswer> take_answers() { return std::exchange(answers_, {}); }
-  // It has read one of those taken. True if grants had to wait for that.
+  // One of those taken is on its way. True if grants had to wait for that.
   bool delivered();
 
   // Grants. The ledger's unit n is the step's unit units - 1 - n; null without a step.
@@ -71,12 +77,13 @@ class StepSharing {
   bool full() const { return open_ + undelivered_ >= most_; }
 
   std::size_t weight_bytes_, most_;
+  std::string training_;
   Time lease_;
   std::optional<Step> step_;
   std::uint64_t offers_ = 0;  // steps so far
   std::map<WorkerId, Worker> workers_;
   std::size_t open_ = 0;         // of all workers
-  std::size_t undelivered_ = 0;  // answers that the trainer has not read
+  std::size_t undelivered_ = 0;  // answers that are not on their way to the trainer
   std::vector<flowloom::v1::GradientAnswer> answers_;
 };
 

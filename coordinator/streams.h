@@ -83,7 +83,7 @@ class Conversation : public grpc::ServerBidiReactor<In, Out>,
       self->out_.pop_front();
       if (!ok) return self->finish(grpc::Status::CANCELLED);
       self->pump();
-      self->sent(written);
+      if (!self->finished_) self->sent(written);
     });
   }
   void OnCancel() override {
@@ -134,7 +134,8 @@ class ShareReactor final : public Conversation<flowloom::v1::ShareRequest, flowl
   static ShareReactor* start(Brain& brain, const grpc::Status& permission,
                              std::function<void(const flowloom::v1::Target&)> check_target);
 
-  void send(flowloom::v1::ShareReply reply, bool last) override { push(std::move(reply), last); }
+  void send(flowloom::v1::ShareReply reply) override { push(std::move(reply), false); }
+  void end(const grpc::Status& status) override { finish(status); }
 
  private:
   using Conversation::Conversation;
@@ -142,7 +143,7 @@ class ShareReactor final : public Conversation<flowloom::v1::ShareRequest, flowl
   void began() override { brain_.trainer_shares(self()); }
   void handle(const flowloom::v1::ShareRequest& request) override;
   void sent(const flowloom::v1::ShareReply& reply) override {
-    if (reply.has_gradient()) brain_.trainer_read_gradient(self());
+    if (reply.has_gradient()) brain_.gradient_sent(self());
   }
   void ended() override { brain_.trainer_stopped_sharing(self()); }
   std::shared_ptr<ShareReactor> self() const { return std::static_pointer_cast<ShareReactor>(self_); }

@@ -22,24 +22,38 @@ std::size_t UnitLedger::drop_leases(Unit& unit, Match match) {
   });
 }
 
+void UnitLedger::note(UnitNumber number, const Unit& unit) {
+  if (unit.wanted()) {
+    wanted_.insert(number);
+  } else {
+    wanted_.erase(number);
+  }
+}
+
+bool UnitLedger::has_work(UnitNumber end) const {
+  return (!wanted_.empty() && *wanted_.begin() < end) || has_fresh(end);
+}
+
 std::optional<UnitNumber> UnitLedger::grant(WorkerId worker, UnitNumber end, std::span<const WorkerId> connected,
                                             const MayServe& may_serve, Time now) {
   const auto take = [&](UnitNumber number) {
-    units_[number].leases.push_back({worker, now + lease_});
+    Unit& unit = units_[number];
+    unit.leases.push_back({worker, now + lease_});
     ++leased_[worker];
+    note(number, unit);
     return number;
   };
-  for (const auto& [number, unit] : units_) {
+  for (const UnitNumber number : wanted_) {
     if (number >= end) break;
-    if (!unit.wanted() || unit.held_by(worker) || !may_serve(worker, number)) continue;
+    const Unit& unit = units_.at(number);
+    if (unit.held_by(worker) || !may_serve(worker, number)) continue;
     const auto untried = [&](WorkerId other) {
       return !unit.failed_by.contains(other) && !unit.held_by(other) && may_serve(other, number);
     };
     const bool shunned = unit.failed_by.contains(worker) && std::any_of(connected.begin(), connected.end(), untried);
     if (!shunned) return take(number);
   }
-  if (next_fresh_ < end && next_fresh_ < frontier_ + window_ && may_serve(worker, next_fresh_))
-    return take(next_fresh_++);
+  if (has_fresh(end) && may_serve(worker, next_fresh_)) return take(next_fresh_++);
   return {};
 }
 
@@ -50,8 +64,9 @@ UnitLedger::Verdict UnitLedger::answered(UnitNumber number) {
   if (unit.answered) return Verdict::kSame;
   unit.answered = true;
   drop_leases(unit, [](const Lease&) { return true; });
+  note(number, unit);
   // An answer from before a restart may run ahead of this process's grants: those between must still be granted.
-  for (; next_fresh_ <= number; ++next_fresh_) units_[next_fresh_];
+  for (; next_fresh_ <= number; ++next_fresh_) note(next_fresh_, units_[next_fresh_]);
   return Verdict::kNew;
 }
 
@@ -61,17 +76,19 @@ int UnitLedger::failed(WorkerId worker, UnitNumber number) {
   Unit& unit = found->second;
   if (drop_leases(unit, [&](const Lease& lease) { return lease.worker == worker; }) == 0) return 0;
   unit.failed_by.insert(worker);
+  note(number, unit);
   return ++unit.failures;
 }
 
 void UnitLedger::committed() {
+  wanted_.erase(frontier_);
   units_.erase(frontier_++);
   next_fresh_ = std::max(next_fresh_, frontier_);
 }
 
 void UnitLedger::forget(WorkerId worker) {
   for (auto& [number, unit] : units_) {
-    drop_leases(unit, [&](const Lease& lease) { return lease.worker == worker; });
+    if (drop_leases(unit, [&](const Lease& lease) { return lease.worker == worker; }) > 0) note(number, unit);
   }
 }
 
@@ -84,6 +101,7 @@ std::vector<std::pair<UnitNumber, WorkerId>> UnitLedger::expire(Time now) {
       expired.emplace_back(number, lease.worker);
     }
     drop_leases(unit, [&](const Lease& lease) { return lease.expires + lease_ <= now; });
+    note(number, unit);
   }
   return expired;
 }

@@ -36,8 +36,11 @@ class UnitLedger {
   // Whether this worker can compute this unit.
   using MayServe = std::function<bool(WorkerId, UnitNumber)>;
 
+  // Whether any unit below `end` needs a worker.
+  bool has_work(UnitNumber end) const;
+
   // The lowest unit that needs a worker and that this one may serve, below `end`; nothing if there is none. `connected`:
-  // all workers there are.
+  // all workers there are. The cost does not grow with the window.
   std::optional<UnitNumber> grant(WorkerId worker, UnitNumber end, std::span<const WorkerId> connected,
                                   const MayServe& may_serve, Time now);
 
@@ -78,6 +81,9 @@ class UnitLedger {
     bool held_by(WorkerId worker) const;
   };
 
+  bool has_fresh(UnitNumber end) const { return next_fresh_ < end && next_fresh_ < frontier_ + window_; }
+  void note(UnitNumber number, const Unit& unit);  // whether it is wanted now
+
   // Takes the leases away that `match`.
   template <class Match>
   std::size_t drop_leases(Unit& unit, Match match);
@@ -86,6 +92,7 @@ class UnitLedger {
   std::size_t window_;
   Time lease_;
   std::map<UnitNumber, Unit> units_;        // inside the window: granted, answered or failed
+  std::set<UnitNumber> wanted_;             // of these
   std::map<WorkerId, std::size_t> leased_;  // how many each worker has
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "spec/error.h"
+#include "spec/numerics.h"
 
 namespace flowloom {
 
@@ -16,20 +17,23 @@ namespace limits {
 inline constexpr std::chrono::seconds kUnaryDeadline{10};      // status, list, describe, report
 inline constexpr std::chrono::seconds kTransferDeadline{300};  // publish, fetch
 inline constexpr std::chrono::seconds kConnectDeadline{5};
-inline constexpr int kReportedPoints = 1000;  // of a training's record, in one report
-inline constexpr std::size_t kRecordPoints = 10000;  // in one reply
+inline constexpr int kReportedPoints = 1000;            // of a training's record, in one report
+inline constexpr std::size_t kRecordPoints = 10000;     // in one reply
 inline constexpr std::size_t kMessageBytes = 16 << 20;  // a unit of 65536 proposals with 30 columns still fits
 inline constexpr std::size_t kChunkBytes = 1 << 20;     // of a checkpoint
 inline constexpr std::size_t kModelBytes = 1ull << 32;  // a checkpoint
 inline constexpr std::uint32_t kCredits = 1024;         // units a worker may take at once
 inline constexpr std::size_t kWorkers = 4096;
-inline constexpr std::size_t kQueuedMessages = 4096;    // to one peer
+inline constexpr std::size_t kQueuedMessages = 4096;     // to one peer
 inline constexpr std::size_t kSharedBytes = 1ull << 30;  // of slopes: a training step that workers share
 inline constexpr std::size_t kNameBytes = 256;
 inline constexpr std::chrono::seconds kKeepAlive{10};  // a peer silent for twice this is gone
 }  // namespace limits
 
 inline constexpr char kProtocol[] = "flowloom.v1";
+
+// What a worker says that computes gradients, with the bits of this build.
+inline std::string gradient_capability() { return "gradient/" + std::to_string(kGradientRevision); }
 
 grpc::Status to_status(const Error& error);
 

@@ -17,8 +17,9 @@ class GradientHelp {
     std::int64_t number;
     std::span<const double> weights;
     std::size_t units, unit_size;
+    std::size_t taken;  // units that are begun here at once
   };
-  // Takes a unit's gradient of the step that was offered last; on any thread.
+  // Takes a unit's gradient of the step that was offered last; on any thread, one at a time.
   using Arrived = std::function<void(std::size_t unit, Gradient gradient)>;
 
   virtual void offer(const Step& step, Arrived arrived) = 0;

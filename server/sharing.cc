@@ -31,7 +31,8 @@ bool will_not_pass(grpc::StatusCode code) {
 
 }  // namespace
 
-Sharing::Sharing(PeerFinder finder, std::string run_id) : finder_(std::move(finder)), run_id_(std::move(run_id)) {
+Sharing::Sharing(PeerFinder finder, std::string run_id, const Sha256& training)
+    : finder_(std::move(finder)), run_id_(std::move(run_id)), training_(training.begin(), training.end()) {
   spdlog::debug("steps are offered to the workers of {}", finder_.name());  // here, so that no thread makes the log
   thread_ = std::jthread([this](std::stop_token stop) { connect(stop); });
 }
@@ -49,6 +50,9 @@ void Sharing::offer(const Step& step, Arrived arrived) {
   offered.set_weights(pack(step.weights));
   offered.set_units(static_cast<std::uint32_t>(step.units));
   offered.set_unit_size(static_cast<std::uint32_t>(step.unit_size));
+  offered.set_training(training_);
+  offered.set_revision(kGradientRevision);
+  offered.set_taken(static_cast<std::uint32_t>(step.taken));
   unsent_taken_.reset();
   step_ = step.number;
   weights_ = step.weights.size();
@@ -60,9 +64,10 @@ void Sharing::offer(const Step& step, Arrived arrived) {
 void Sharing::taken(std::size_t units) {
   const std::lock_guard lock(mutex_);
   if (step_ < 0) return;
+  const auto before = unsent_taken_ ? std::size_t{unsent_taken_->units()} : 0;  // threads come in any order
   flowloom::v1::Taken& taken = unsent_taken_.emplace();
   taken.set_step(step_);
-  taken.set_units(static_cast<std::uint32_t>(units));
+  taken.set_units(static_cast<std::uint32_t>(std::max(before, units)));
   changed_.notify_all();
 }
 
@@ -77,8 +82,14 @@ void Sharing::withdraw() {
 void Sharing::arrive(const flowloom::v1::GradientAnswer& answer) {
   Gradient gradient{unpack(answer.slopes()), unpack(answer.log_w())};
   const std::lock_guard lock(mutex_);
-  if (answer.step() != step_ || gradient.sum.size() != weights_ || gradient.log_w.size() != unit_size_) return;
+  if (!arrived_ || answer.step() != step_ || gradient.sum.size() != weights_ || gradient.log_w.size() != unit_size_)
+    return;
   arrived_(answer.unit(), std::move(gradient));
+}
+
+void Sharing::forget_workers() {
+  const std::lock_guard lock(mutex_);
+  workers_ = 0;
 }
 
 void Sharing::connect(std::stop_token stop) {
@@ -88,6 +99,7 @@ void Sharing::connect(std::stop_token stop) {
     try {
       const grpc::Status status = converse(finder_.find(), retry, stop);
       why = status.ok() ? "the coordinator closed the stream" : status.error_message();
+      forget_workers();
       if (will_not_pass(status.error_code()) && !stop.stop_requested()) {
         spdlog::warn("training steps are not shared: {}",
                      why.empty() ? "the coordinator is of a version that does not share them" : why);
@@ -96,10 +108,7 @@ void Sharing::connect(std::stop_token stop) {
     } catch (const std::exception& error) {
       why = error.what();
     }
-    {
-      const std::lock_guard lock(mutex_);
-      workers_ = 0;
-    }
+    forget_workers();
     if (stop.stop_requested() || !retry.failed(why, stop)) return;
   }
 }

@@ -13,13 +13,15 @@
 #include "program/peer.h"
 #include "program/retry.h"
 #include "server/gradient_help.h"
+#include "spec/sha256.h"
 
 namespace flowloom {
 
 // One trainer calls; any thread.
 class Sharing final : public GradientHelp {
  public:
-  Sharing(PeerFinder finder, std::string run_id);
+  // `training`: of the settings (spec/run_spec.h).
+  Sharing(PeerFinder finder, std::string run_id, const Sha256& training);
 
   void offer(const Step& step, Arrived arrived) override;
   void taken(std::size_t units) override;
@@ -29,12 +31,13 @@ class Sharing final : public GradientHelp {
   using Stream = grpc::ClientReaderWriter<flowloom::v1::ShareRequest, flowloom::v1::ShareReply>;
 
   void connect(std::stop_token stop);
+  void forget_workers();
   grpc::Status converse(const Peer& peer, Retry& retry, std::stop_token stop);
   void write(Stream& stream, std::stop_token stop);
   void arrive(const flowloom::v1::GradientAnswer& answer);
 
   PeerFinder finder_;
-  std::string run_id_;
+  std::string run_id_, training_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::uint32_t workers_ = 0;  // that could help, as the coordinator says; 0 without a connection

@@ -28,7 +28,9 @@ TrainerState initial_state(const RunSpec& run, const AffineCouplingFlow& archite
 // Adds gradients in the order of their numbers, whatever order they come in. Any thread may add.
 class OrderedSum {
  public:
-  explicit OrderedSum(std::size_t weights) : gradient_(weights) {}
+  OrderedSum(std::size_t weights, std::size_t samples) : gradient_(weights) {
+    log_w_.reserve(samples);  // so that nothing can fail half-way
+  }
 
   bool has(std::size_t number) const {
     const std::lock_guard lock(mutex_);
@@ -139,7 +141,7 @@ bool Trainer::step(std::stop_token stop) {
   const std::size_t own_units = share < 1 ? units : 0, target_units = share > 0 ? units : 0;
   const double own_factor = (1 - share) / static_cast<double>(batch),
                target_factor = share / static_cast<double>(batch);
-  OrderedSum sum(state_.weights.size());
+  OrderedSum sum(state_.weights.size(), (own_units + target_units) * train.gradient_unit);
   std::int64_t helped = 0;
   bool all = false;
   {
@@ -151,7 +153,7 @@ bool Trainer::step(std::stop_token stop) {
       }
     } withdraw{shared ? help_ : nullptr};
     if (shared) {
-      help_->offer({state_.step, state_.weights, own_units, train.gradient_unit},
+      help_->offer({state_.step, state_.weights, own_units, train.gradient_unit, pool_.threads()},
                    [&](std::size_t unit, Gradient gradient) {
                      if (unit < own_units && sum.add(unit, own_factor, std::move(gradient))) ++helped;
                    });

@@ -119,7 +119,7 @@ class Trainer {
   static constexpr double kNewestShare = 0.1;
 
   // Starts from the architecture's initial weights, or goes on from `state`. `target`: samples of the target,
-  // [sample][site]; may be empty. `help` is asked if gradients are the run's engine's, whose bits others have too.
+  // [sample][site]; may be empty. `help` is asked if gradients are the run's own engine's.
   Trainer(const RunSpec& run, TrainingEngines engines, std::size_t threads, std::optional<TrainerState> state = {},
           std::vector<double> target = {}, GradientHelp* help = nullptr);
 

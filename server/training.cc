@@ -92,7 +92,7 @@ class Training {
     report.set_sentence(sentence);
     report.set_wanted_ess(wanted_ess());
     report.set_helped_units(trainer_ ? trainer_->helped_units() : 0);
-    report.set_training(to_hex(sha256(training_settings(run_).dump())));
+    report.set_training(to_hex(training_identity(run_)));
     uplink_.report(std::move(report));
   }
 
@@ -131,8 +131,9 @@ class Training {
     const Engine& gradients = engines.gradients(theory_of(run_), architecture_of(run_));
     const std::string build = gradients.build();
     if (&gradients != engines.own.get()) {
-      spdlog::warn("the engine \"{}\" has no gradients of this flow; training takes those of {}, whose bits are a machine's own",
-                   engines.own->name(), build);
+      spdlog::warn(
+          "the engine \"{}\" has no gradients of this flow; training takes those of {}, whose bits are a machine's own",
+          engines.own->name(), build);
     }
     if (!saved_.build.empty() && saved_.build != build) {
       spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's", saved_.build,
@@ -274,7 +275,8 @@ void train(PeerFinder finder, const TrainingOptions& options, std::stop_token st
   try {
     RunSpec run = load_run_text(description->run_file(), "the coordinator's run file");
     // LibTorch's bits are a machine's own.
-    if (!options.alone && run.numerics.engine == "lanes") sharing.emplace(finder, description->run_id());
+    if (!options.alone && run.numerics.engine == "lanes")
+      sharing.emplace(finder, description->run_id(), training_identity(run));
     training.emplace(std::move(run), *description, options, uplink, sharing ? &*sharing : nullptr);
     training->go(stop);
   } catch (const Error& error) {

@@ -87,25 +87,6 @@ SafeTensors read(const std::filesystem::path& file, const std::string& name) {
   }
 }
 
-}  // namespace
-
-json training_settings(const RunSpec& run) {
-  json train = run.policy.at("train");
-  train.erase("stop");
-  train.erase("record_every");
-  // The schedule's shape depends on where it ends.
-  if (run.train.decay == LearningRateDecay::kCosine) train["stop"] = {{"steps", run.train.max_steps}};
-  json noise = json::parse(run.noise);  // a seed, or a shared name
-  noise.erase("theory");
-  return {{"theory", run.theory.values()},
-          {"noise", noise},
-          {"flow", run.flow.values()},
-          {"precision", to_string(run.numerics.precision)},
-          {"train", train}};
-}
-
-namespace {
-
 std::filesystem::path made(std::filesystem::path directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);  // where it fails, the lock does

@@ -61,8 +61,4 @@ class TrainingStore {
 // A state whose settings nobody has compared, and these settings. Throws as `load` does.
 std::pair<SavedTraining, nlohmann::json> read_training_state(const std::filesystem::path& path);
 
-// What the weights after n steps depend on: theory, noise, flow, precision and [train], without what only
-// says when to stop. Sorted keys, defaults filled in.
-nlohmann::json training_settings(const RunSpec& run);
-
 }  // namespace flowloom

@@ -14,6 +14,9 @@ enum class Precision { kMixed, kFloat64 };
 // from release to release: its state names the build, and a checkpoint is what it is.)
 inline constexpr int kNumericsRevision = 2;
 
+// Raised by any change of the bits of a gradient by lanes, so that the workers of one training step agree.
+inline constexpr int kGradientRevision = 1;
+
 // Two evaluations of one log_p or log_q near `value` agree to this: by different engines or builds in this precision, and by one
 // in this precision and one in float64. The second part is for sums of many or large terms. In float32 it is what rounding in
 // the networks leaves of log_p far from where the action is small: 3.4e-6 of it at most for 3600 random flows, untrained, at

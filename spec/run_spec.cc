@@ -522,6 +522,23 @@ RunSpec load_run(const Document& document, const Catalog& catalog) {
   return run;
 }
 
+nlohmann::json training_settings(const RunSpec& run) {
+  nlohmann::json train = run.policy.at("train");
+  train.erase("stop");
+  train.erase("record_every");
+  // The schedule's shape depends on where it ends.
+  if (run.train.decay == LearningRateDecay::kCosine) train["stop"] = {{"steps", run.train.max_steps}};
+  nlohmann::json noise = nlohmann::json::parse(run.noise);  // a seed, or a shared name
+  noise.erase("theory");
+  return {{"theory", run.theory.values()},
+          {"noise", noise},
+          {"flow", run.flow.values()},
+          {"precision", to_string(run.numerics.precision)},
+          {"train", train}};
+}
+
+Sha256 training_identity(const RunSpec& run) { return sha256(training_settings(run).dump()); }
+
 std::string identity_difference(const RunSpec& directory, const RunSpec& file) {
   std::string text;
   const auto readable = [](const RunSpec& run) {

@@ -134,6 +134,11 @@ struct RunSpec {
   Sha256 identity() const { return sha256(identity_text()); }
 };
 
+// What a training's weights after n steps depend on: theory, noise, flow, precision and [train], without what only says when to
+// stop. Sorted keys, defaults filled in.
+nlohmann::json training_settings(const RunSpec& run);
+Sha256 training_identity(const RunSpec& run);
+
 // Reads a run file completely or throws one sentence. No file but `document` is looked at.
 RunSpec load_run(const Document& document, const Catalog& catalog);
 

@@ -98,7 +98,7 @@ flowloom::v1::Hello Session::hello() const {
   hello.set_protocol(kProtocol);
   hello.add_capabilities("sample");
   hello.add_capabilities("reweigh");
-  hello.add_capabilities("gradient");
+  hello.add_capabilities(gradient_capability());
   if (options_.identity) hello.set_identity(bytes_of(*options_.identity));
   for (const auto& engine : engines_.available()) {
     for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
@@ -123,7 +123,10 @@ void Session::read() {
       first_message_ = true;
     }
     changed_.notify_all();
-    if (message.has_weights()) newest_offer_ = message.weights().offer();
+    if (message.has_weights()) {
+      newest_offer_ = message.weights().offer();
+      if (message.weights().weights().empty()) continue;
+    }
     inbox_.push(std::move(message));
   }
   {

@@ -6,6 +6,7 @@
 // (tests/network/relay.h), whose line all connections share as they would share the coordinator's network card. Workers are
 // simulated: each answers a gradient unit after the time that a core of this machine takes for it, which is measured first, with
 // slopes of the right size; so many of them fit on two cores. The trainer computes with one thread.
+#include <atomic>
 #include <thread>
 
 #include "flowloom/v1/coordinator.grpc.pb.h"
@@ -15,6 +16,7 @@
 #include "server/trainer.h"
 #include "side_by_side.h"
 #include "spec/packing.h"
+#include "worker/message_queue.h"
 
 namespace flowloom {
 namespace {
@@ -23,6 +25,9 @@ using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 double since(Clock::time_point start) { return Seconds(Clock::now() - start).count(); }
+
+constexpr std::uint32_t kCredits = 2;
+constexpr double kPatience = 60;  // seconds until the first worker must have helped
 
 // Waits for `seconds` instead of computing.
 class SimulatedWorker {
@@ -36,8 +41,9 @@ class SimulatedWorker {
             address, grpc::InsecureChannelCredentials(), own_connection()))) {
     prepare(context_, token, std::chrono::milliseconds(0));
     stream_ = stub_->Work(&context_);
-    stream_->Write(hello_of(2, "gradient"));
-    thread_ = std::jthread([this] { work(); });
+    stream_->Write(hello_of(kCredits, gradient_capability()));
+    reader_ = std::jthread([this] { read(); });
+    worker_ = std::jthread([this] { work(); });
   }
   ~SimulatedWorker() { context_.TryCancel(); }
 
@@ -49,35 +55,42 @@ class SimulatedWorker {
     return arguments;
   }
 
-  void work() {
-    Clock::time_point done{};  // with what it was given so far
+  void read() {
     for (flowloom::v1::CoordinatorMessage message; stream_->Read(&message);) {
       if (message.has_weights()) newest_ = message.weights().offer();
-      if (!message.has_gradient()) continue;
+      if (message.has_gradient()) grants_.push(message.gradient());
+    }
+    grants_.close();
+  }
+
+  // As worker/session.cc does: a grant of a step that is done is given back at once.
+  void work() {
+    while (const auto grant = grants_.pop()) {
       flowloom::v1::WorkerMessage answer;
       auto* gradient = answer.mutable_gradient();
-      gradient->set_step(message.gradient().step());
-      gradient->set_unit(message.gradient().unit());
-      gradient->set_offer(message.gradient().offer());
-      if (message.gradient().offer() == newest_) {  // as worker/session.cc does
-        done = std::max(done, Clock::now()) + std::chrono::duration_cast<Clock::duration>(Seconds(seconds_));
-        std::this_thread::sleep_until(done);
+      gradient->set_step(grant->step());
+      gradient->set_unit(grant->unit());
+      gradient->set_offer(grant->offer());
+      if (grant->offer() == newest_) {
+        std::this_thread::sleep_for(Seconds(seconds_));
         gradient->set_slopes(slopes_);
         gradient->set_log_w(log_w_);
       }
       if (!stream_->Write(answer)) break;
     }
     context_.TryCancel();
+    reader_.join();
     stream_->Finish();
   }
 
   std::string slopes_, log_w_;
   double seconds_;
-  std::uint64_t newest_ = 0;
+  std::atomic<std::uint64_t> newest_ = 0;
+  MessageQueue<flowloom::v1::GradientGrant> grants_{kCredits + 1};
   std::unique_ptr<flowloom::v1::Coordinator::Stub> stub_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<flowloom::v1::WorkerMessage, flowloom::v1::CoordinatorMessage>> stream_;
-  std::jthread thread_;
+  std::jthread reader_, worker_;
 };
 
 struct Problem {
@@ -106,14 +119,18 @@ void measure(const Problem& problem, const Network& network, std::size_t workers
   const std::string token = served.directory().token();
   std::vector<std::unique_ptr<SimulatedWorker>> simulated;
   for (std::size_t i = 0; i < workers; ++i) {
-    simulated.push_back(
-        std::make_unique<SimulatedWorker>(relay.address(), token, weights, problem.unit, unit_seconds));
+    simulated.push_back(std::make_unique<SimulatedWorker>(relay.address(), token, weights, problem.unit, unit_seconds));
   }
   Sharing sharing(
-      PeerFinder({.directory = {}, .address = relay.address(), .token_file = served.directory().token_file()}), "");
+      PeerFinder({.directory = {}, .address = relay.address(), .token_file = served.directory().token_file()}), "",
+      training_identity(run));
   Trainer trainer(run, TrainingEngines(open_engine("lanes"), open_engine("lanes")), 1, {}, {}, &sharing);
   const auto begun = Clock::now();
-  while (workers > 0 && trainer.helped_units() == 0 && since(begun) < 60) trainer.advance();  // until they are there
+  while (workers > 0 && trainer.helped_units() == 0) {  // until the first is there; then two steps more
+    if (since(begun) > kPatience) throw Error(ErrorCode::kInternal, "No worker has helped.");
+    trainer.advance();
+  }
+  trainer.advance();
   trainer.advance();
   const std::int64_t helped = trainer.helped_units();
   const std::uint64_t to = relay.bytes_to(), back = relay.bytes_back();
@@ -134,9 +151,15 @@ void measure(const Problem& problem, const Network& network, std::size_t workers
 int run(std::vector<std::string> arguments) {
   int steps = 5;
   std::vector<std::size_t> counts = {1, 4, 16, 64, 128};
-  for (std::size_t i = 0; i + 1 < arguments.size(); i += 2) {
-    if (arguments[i] == "--steps") steps = std::stoi(arguments[i + 1]);
-    if (arguments[i] == "--workers") counts = {std::stoul(arguments[i + 1])};
+  for (std::size_t i = 0; i < arguments.size(); i += 2) {
+    const std::string value = i + 1 < arguments.size() ? arguments[i + 1] : "";
+    if (arguments[i] == "--steps" && !value.empty()) {
+      steps = std::stoi(value);
+    } else if (arguments[i] == "--workers" && !value.empty()) {
+      counts = {std::stoul(value)};
+    } else {
+      throw Error(ErrorCode::kInvalidInput, "Options are --steps N and --workers N, not " + arguments[i] + ".");
+    }
   }
   const Network networks[] = {
       {"10 Gbit/s, 0.05 ms", {1.25e9, Seconds(5e-5)}},
@@ -148,7 +171,8 @@ int run(std::vector<std::string> arguments) {
       "| lattice | batch | unit | network | workers | s per step | speed-up | of ideal | units by workers | MB to "
       "coordinator | MB from it |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
   for (const Problem& problem : problems) {
-    const RunSpec spec = load_run_text("[run]\nname = \"bench\"\n" + sections_of(problem) + "[chain]\nlength = 1\n", "bench");
+    const RunSpec spec =
+        load_run_text("[run]\nname = \"bench\"\n" + sections_of(problem) + "[chain]\nlength = 1\n", "bench");
     const auto objective =
         open_engine("lanes")->objective(theory_of(spec), architecture_of(spec), spec.numerics.precision);
     const std::vector<double> weights = architecture_of(spec).initial_weights(spec.noise_key());

@@ -12,6 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <cstdio>
 #include <deque>
 #include <thread>
 #include <vector>
@@ -20,8 +21,8 @@ namespace flowloom {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 using asio::use_awaitable;
+using asio::ip::tcp;
 using Clock = asio::steady_timer::clock_type;
 
 constexpr std::size_t kChunk = 64 << 10;
@@ -123,7 +124,13 @@ struct Relay::Impl {
 
   asio::awaitable<void> accept() {
     while (true) {
-      auto client = std::make_shared<tcp::socket>(co_await acceptor.async_accept(use_awaitable));
+      boost::system::error_code error;
+      auto client =
+          std::make_shared<tcp::socket>(co_await acceptor.async_accept(asio::redirect_error(use_awaitable, error)));
+      if (error) {
+        std::fprintf(stderr, "The relay accepts no more: %s.\n", error.message().c_str());
+        co_return;
+      }
       asio::co_spawn(io, connect(std::move(client)), asio::detached);
     }
   }

@@ -114,6 +114,7 @@ TEST_F(StudyFile, WhatCannotBeTrainedIsRefusedBeforeAnythingIsStarted) {
   EXPECT_THAT(refusal("sequence = { key = \"run.seed\", values = [1, 2] }\n"), HasSubstr("independent trainings"));
   EXPECT_THAT(refusal("vary = [{ key = \"run.seed\", values = [] }]\n"),
               HasSubstr("has 0 elements; it takes 1 to 1000"));
+  EXPECT_THAT(refusal("across = \"train.batch\"\n"), HasSubstr("'train.batch' is not varied here"));
   EXPECT_THAT(refusal("vari = []\n"), HasSubstr("did you mean 'vary'"));
 }
 
@@ -172,6 +173,31 @@ TEST(StudyTable, ForDocumentsIsMarkdown) {
   EXPECT_TRUE(text.starts_with("|  | runs | ESS | k samples | core-s | core-s to 0.3 ")) << text;
   EXPECT_THAT(text, HasSubstr("\n| --- | ---: |"));
   EXPECT_THAT(text, HasSubstr("\n| gradient = path | 2 | 0.50(10) | 2 | 10 | 7.5(2.5) | 10 in 1 | – | 2 in 1 |\n"));
+}
+
+TEST(StudyTable, SeedsThatAgreeHaveNoError) {
+  std::vector<StudyResult> all;
+  for (const char* seed : {"1", "2", "3"}) {
+    all.push_back({{seed, {{"run.seed", seed}}, {}, StudyCell::kNothing}, {point(10, 0.6)}});
+    all.back().record.back().set_samples(57600);
+  }
+  EXPECT_THAT(study_markdown(all), HasSubstr("\n| all | 3 | 0.6 | 57.6 | 5 | 5 | 5 | – | 57.6 |\n"));
+}
+
+TEST(StudyTable, AcrossAKeyEachValueHasColumnsAndAPanel) {
+  auto all = results();
+  for (StudyResult& result : all) result.cell.settings.emplace_back("theory.lattice", "[4, 4]");
+  all.push_back(all.front());
+  all.back().cell.settings.back().second = "[8, 8]";
+  const std::string text = study_markdown(all, "theory.lattice");
+  EXPECT_TRUE(text.starts_with("| lattice = | [4, 4] ESS | core-s | to 0.5 | [8, 8] ESS | core-s | to 0.5 |\n"))
+      << text;
+  EXPECT_THAT(text, HasSubstr("\n| gradient = path | 0.50(10) | 10 | 10 in 1 | 0.6 | 10 | 10 |\n"));
+  EXPECT_THAT(text, HasSubstr("\n| gradient = other | 0.1 | 5 | – | – | – | – |\n"));
+  const StudyPlot plot = study_plot(all, "theory.lattice");
+  EXPECT_EQ(std::count(plot.data.begin(), plot.data.end(), '\n'), 2 + 2 + 2 + 2 + 1 + 2);
+  EXPECT_THAT(plot.script, testing::AllOf(HasSubstr("layout 1,2 "), HasSubstr("'[4, 4]'"), HasSubstr("'[8, 8]'"),
+                                          HasSubstr("data index 2 "), HasSubstr("keyentry with lines linetype 2 ")));
 }
 
 TEST(StudyTable, APlotHasTheMeanOfSeedsWhereAllWereEvaluated) {

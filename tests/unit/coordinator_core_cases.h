@@ -74,6 +74,8 @@ class CoreTest : public testing::Test {
         reweighs_.emplace_back(out.worker, out.message.reweigh());
       } else if (out.message.has_refusal()) {
         refusals_.push_back(out.message.refusal());
+      } else if (out.message.has_weights() && out.message.weights().weights().empty()) {
+        done_.emplace_back(out.worker, out.message.weights().offer());
       } else if (out.message.has_weights()) {
         weights_.emplace_back(out.worker, out.message.weights().offer());
       } else if (out.message.has_gradient()) {
@@ -118,6 +120,7 @@ class CoreTest : public testing::Test {
   Time now_{1000};
   std::vector<Grant> grants_;
   std::vector<std::pair<WorkerId, std::uint64_t>> weights_;    // of which offer
+  std::vector<std::pair<WorkerId, std::uint64_t>> done_;       // told that the steps before this offer are
   std::vector<std::pair<WorkerId, std::uint32_t>> gradients_;  // granted units
   std::vector<std::pair<WorkerId, flowloom::v1::ReweighGrant>> reweighs_;
   std::vector<flowloom::v1::Refusal> refusals_;

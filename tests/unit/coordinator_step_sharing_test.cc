@@ -20,6 +20,18 @@ using flowloom::v1::WorkerMessage;
 using testing::HasSubstr;
 using testing::SizeIs;
 
+// A step of a run with zero weights, as its training server would offer it.
+flowloom::v1::GradientStep step_of(const RunSpec& run, std::uint32_t units) {
+  const Sha256 training = training_identity(run);
+  flowloom::v1::GradientStep step;
+  step.set_weights(pack(std::vector<double>(architecture_of(run).parameter_count())));
+  step.set_units(units);
+  step.set_unit_size(1);
+  step.set_training(training.data(), training.size());
+  step.set_revision(kGradientRevision);
+  return step;
+}
+
 // ---------------------------------------------------------------------------------------------- in the core
 
 class SharingTest : public CoreTest {
@@ -33,15 +45,14 @@ class SharingTest : public CoreTest {
 
   WorkerId join_helper(std::uint32_t credits = 2) {
     auto message = hello(credits);
-    message.add_capabilities("gradient");
+    message.add_capabilities(gradient_capability());
     return join(message);
   }
-  void share(std::int64_t number, std::uint32_t units) {
-    flowloom::v1::GradientStep step;
+  void share(std::int64_t number, std::uint32_t units, std::uint32_t taken = 0) {
+    flowloom::v1::GradientStep step = step_of(run_, units);
     step.set_step(number);
-    step.set_weights(pack(std::vector<double>(count_)));
-    step.set_units(units);
     step.set_unit_size(kUnitSize);
+    step.set_taken(taken);
     core_->share(step, now_);
     sort_outgoing();
   }
@@ -101,6 +112,24 @@ TEST_F(SharingTest, WhatTheTrainerHasBegunIsNotGranted) {
   share(8, 3);
   take(7, 3);  // late
   EXPECT_EQ(granted(), (Granted{{one, 2}}));
+  say(one, slopes(8, 2));
+  EXPECT_EQ(granted(), (Granted{{one, 1}}));
+  share(9, 3, 2);  // two are begun with the step itself
+  say(one, slopes(8, 1));
+  EXPECT_EQ(granted(), (Granted{{one, 2}}));
+  say(one, slopes(9, 2));
+  EXPECT_TRUE(granted().empty());
+}
+
+TEST_F(SharingTest, AWorkerAtAnOldStepIsToldOfTheNewOne) {
+  const WorkerId one = join_helper(1), two = join_helper(1);
+  share(7, 4);
+  say(two, slopes(7, 2));
+  say(two, slopes(7, 1));
+  EXPECT_EQ(granted(), (Granted{{one, 3}, {two, 2}, {two, 1}, {two, 0}}));
+  say(two, slopes(7, 0));
+  share(8, 4);
+  EXPECT_EQ(done_, (std::vector<std::pair<WorkerId, std::uint64_t>>{{one, 2}}));
 }
 
 TEST_F(SharingTest, AnAnswerCountsOnceAndOnlyForItsStep) {
@@ -221,21 +250,39 @@ TEST_F(SharingTest, NothingIsGrantedWhileDrainingOrToAWorkerThatCannot) {
 }
 
 TEST_F(SharingTest, RefusesAStepThatMakesNoSense) {
-  EXPECT_THROW(share(7, 0), Error);
-  flowloom::v1::GradientStep step;
-  step.set_units(1);
-  step.set_unit_size(1);
-  step.set_weights("1234567");
-  EXPECT_THROW(core_->share(step, now_), Error);
+  const auto refusal = [&](auto change) {
+    flowloom::v1::GradientStep step = step_of(run_, 3);
+    change(step);
+    return error_of_opening([&] { core_->share(step, now_); }).code();
+  };
+  EXPECT_EQ(refusal([](auto& step) { step.set_units(0); }), ErrorCode::kInvalidInput);
+  EXPECT_EQ(refusal([](auto& step) { step.set_unit_size(0); }), ErrorCode::kInvalidInput);
+  EXPECT_EQ(refusal([](auto& step) { step.set_weights("1234567"); }), ErrorCode::kInvalidInput);
+}
+
+// Their gradients would be others'.
+TEST_F(SharingTest, RefusesAStepOfOtherSettingsOrAnotherRevision) {
+  const auto refusal = [&](auto change) {
+    flowloom::v1::GradientStep step = step_of(run_, 3);
+    change(step);
+    return error_of_opening([&] { core_->share(step, now_); }).code();
+  };
+  EXPECT_EQ(refusal([](auto& step) { step.set_revision(step.revision() + 1); }), ErrorCode::kConflict);
+  RunSpec other = run_;
+  other.policy["train"]["gradient"] = "path";
+  EXPECT_EQ(refusal([&](auto& step) { step = step_of(other, 3); }), ErrorCode::kConflict);
+  EXPECT_NO_THROW(core_->share(step_of(run_, 3), now_));
 }
 
 // ------------------------------------------------------------------------------------------- what is under way
 
-flowloom::v1::GradientStep step_of(std::size_t weights, std::uint32_t units) {
+flowloom::v1::GradientStep bare_step(std::size_t weights, std::uint32_t units) {
   flowloom::v1::GradientStep step;
   step.set_weights(pack(std::vector<double>(weights)));
   step.set_units(units);
   step.set_unit_size(1);
+  step.set_training(std::string(32, '\0'));
+  step.set_revision(kGradientRevision);
   return step;
 }
 
@@ -262,13 +309,13 @@ std::size_t grant_all(StepSharing& sharing, WorkerId worker) {
 
 TEST(StepSharing, WhatIsUnderWayHasABoundInBytes) {
   constexpr std::size_t kWeights = 10;
-  StepSharing sharing(kWeights, Time(1000), 3 * kWeights * sizeof(double) + 1);
-  sharing.offer(step_of(kWeights, 8));
+  StepSharing sharing(kWeights, {}, Time(1000), 3 * kWeights * sizeof(double) + 1);
+  sharing.offer(bare_step(kWeights, 8));
   EXPECT_EQ(grant_all(sharing, 1), 3u);
   EXPECT_FALSE(sharing.answered(1, answer_of(kWeights, 1, 7)));
   EXPECT_FALSE(sharing.answered(1, answer_of(kWeights, 1, 6)));
   EXPECT_EQ(sharing.take_answers().size(), 2u);
-  EXPECT_EQ(grant_all(sharing, 1), 0u) << "the trainer has not read them";
+  EXPECT_EQ(grant_all(sharing, 1), 0u) << "they are not on their way to the trainer";
   EXPECT_TRUE(sharing.delivered());
   EXPECT_EQ(grant_all(sharing, 1), 1u);
   EXPECT_TRUE(sharing.delivered());
@@ -278,27 +325,27 @@ TEST(StepSharing, WhatIsUnderWayHasABoundInBytes) {
 }
 
 TEST(StepSharing, ALostWorkersAndAnEndedTrainersShareIsFree) {
-  StepSharing sharing(1, Time(1000), 4 * sizeof(double));
-  sharing.offer(step_of(1, 8));
+  StepSharing sharing(1, {}, Time(1000), 4 * sizeof(double));
+  sharing.offer(bare_step(1, 8));
   EXPECT_EQ(grant_all(sharing, 1), 4u);
   sharing.forget(1);
   EXPECT_EQ(grant_all(sharing, 2), 4u);
   EXPECT_FALSE(sharing.answered(2, answer_of(1, 1, 7)));
   sharing.stop();
   EXPECT_TRUE(sharing.take_answers().empty());
-  sharing.offer(step_of(1, 8));
+  sharing.offer(bare_step(1, 8));
   EXPECT_EQ(grant_all(sharing, 2), 1u) << "three of the step before are open";
 }
 
 TEST(StepSharing, WhatIsUnderWayHasABoundInNumber) {
-  StepSharing sharing(1, Time(1000));
-  sharing.offer(step_of(1, 2 * limits::kQueuedMessages));
+  StepSharing sharing(1, {}, Time(1000));
+  sharing.offer(bare_step(1, 2 * limits::kQueuedMessages));
   EXPECT_EQ(grant_all(sharing, 1), limits::kQueuedMessages / 2);
 }
 
 TEST(StepSharing, AUnitThatIsLargerThanTheBoundIsGrantedByItself) {
-  StepSharing sharing(100, Time(1000), 8);
-  sharing.offer(step_of(100, 8));
+  StepSharing sharing(100, {}, Time(1000), 8);
+  sharing.offer(bare_step(100, 8));
   EXPECT_EQ(grant_all(sharing, 1), 1u);
 }
 
@@ -319,7 +366,7 @@ class SharedStreamTest : public testing::Test {
     }
     bool offer(const RunSpec& run, std::uint32_t units, const std::string& run_id = "") {
       flowloom::v1::ShareRequest request;
-      *request.mutable_step() = step_of(architecture_of(run).parameter_count(), units);
+      *request.mutable_step() = step_of(run, units);
       request.mutable_step()->mutable_run()->set_run_id(run_id);
       return stream->Write(request);
     }
@@ -349,7 +396,7 @@ class SharedStreamTest : public testing::Test {
   std::unique_ptr<HandWorker> helper() {
     auto worker = std::make_unique<HandWorker>(served_);
     auto first = hello(2);
-    first.add_capabilities("gradient");
+    first.add_capabilities(gradient_capability());
     worker->say_hello(first);
     return worker;
   }
@@ -368,8 +415,7 @@ TEST_F(SharedStreamTest, CarriesAStepToAWorkerAndItsSlopesBack) {
   ASSERT_TRUE(weights && grant);
   EXPECT_EQ(grant->gradient().unit(), 2u);
   WorkerMessage answer;
-  *answer.mutable_gradient() =
-      answer_of(architecture_of(served_.run).parameter_count(), weights->weights().offer(), 2);
+  *answer.mutable_gradient() = answer_of(architecture_of(served_.run).parameter_count(), weights->weights().offer(), 2);
   worker->say(answer);
   const auto reply = trainer.read(gradient);
   ASSERT_TRUE(reply);
@@ -382,7 +428,9 @@ TEST_F(SharedStreamTest, EndsWhenAnotherTrainerShares) {
   ASSERT_TRUE(first.read(any));
   Trainer second(served_);
   ASSERT_TRUE(second.read(any));
-  EXPECT_TRUE(first.end().ok());
+  const grpc::Status status = first.end();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("another training server"));
   const auto worker = helper();
   EXPECT_TRUE(second.read(one_helper));
 }
@@ -403,18 +451,24 @@ TEST_F(SharedStreamTest, ForgetsATrainerThatHangsUp) {
   {
     Trainer trainer(served_);
     ASSERT_TRUE(trainer.read(one_helper));
-    ASSERT_TRUE(trainer.offer(served_.run, 3));
+    ASSERT_TRUE(trainer.offer(served_.run, 1));
     ASSERT_TRUE(worker->read_until(CoordinatorMessage::kGradient));
   }
   Trainer next(served_);
   ASSERT_TRUE(next.read(any));
   WorkerMessage answer;
-  *answer.mutable_gradient() = answer_of(architecture_of(served_.run).parameter_count(), 1, 2);
+  *answer.mutable_gradient() = answer_of(architecture_of(served_.run).parameter_count(), 1, 0);
   worker->say(answer);
-  ASSERT_TRUE(next.offer(served_.run, 1));
-  const auto weights = worker->read_until(CoordinatorMessage::kWeights);
-  ASSERT_TRUE(weights);
-  EXPECT_EQ(weights->weights().offer(), 2u);
+  ASSERT_TRUE(next.offer(served_.run, 2));
+  const auto grant = worker->read_until(CoordinatorMessage::kGradient);
+  ASSERT_TRUE(grant);
+  EXPECT_EQ(grant->gradient().offer(), 2u);
+  EXPECT_EQ(grant->gradient().unit(), 1u);
+  *answer.mutable_gradient() = answer_of(architecture_of(served_.run).parameter_count(), 2, 1);
+  worker->say(answer);
+  const auto first = next.read(gradient);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->gradient().unit(), 1u) << "not unit 0 of the step that is gone";
 }
 
 }  // namespace

@@ -27,6 +27,20 @@ TEST_F(UnitLedgerTest, GrantsUnitsInOrderUpToTheWindow) {
   EXPECT_EQ(ledger_.next_fresh(), 4u);
 }
 
+TEST_F(UnitLedgerTest, HasWorkWhileAUnitIsFreshOrWanted) {
+  EXPECT_TRUE(ledger_.has_work(kEnd));
+  EXPECT_FALSE(ledger_.has_work(0));
+  for (int i = 0; i < 4; ++i) grant(1);
+  EXPECT_FALSE(ledger_.has_work(kEnd)) << "the window is full";
+  ledger_.failed(1, 2);
+  EXPECT_TRUE(ledger_.has_work(kEnd));
+  EXPECT_FALSE(ledger_.has_work(2));
+  ledger_.answered(2);
+  EXPECT_FALSE(ledger_.has_work(kEnd));
+  ledger_.forget(1);
+  EXPECT_TRUE(ledger_.has_work(kEnd));
+}
+
 TEST_F(UnitLedgerTest, OpensTheWindowByOneForEachCommittedUnit) {
   for (int i = 0; i < 4; ++i) grant(1);
   ledger_.answered(0);

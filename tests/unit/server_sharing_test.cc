@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <map>
@@ -11,6 +12,7 @@
 #include "flowloom/v1/training.grpc.pb.h"
 #include "program/rpc.h"
 #include "spec/files.h"
+#include "spec/numerics.h"
 #include "spec/packing.h"
 #include "temporary_directory.h"
 
@@ -21,6 +23,7 @@ using flowloom::v1::ShareReply;
 using flowloom::v1::ShareRequest;
 
 constexpr std::chrono::seconds kDeadline{20};
+const Sha256 kTraining = sha256("settings");
 
 // Serves `script` for each stream.
 class FakeSharer {
@@ -85,7 +88,7 @@ void offer(Sharing& sharing, std::int64_t number, const std::vector<double>& wei
            const GradientHelp::Arrived& arrived, const std::function<bool()>& taken) {
   const auto end = std::chrono::steady_clock::now() + kDeadline;
   while (!taken() && std::chrono::steady_clock::now() < end) {
-    sharing.offer({number, weights, units, 4}, arrived);
+    sharing.offer({number, weights, units, 4, 1}, arrived);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }
@@ -106,18 +109,23 @@ TEST(Sharing, CarriesAStepOutAndItsGradientsIn) {
   });
   std::promise<std::pair<std::size_t, Gradient>> arrived;
   std::once_flag once;
-  Sharing sharing(sharer.finder(), "run");
+  Sharing sharing(sharer.finder(), "run", kTraining);
   auto request = offered.get_future();
-  offer(sharing, 7, {1, 2, 3}, 6,
-        [&](std::size_t unit, Gradient found) {
-          std::call_once(once, [&] { arrived.set_value({unit, std::move(found)}); });
-        },
-        [&] { return request.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
+  offer(
+      sharing, 7, {1, 2, 3}, 6,
+      [&](std::size_t unit, Gradient found) {
+        std::call_once(once, [&] { arrived.set_value({unit, std::move(found)}); });
+      },
+      [&] { return request.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
+  ASSERT_EQ(request.wait_for(kDeadline), std::future_status::ready);
   const auto step = request.get().step();
   EXPECT_EQ(step.run().run_id(), "run");
   EXPECT_EQ(step.step(), 7);
   EXPECT_EQ(step.units(), 6u);
   EXPECT_EQ(step.unit_size(), 4u);
+  EXPECT_EQ(step.taken(), 1u);
+  EXPECT_EQ(step.training(), std::string(kTraining.begin(), kTraining.end()));
+  EXPECT_EQ(step.revision(), kGradientRevision);
   EXPECT_EQ(unpack(step.weights()), (std::vector<double>{1, 2, 3}));
   auto answer = arrived.get_future();
   ASSERT_EQ(answer.wait_for(kDeadline), std::future_status::ready);
@@ -125,14 +133,15 @@ TEST(Sharing, CarriesAStepOutAndItsGradientsIn) {
   EXPECT_EQ(unit, 5u);
   EXPECT_EQ(found.sum, (std::vector<double>{5, 5, 5}));
   EXPECT_EQ(found.log_w.size(), 4u);
-  sharing.taken(2);
+  sharing.taken(2);  // from one thread
+  sharing.taken(1);  // and from another
   auto told = taken.get_future();
   ASSERT_EQ(told.wait_for(kDeadline), std::future_status::ready);
   EXPECT_EQ(told.get().units(), 2u);
   sharing.withdraw();
 }
 
-// Of another step, of another size, after the step: none of them reaches the trainer.
+// Of another step or of another size: none of them reaches the trainer.
 TEST(Sharing, DropsWhatDoesNotBelongToTheStep) {
   std::promise<void> written;
   FakeSharer sharer([&](FakeSharer::Stream& stream) {
@@ -157,39 +166,98 @@ TEST(Sharing, DropsWhatDoesNotBelongToTheStep) {
   });
   std::mutex mutex;
   std::set<std::size_t> units;
-  Sharing sharing(sharer.finder(), "run");
+  Sharing sharing(sharer.finder(), "run", kTraining);
   auto done = written.get_future();
   const auto arrived_any = [&] {
     const std::lock_guard lock(mutex);
     return !units.empty();
   };
-  offer(sharing, 7, {1, 2, 3}, 6,
-        [&](std::size_t unit, Gradient) {
-          const std::lock_guard lock(mutex);
-          units.insert(unit);
-        },
-        arrived_any);
+  offer(
+      sharing, 7, {1, 2, 3}, 6,
+      [&](std::size_t unit, Gradient) {
+        const std::lock_guard lock(mutex);
+        units.insert(unit);
+      },
+      arrived_any);
   ASSERT_EQ(done.wait_for(kDeadline), std::future_status::ready);
   sharing.withdraw();
   EXPECT_EQ(units, std::set<std::size_t>{4});
 }
 
-TEST(Sharing, NothingIsOfferedWithoutAWorkerAndNothingAfterARefusal) {
-  std::promise<void> refused;
+TEST(Sharing, DropsWhatComesAfterTheStep) {
+  std::promise<void> offered, withdrawn, done;
+  FakeSharer sharer([&](FakeSharer::Stream& stream) {
+    stream.Write(FakeSharer::workers(1));
+    ShareRequest first;
+    while (stream.Read(&first) && !first.has_step()) {
+    }
+    offered.set_value();
+    withdrawn.get_future().wait_for(kDeadline);
+    stream.Write(gradient(first, 1));
+    for (ShareRequest request; stream.Read(&request);) {
+      if (request.has_step() && request.step().step() == 8) stream.Write(gradient(request, 2));
+    }
+    return grpc::Status::OK;
+  });
+  Sharing sharing(sharer.finder(), "run", kTraining);
+  auto there = offered.get_future();
+  const auto nobody = [](std::size_t, Gradient) { ADD_FAILURE(); };
+  offer(sharing, 7, {1, 2, 3}, 6, nobody,
+        [&] { return there.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
+  sharing.withdraw();
+  withdrawn.set_value();
+  std::atomic<bool> arrived = false;
+  sharing.offer({8, std::vector<double>(3), 6, 4, 1}, [&](std::size_t unit, Gradient) {
+    EXPECT_EQ(unit, 2u);
+    arrived = true;
+  });
+  for (const auto end = std::chrono::steady_clock::now() + kDeadline;
+       !arrived && std::chrono::steady_clock::now() < end;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_TRUE(arrived);
+  sharing.withdraw();
+}
+
+TEST(Sharing, NothingIsOfferedWithoutAWorker) {
+  std::atomic<int> steps = 0;
+  std::promise<void> connected, joins;
   FakeSharer sharer([&](FakeSharer::Stream& stream) {
     stream.Write(FakeSharer::workers(0));
+    connected.set_value();
+    joins.get_future().wait_for(kDeadline);
+    stream.Write(FakeSharer::workers(1));
+    for (ShareRequest request; stream.Read(&request);) {
+      if (!request.has_step()) continue;
+      EXPECT_GE(request.step().step(), 100) << "was offered before there was a worker";
+      ++steps;
+    }
+    return grpc::Status::OK;
+  });
+  Sharing sharing(sharer.finder(), "run", kTraining);
+  ASSERT_EQ(connected.get_future().wait_for(kDeadline), std::future_status::ready);
+  const auto nobody = [](std::size_t, Gradient) { ADD_FAILURE(); };
+  for (int i = 0; i < 20; ++i) {
+    sharing.offer({i, std::vector<double>(3), 6, 4, 1}, nobody);
+    sharing.taken(1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  joins.set_value();
+  offer(sharing, 100, {1, 2, 3}, 6, nobody, [&] { return steps > 0; });
+  EXPECT_GT(steps, 0);
+}
+
+TEST(Sharing, ARefusalIsFinal) {
+  std::promise<void> refused;
+  FakeSharer sharer([&](FakeSharer::Stream& stream) {
+    stream.Write(FakeSharer::workers(1));
     refused.set_value();
     return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "Another run.");
   });
-  Sharing sharing(sharer.finder(), "run");
+  Sharing sharing(sharer.finder(), "run", kTraining);
   ASSERT_EQ(refused.get_future().wait_for(kDeadline), std::future_status::ready);
-  for (int i = 0; i < 20; ++i) {
-    sharing.offer({i, std::vector<double>(3), 6, 4}, [](std::size_t, Gradient) { ADD_FAILURE(); });
-    sharing.taken(1);
-    sharing.withdraw();
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  EXPECT_EQ(sharer.streams(), 1) << "a refusal is final";
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));  // several times what a retry waits
+  EXPECT_EQ(sharer.streams(), 1);
 }
 
 TEST(Sharing, ComesBackAfterALostStream) {
@@ -202,7 +270,7 @@ TEST(Sharing, ComesBackAfterALostStream) {
     }
     return grpc::Status::OK;
   });
-  Sharing sharing(sharer.finder(), "run");
+  Sharing sharing(sharer.finder(), "run", kTraining);
   EXPECT_EQ(again.get_future().wait_for(kDeadline), std::future_status::ready);
 }
 
@@ -216,13 +284,13 @@ TEST(Sharing, AStepThatIsTooLargeStaysHere) {
     for (ShareRequest request; stream.Read(&request);) steps += request.has_step();
     return grpc::Status::OK;
   });
-  Sharing sharing(sharer.finder(), "run");
+  Sharing sharing(sharer.finder(), "run", kTraining);
   ASSERT_EQ(connected.get_future().wait_for(kDeadline), std::future_status::ready);
   const auto nobody = [](std::size_t, Gradient) { ADD_FAILURE(); };
   const std::vector<double> many(limits::kMessageBytes / sizeof(double)), some(1 << 10);
   for (int i = 0; i < 20; ++i) {
-    sharing.offer({i, many, 2, 4}, nobody);
-    sharing.offer({i, some, limits::kSharedBytes / (some.size() * sizeof(double)) + 1, 4}, nobody);
+    sharing.offer({i, many, 2, 4, 1}, nobody);
+    sharing.offer({i, some, limits::kSharedBytes / (some.size() * sizeof(double)) + 1, 4, 1}, nobody);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   EXPECT_EQ(steps, 0);
