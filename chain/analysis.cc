@@ -12,14 +12,15 @@ namespace flowloom {
 
 void ChainAnalysis::add(const UnitRecord& unit) {
   accepted_.insert(accepted_.end(), unit.accepted.begin(), unit.accepted.end());
-  walk_.walk(unit, [&](std::size_t k, bool valid, const std::vector<double>& values) {
-    if (valid) {
+  for (std::size_t k = 0; k < unit.data.count(); ++k) {
+    if (stats::is_valid_proposal(unit.data.log_p[k], unit.data.log_q[k])) {
       log_w_.push_back(unit.data.log_p[k] - unit.data.log_q[k]);
     } else {
       ++invalid_;
     }
-    for (std::size_t o = 0; o < values.size(); ++o) series_[o].push_back(values[o]);
-  });
+  }
+  const auto& steps = walk_.walk(unit);
+  for (std::size_t o = 0; o < steps.size(); ++o) series_[o].insert(series_[o].end(), steps[o].begin(), steps[o].end());
 }
 
 ChainAnalysis::Result ChainAnalysis::result(std::uint64_t burn_in) const {

@@ -1,40 +1,45 @@
-// Walks the chain's steps unit by unit, with the observables' values in the state that each step ends in. Pure.
+// Walks the chain's steps unit by unit: the observables' values in the state that each step ends in. Pure.
 #pragma once
 
 #include <cstddef>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "chain/record.h"
 #include "lattice/observable.h"
-#include "stats/ess.h"
 
 namespace flowloom {
 
 class StateWalk {
  public:
-  explicit StateWalk(std::vector<Observable> observables) : observables_(std::move(observables)) {}
+  explicit StateWalk(std::vector<Observable> observables)
+      : observables_(std::move(observables)), steps_(observables_.size()), current_(observables_.size()) {}
 
   const std::vector<Observable>& observables() const { return observables_; }
 
-  // Calls `step(k, valid, values)` for each proposal k of a unit, units in order. `values` has one entry per
-  // observable, and is empty before the chain's start state.
-  template <class Step>
-  void walk(const UnitRecord& unit, Step step) {
+  // The values [observable][step] of the steps of a unit, units in order; there are none before the chain's start state.
+  const std::vector<std::vector<double>>& walk(const UnitRecord& unit) {
     const UnitData& data = unit.data;
-    std::vector<double> sums(data.count() ? data.sums.size() / data.count() : 0);
+    for (std::vector<double>& values : steps_) values.clear();
+    sums_.resize(data.count() ? data.sums.size() / data.count() : 0);
     for (std::size_t k = 0; k < data.count(); ++k) {
       if (unit.accepted[k]) {
-        for (std::size_t s = 0; s < sums.size(); ++s) sums[s] = data.sums[s * data.count() + k];
-        values_.clear();
-        for (const Observable& observable : observables_) values_.push_back(observable.value(data.log_p[k], sums));
+        started_ = true;
+        for (std::size_t s = 0; s < sums_.size(); ++s) sums_[s] = data.sums[s * data.count() + k];
+        for (std::size_t o = 0; o < observables_.size(); ++o) current_[o] = observables_[o].value(data.log_p[k], sums_);
       }
-      step(k, stats::is_valid_proposal(data.log_p[k], data.log_q[k]), values_);
+      if (!started_) continue;
+      for (std::size_t o = 0; o < observables_.size(); ++o) steps_[o].push_back(current_[o]);
     }
+    return steps_;
   }
 
  private:
   std::vector<Observable> observables_;
-  std::vector<double> values_;
+  std::vector<std::vector<double>> steps_;  // of the last unit
+  std::vector<double> current_, sums_;      // of the current state
+  bool started_ = false;
 };
 
 }  // namespace flowloom

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+
+#include "stats/ess.h"
 
 namespace flowloom {
 
@@ -10,19 +13,22 @@ ChainStatistics::ChainStatistics(const AnyTheory& theory) : walk_(theory_observa
 }
 
 void ChainStatistics::add(const UnitRecord& unit) {
-  walk_.walk(unit, [&](std::size_t k, bool valid, const std::vector<double>& values) {
+  for (std::size_t k = 0; k < unit.data.count(); ++k) {
     acceptance_.add(unit.accepted[k] != 0);
-    if (valid) {
+    if (stats::is_valid_proposal(unit.data.log_p[k], unit.data.log_q[k])) {
       weights_.add(unit.data.log_p[k] - unit.data.log_q[k]);
     } else {
       ++invalid_;
     }
-    for (std::size_t o = 0; o < values.size(); ++o) {
-      Live& live = observables_[o];
-      live.defined = live.defined && std::isfinite(values[o]);
-      if (live.defined) live.series.add(values[o]);
-    }
-  });
+  }
+  const auto& steps = walk_.walk(unit);
+  for (std::size_t o = 0; o < steps.size(); ++o) {
+    Live& live = observables_[o];
+    if (!live.defined) continue;
+    const auto end = std::ranges::find_if_not(steps[o], [](double x) { return std::isfinite(x); });
+    live.defined = end == steps[o].end();
+    live.series.add(std::span(steps[o].begin(), end));
+  }
 }
 
 const ChainStatistics::Live& ChainStatistics::observable(const std::string& name) const {

@@ -112,12 +112,7 @@ std::string run_file_reference(const Catalog& catalog) {
       "starts "
       "again\n"
       "in an empty directory.\n\n";
-  std::vector<Key> run = run_keys();
-  for (Key& key : run) {
-    if (key.name != "engine") continue;
-    for (const Kind& engine : catalog.engines) key.choices.push_back(engine.name);
-  }
-  text += "## `[run]`\n\n" + key_table(run) + "Engines:\n\n";
+  text += "## `[run]`\n\n" + key_table(run_keys(catalog)) + "Engines:\n\n";
   for (const Kind& engine : catalog.engines) text += "- `\"" + engine.name + "\"`: " + engine.sentence + "\n";
   text +=
       "\n## `[theory]`: what is sampled\n\nIts `kind` chooses the other keys.\n\n" + kinds("theory", catalog.theories);

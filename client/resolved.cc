@@ -91,7 +91,7 @@ ResolvedRun resolve_run_file(const std::filesystem::path& file, const std::vecto
     resolved.sections.push_back({section_name, resolve(section, name + ": [" + section_name + "]", keys)});
   };
   const Section chain = document.section("chain", chain_keys());
-  add("run", document.section("run", run_keys()), run_keys());
+  add("run", document.section("run", run_keys(catalog())), run_keys(catalog()));
   add("theory", resolved.run.theory, kind_keys(catalog().theories, resolved.run.theory));
   add("flow", resolved.run.flow, kind_keys(catalog().flows, resolved.run.flow));
   add("train", document.section("train", train_keys()), train_keys());
@@ -120,6 +120,7 @@ std::vector<std::string> resolved_lines(const ResolvedRun& resolved) {
   };
   fact("identity", to_hex(run.identity()));
   fact("noise key", resolved.noise_key);
+  fact("engine", run.numerics.engine + (run.engine_reason.empty() ? "" : ": " + run.engine_reason));
   fact("parameters", std::to_string(resolved.parameters) + " weights");
   if (!resolved.couples) {
     fact("", "no network sees a frozen variable (kernel 1, or even dilations alone): this flow couples nothing");
@@ -154,6 +155,7 @@ json resolved_json(const ResolvedRun& resolved) {
           {"identity", to_hex(run.identity())},
           {"identity_text", run.identity_text()},
           {"noise_key", resolved.noise_key},
+          {"engine", run.numerics.engine},
           {"parameters", resolved.parameters},
           {"unit", run.unit},
           {"units", run.length_in_units()},

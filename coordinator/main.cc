@@ -40,6 +40,9 @@ int run(const Options& options) {
       directory, options.run_file.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.run_file),
       options.overrides);
   log_to(directory.logs() / "coordinator.log", options.log_level);
+  if (!opened.run.engine_reason.empty()) {
+    spdlog::info("engine {}: {}", opened.run.numerics.engine, opened.run.engine_reason);
+  }
   const std::uint64_t epoch = opened.recovered.epoch;
   Brain owner(std::move(opened), directory, options.stay);
   {

@@ -28,8 +28,10 @@ StepSharing::StepSharing(std::size_t weights, const Sha256& training, Time lease
 
 StepSharing::Messages StepSharing::offer(const flowloom::v1::GradientStep& step) {
   if (step.training() != training_) {
-    throw Error(ErrorCode::kConflict,
-                "The training server has other settings than the coordinator's run file; start it again.");
+    throw Error(
+        ErrorCode::kConflict,
+        "The training server has other settings than the coordinator's run file; put [flow] and [train] back, or "
+        "train in another directory.");
   }
   if (step.revision() != kGradientRevision) {
     throw Error(

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <string>
 #include <type_traits>
 
@@ -11,9 +12,10 @@
 
 namespace flowloom {
 
-enum class Activation { kLeakyRelu, kRelu, kTanh, kSilu, kIdentity };
+enum class Activation { kLeakyRelu, kRelu, kTanh, kSilu, kIdentity, kGelu };
 
-inline constexpr std::array<const char*, 5> kActivationNames = {"leaky-relu", "relu", "tanh", "silu", "identity"};
+inline constexpr std::array<const char*, 6> kActivationNames = {"leaky-relu", "relu",     "tanh",
+                                                                "silu",       "identity", "gelu"};
 
 inline Activation activation_named(const std::string& name) {
   std::size_t at = 0;
@@ -25,6 +27,9 @@ inline Activation activation_named(const std::string& name) {
 constexpr bool is_cheap(Activation activation) {
   return activation == Activation::kLeakyRelu || activation == Activation::kRelu || activation == Activation::kIdentity;
 }
+
+// Whether only LibTorch has it; elsewhere its values are NaN.
+constexpr bool is_only_torchs(Activation activation) { return activation == Activation::kGelu; }
 
 // Whether the slope follows from the argument, not from the value.
 constexpr bool keeps_argument(Activation activation) { return activation == Activation::kSilu; }

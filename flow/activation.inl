@@ -16,6 +16,18 @@ constexpr V silu(V x) {
   return x / (V(1) + exp(-x));
 }
 
+// x (1 + erf(x / sqrt 2)) / 2, which only LibTorch's tensors have.
+struct Gelu {
+  template <class X>
+  constexpr X operator()(const X& x) const {
+    if constexpr (requires { gelu(x); }) {
+      return gelu(x);
+    } else {
+      return X(std::numeric_limits<RealOf<X>>::quiet_NaN());
+    }
+  }
+};
+
 // Calls `visit` with the function itself, so that a loop over values is not a loop over choices.
 template <class Visitor>
 constexpr decltype(auto) with_activation(Activation activation, Visitor&& visit) {
@@ -28,6 +40,8 @@ constexpr decltype(auto) with_activation(Activation activation, Visitor&& visit)
       return visit([](const auto& x) { return tanh(x); });
     case Activation::kSilu:
       return visit([](const auto& x) { return silu(x); });
+    case Activation::kGelu:
+      return visit(Gelu());
     case Activation::kIdentity:
       break;
   }
@@ -65,6 +79,8 @@ constexpr decltype(auto) with_slope(Activation activation, Visitor&& visit) {
       return visit([](const auto& value) { return tanh_slope(value); });
     case Activation::kSilu:
       return visit([](const auto& x) { return silu_slope(x); });
+    case Activation::kGelu:
+      return visit(Gelu());
     case Activation::kIdentity:
       break;
   }

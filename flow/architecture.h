@@ -58,6 +58,9 @@ class AffineCouplingFlow {
     return convolution + 1 == convolutions() ? output_ : activation_;
   }
 
+  // What of it only the engine "torch" has ("activation gelu"), or nothing.
+  std::string only_torch() const;
+
   // Whether networks see frozen variables at all: not with kernel 1, nor if every dilation is even.
   bool couples() const;
 

@@ -35,6 +35,7 @@ const Catalog& catalog() {
                    .sentence = "LibTorch: the reference; its bits depend on the machine.",
                    .keys = {},
                    .check = {}}},
+      .only_last = [](const RunSpec& run) { return architecture_of(run).only_torch(); },
   };
   return kCatalog;
 }

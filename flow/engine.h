@@ -79,12 +79,10 @@ class Engine {
   // What it runs on, for people: "cpu, avx512".
   virtual std::string device() const = 0;
 
-  // `weights` is the flat array of `architecture`, rounded to float32 where the precision is mixed.
+  // `weights` is the flat array of `architecture`, rounded to float32 where the precision is mixed. Throws `kInvalidInput` if
+  // this engine lacks a part of the architecture (`AffineCouplingFlow::only_torch`), as `objective` does.
   virtual std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                        std::span<const double> weights, Precision precision) const = 0;
-
-  // Whether it has gradients of such a flow for this theory; `objective` may be asked for them only then.
-  virtual bool trains(const AnyTheory& theory, const AffineCouplingFlow& architecture) const = 0;
 
   virtual std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                                Precision precision) const = 0;

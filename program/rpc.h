@@ -24,8 +24,8 @@ inline constexpr std::size_t kChunkBytes = 1 << 20;     // of a checkpoint
 inline constexpr std::size_t kModelBytes = 1ull << 32;  // a checkpoint
 inline constexpr std::uint32_t kCredits = 1024;         // units a worker may take at once
 inline constexpr std::size_t kWorkers = 4096;
-inline constexpr std::size_t kQueuedMessages = 4096;     // to one peer
-inline constexpr std::size_t kSharedBytes = 1ull << 30;  // of slopes: a training step that workers share
+inline constexpr std::size_t kQueuedMessages = 4096;       // to one peer
+inline constexpr std::size_t kSharedBytes = 256ull << 20;  // of slopes: a training step that workers share
 inline constexpr std::size_t kNameBytes = 256;
 inline constexpr std::chrono::seconds kKeepAlive{10};  // a peer silent for twice this is gone
 }  // namespace limits

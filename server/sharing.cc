@@ -39,57 +39,71 @@ Sharing::Sharing(PeerFinder finder, std::string run_id, const Sha256& training)
 
 void Sharing::offer(const Step& step, Arrived arrived) {
   const std::lock_guard lock(mutex_);
-  if (workers_ == 0) return;
   if (const std::string why = too_large(step); !why.empty()) {
-    if (!std::exchange(told_, true)) spdlog::warn("training steps are not shared: {}", why);
+    if (workers_ > 0 && !std::exchange(told_, true)) spdlog::warn("training steps are not shared: {}", why);
     return;
   }
-  flowloom::v1::GradientStep& offered = unsent_.emplace();
-  offered.mutable_run()->set_run_id(run_id_);
-  offered.set_step(step.number);
-  offered.set_weights(pack(step.weights));
-  offered.set_units(static_cast<std::uint32_t>(step.units));
-  offered.set_unit_size(static_cast<std::uint32_t>(step.unit_size));
-  offered.set_training(training_);
-  offered.set_revision(kGradientRevision);
-  offered.set_taken(static_cast<std::uint32_t>(step.taken));
-  unsent_taken_.reset();
-  step_ = step.number;
-  weights_ = step.weights.size();
-  unit_size_ = step.unit_size;
+  step_ = step;
+  taken_ = step.taken;
   arrived_ = std::move(arrived);
+  step_unsent_ = workers_ > 0;
+  taken_unsent_ = false;
   changed_.notify_all();
 }
 
 void Sharing::taken(std::size_t units) {
   const std::lock_guard lock(mutex_);
-  if (step_ < 0) return;
-  const auto before = unsent_taken_ ? std::size_t{unsent_taken_->units()} : 0;  // threads come in any order
-  flowloom::v1::Taken& taken = unsent_taken_.emplace();
-  taken.set_step(step_);
-  taken.set_units(static_cast<std::uint32_t>(std::max(before, units)));
+  taken_ = std::max(taken_, units);  // threads come in any order
+  taken_unsent_ = step_ && workers_ > 0;
   changed_.notify_all();
 }
 
 void Sharing::withdraw() {
   const std::lock_guard lock(mutex_);
-  step_ = -1;
+  step_.reset();
   arrived_ = nullptr;
-  unsent_.reset();
-  unsent_taken_.reset();
+  step_unsent_ = taken_unsent_ = false;
+}
+
+// The first that comes is offered the step that is being done.
+void Sharing::workers_are(std::uint32_t count) {
+  const std::lock_guard lock(mutex_);
+  if (workers_ == 0 && count > 0 && step_) {
+    step_unsent_ = true;
+    changed_.notify_all();
+  }
+  if (count == 0) step_unsent_ = taken_unsent_ = false;
+  workers_ = count;
+}
+
+flowloom::v1::ShareRequest Sharing::next_request() {
+  flowloom::v1::ShareRequest request;
+  if (std::exchange(step_unsent_, false)) {
+    flowloom::v1::GradientStep& offered = *request.mutable_step();
+    offered.mutable_run()->set_run_id(run_id_);
+    offered.set_step(step_->number);
+    offered.set_weights(pack(step_->weights));
+    offered.set_units(static_cast<std::uint32_t>(step_->units));
+    offered.set_unit_size(static_cast<std::uint32_t>(step_->unit_size));
+    offered.set_training(training_);
+    offered.set_revision(kGradientRevision);
+    offered.set_taken(static_cast<std::uint32_t>(taken_));
+  } else {
+    request.mutable_taken()->set_step(step_->number);
+    request.mutable_taken()->set_units(static_cast<std::uint32_t>(taken_));
+  }
+  taken_unsent_ = false;
+  return request;
 }
 
 void Sharing::arrive(const flowloom::v1::GradientAnswer& answer) {
   Gradient gradient{unpack(answer.slopes()), unpack(answer.log_w())};
   const std::lock_guard lock(mutex_);
-  if (!arrived_ || answer.step() != step_ || gradient.sum.size() != weights_ || gradient.log_w.size() != unit_size_)
+  if (!step_ || answer.step() != step_->number || gradient.sum.size() != step_->weights.size() ||
+      gradient.log_w.size() != step_->unit_size) {
     return;
+  }
   arrived_(answer.unit(), std::move(gradient));
-}
-
-void Sharing::forget_workers() {
-  const std::lock_guard lock(mutex_);
-  workers_ = 0;
 }
 
 void Sharing::connect(std::stop_token stop) {
@@ -99,7 +113,7 @@ void Sharing::connect(std::stop_token stop) {
     try {
       const grpc::Status status = converse(finder_.find(), retry, stop);
       why = status.ok() ? "the coordinator closed the stream" : status.error_message();
-      forget_workers();
+      workers_are(0);
       if (will_not_pass(status.error_code()) && !stop.stop_requested()) {
         spdlog::warn("training steps are not shared: {}",
                      why.empty() ? "the coordinator is of a version that does not share them" : why);
@@ -108,7 +122,7 @@ void Sharing::connect(std::stop_token stop) {
     } catch (const std::exception& error) {
       why = error.what();
     }
-    forget_workers();
+    workers_are(0);
     if (stop.stop_requested() || !retry.failed(why, stop)) return;
   }
 }
@@ -129,8 +143,7 @@ grpc::Status Sharing::converse(const Peer& peer, Retry& retry, std::stop_token s
   for (flowloom::v1::ShareReply reply; stream->Read(&reply);) {
     retry.succeeded();
     if (reply.has_gradient()) arrive(reply.gradient());
-    const std::lock_guard lock(mutex_);
-    workers_ = reply.workers();
+    workers_are(reply.workers());
   }
   cancel_first.context = nullptr;  // the stream has ended, and with it any write; a cancellation would hide its status
   writer.request_stop();
@@ -140,15 +153,8 @@ grpc::Status Sharing::converse(const Peer& peer, Retry& retry, std::stop_token s
 
 void Sharing::write(Stream& stream, std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  while (changed_.wait(lock, stop, [&] { return unsent_ || unsent_taken_; })) {
-    flowloom::v1::ShareRequest request;
-    if (unsent_) {
-      *request.mutable_step() = std::move(*unsent_);
-      unsent_.reset();
-    } else {
-      *request.mutable_taken() = *unsent_taken_;
-      unsent_taken_.reset();
-    }
+  while (changed_.wait(lock, stop, [&] { return step_unsent_ || taken_unsent_; })) {
+    const flowloom::v1::ShareRequest request = next_request();
     lock.unlock();
     if (!stream.Write(request)) return;
     lock.lock();

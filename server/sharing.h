@@ -31,20 +31,20 @@ class Sharing final : public GradientHelp {
   using Stream = grpc::ClientReaderWriter<flowloom::v1::ShareRequest, flowloom::v1::ShareReply>;
 
   void connect(std::stop_token stop);
-  void forget_workers();
   grpc::Status converse(const Peer& peer, Retry& retry, std::stop_token stop);
   void write(Stream& stream, std::stop_token stop);
   void arrive(const flowloom::v1::GradientAnswer& answer);
+  void workers_are(std::uint32_t count);
+  flowloom::v1::ShareRequest next_request();  // of what is unsent
 
   PeerFinder finder_;
   std::string run_id_, training_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::uint32_t workers_ = 0;  // that could help, as the coordinator says; 0 without a connection
-  std::optional<flowloom::v1::GradientStep> unsent_;  // the step, until it is on its way
-  std::optional<flowloom::v1::Taken> unsent_taken_;
-  std::int64_t step_ = -1;  // that is offered; -1: none
-  std::size_t weights_ = 0, unit_size_ = 0;
+  std::optional<Step> step_;   // that is being done; its weights are the trainer's until it is withdrawn
+  std::size_t taken_ = 0;      // of its units
+  bool step_unsent_ = false, taken_unsent_ = false;
   bool told_ = false;  // that steps are too large
   Arrived arrived_;
   std::jthread thread_;  // last: it uses everything above

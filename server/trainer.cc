@@ -90,11 +90,11 @@ Trainer::Trainer(const RunSpec& run, TrainingEngines engines, std::size_t thread
       engines_(std::move(engines)),
       theory_(theory_of(run)),
       architecture_(architecture_of(run)),
-      objective_(engines_.gradients(theory_, architecture_).objective(theory_, architecture_, run.numerics.precision)),
+      objective_(engines_.own->objective(theory_, architecture_, run.numerics.precision)),
       pool_(threads),
       state_(state ? std::move(*state) : initial_state(run, architecture_)),
       target_(std::move(target)),
-      help_(&engines_.gradients(theory_, architecture_) == engines_.own.get() ? help : nullptr) {
+      help_(help) {
   architecture_.refuse_other_count(state_.weights.size());
 }
 

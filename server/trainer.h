@@ -105,11 +105,6 @@ struct TrainingEngines {
   // `both` must outlive this.
   TrainingEngines(const Engine& both) : own(std::shared_ptr<const Engine>(), &both), reference(own) {}
 
-  // Whose gradients train: the run's, or the reference's where the run's has none of such a flow.
-  const Engine& gradients(const AnyTheory& theory, const AffineCouplingFlow& architecture) const {
-    return own->trains(theory, architecture) ? *own : *reference;
-  }
-
   std::shared_ptr<const Engine> own;        // the run's: gradients, and the ESS, which is that of the chain's proposals
   std::shared_ptr<const Engine> reference;  // must find the same log_p and log_q of a version's reference draws
 };
@@ -119,7 +114,7 @@ class Trainer {
   static constexpr double kNewestShare = 0.1;
 
   // Starts from the architecture's initial weights, or goes on from `state`. `target`: samples of the target,
-  // [sample][site]; may be empty. `help` is asked if gradients are the run's own engine's.
+  // [sample][site]; may be empty.
   Trainer(const RunSpec& run, TrainingEngines engines, std::size_t threads, std::optional<TrainerState> state = {},
           std::vector<double> target = {}, GradientHelp* help = nullptr);
 

@@ -128,13 +128,7 @@ class Training {
   void prepare_trainer() {
     refuse_passed_steps(run_.chain, open_now(), saved_.state);
     const TrainingEngines engines = options_.engines(run_);
-    const Engine& gradients = engines.gradients(theory_of(run_), architecture_of(run_));
-    const std::string build = gradients.build();
-    if (&gradients != engines.own.get()) {
-      spdlog::warn(
-          "the engine \"{}\" has no gradients of this flow; training takes those of {}, whose bits are a machine's own",
-          engines.own->name(), build);
-    }
+    const std::string build = engines.own->build();
     if (!saved_.build.empty() && saved_.build != build) {
       spdlog::warn("the state was trained by {}, this is {}: from here on its bits are the latter's", saved_.build,
                    build);

@@ -169,8 +169,14 @@ NoiseKey RunSpec::noise_key() const { return NoiseKey::from(noise); }
 
 std::string RunSpec::identity_text() const { return identity_json(*this).dump(); }
 
-const std::vector<Key>& run_keys() {
-  static const std::vector<Key> keys = {
+std::vector<Key> run_keys(const Catalog& catalog) {
+  Key engine{.name = "engine",
+             .type = KeyType::kText,
+             .sentence = "What evaluates the flow; auto: lanes, or torch for a flow of which the lanes lack a part.",
+             .default_value = "auto",
+             .choices = {"auto"}};
+  for (const Kind& kind : catalog.engines) engine.choices.push_back(kind.name);
+  return {
       {.name = "name",
        .type = KeyType::kText,
        .sentence = "A name for people; also names the run directory.",
@@ -192,14 +198,13 @@ const std::vector<Key>& run_keys() {
        .default_value = 1024,
        .min = 1,
        .max = 65536},
-      {.name = "engine", .type = KeyType::kText, .sentence = "What evaluates the flow.", .default_value = "lanes"},
+      engine,
       {.name = "precision",
        .type = KeyType::kText,
        .sentence = "mixed: networks in float32, everything else in float64. float64: everything.",
        .default_value = "mixed",
        .choices = {"mixed", "float64"}},
   };
-  return keys;
 }
 
 const std::vector<Key>& train_keys() {
@@ -483,15 +488,28 @@ Section kind_section(const Document& document, const std::string& name, const st
   return document.section(name, keys);
 }
 
+namespace {
+
+// Makes "auto" an engine, and refuses one that lacks a part of the flow.
+void choose_engine(RunSpec& run, const Section& section, const Catalog& catalog) {
+  const std::string &usual = catalog.engines.front().name, &last = catalog.engines.back().name;
+  const std::string part = catalog.only_last ? catalog.only_last(run) : "";
+  if (run.numerics.engine == "auto") {
+    run.numerics.engine = part.empty() ? usual : last;
+    if (!part.empty()) run.engine_reason = "the engine \"" + usual + "\" has no " + part;
+  } else if (!part.empty() && run.numerics.engine != last) {
+    throw Error(ErrorCode::kInvalidInput, section.where("engine") + ": the engine \"" + run.numerics.engine +
+                                              "\" has no " + part + "; leave the choice to \"auto\", or say \"" + last +
+                                              "\".");
+  }
+}
+
+}  // namespace
+
 RunSpec load_run(const Document& document, const Catalog& catalog) {
   document.refuse_other_sections({"run", "theory", "flow", "train", "chain"});
   RunSpec run;
-  std::vector<Key> keys = run_keys();
-  for (Key& key : keys) {
-    if (key.name != "engine") continue;
-    for (const Kind& engine : catalog.engines) key.choices.push_back(engine.name);
-  }
-  const Section section = document.section("run", keys);
+  const Section section = document.section("run", run_keys(catalog));
   run.name = section.name("name");
   run.unit = section.size("unit");
   run.numerics.engine = section.text("engine");
@@ -515,10 +533,10 @@ RunSpec load_run(const Document& document, const Catalog& catalog) {
                   : json{{"name", section.text("noise")}}.dump();
   run.toml = document.text();
   for (const Kind* kind :
-       {&find_kind(catalog.theories, run.theory.text("kind")), &find_kind(catalog.flows, run.flow.text("kind")),
-        &find_kind(catalog.engines, run.numerics.engine)}) {
+       {&find_kind(catalog.theories, run.theory.text("kind")), &find_kind(catalog.flows, run.flow.text("kind"))}) {
     if (kind->check) kind->check(run);
   }
+  choose_engine(run, section, catalog);
   return run;
 }
 

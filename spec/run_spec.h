@@ -32,7 +32,9 @@ struct Kind {
 struct Catalog {
   std::vector<Kind> theories;
   std::vector<Kind> flows;
-  std::vector<Kind> engines;  // without keys
+  std::vector<Kind>
+      engines;  // without keys; the first is for all flows but those of which `only_last` names a part, the last for all
+  std::function<std::string(const RunSpec&)> only_last = {};  // may be empty
 };
 
 // When training has produced what a scheduled version asks for. Exactly one member is set.
@@ -117,6 +119,8 @@ struct RunSpec {
   std::string name;
   std::size_t unit = 0;  // proposals per unit
   Numerics numerics;
+  std::string
+      engine_reason;  // why this engine was chosen, if the run file leaves the choice and it is not the usual one
   std::string noise;  // the text that the noise key is hashed from: theory and seed, or a shared name
   Section theory;     // has "kind"
   Section flow;       // has "kind"
@@ -156,7 +160,7 @@ std::vector<std::string> policy_changes(const RunSpec& before, const RunSpec& af
 
 // The keys of the sections that do not depend on a kind, for the reference in docs/ and `flowloom check
 // --keys`.
-const std::vector<Key>& run_keys();
+std::vector<Key> run_keys(const Catalog& catalog);
 const std::vector<Key>& train_keys();
 const std::vector<Key>& chain_keys();
 

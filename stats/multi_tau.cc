@@ -7,21 +7,35 @@
 #include "stats/window.h"
 
 namespace flowloom::stats {
+namespace {
+
+constexpr std::size_t kPortion = 256;  // values that are taken in at once
+
+}  // namespace
 
 MultiTau::MultiTau(double s) : s_(s), levels_(1) {
   if (!(s > 0.0) || !std::isfinite(s)) throw std::invalid_argument("The window parameter s must be positive.");
 }
 
-void MultiTau::Level::push(double x) {
-  newest = (newest + kChannels - 1) % kChannels;
-  latest[newest] = x;
-  latest[newest + kChannels] = x;
-  if (count < kChannels) first[count] = x;
-  ++count;
-  sum += x;
-  // Before the ring is full, the missing values are zeros and add nothing.
-  const double* const back = latest.data() + newest;
-  for (std::size_t t = 0; t < kChannels; ++t) products[t] += x * back[t];
+void MultiTau::Level::push(std::span<const double> values) {
+  // The newest first, then what was there before, so that each value finds those before it in order.
+  std::array<double, kPortion + kChannels> back;
+  const std::size_t n = values.size();
+  std::reverse_copy(values.begin(), values.end(), back.begin());
+  std::copy(latest.begin(), latest.end(), back.begin() + static_cast<std::ptrdiff_t>(n));
+  std::array<double, kChannels> p = products;
+  double s = sum;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double x = values[i];
+    const double* const earlier = back.data() + (n - 1 - i);
+    for (std::size_t t = 0; t < kChannels; ++t) p[t] += x * earlier[t];
+    s += x;
+  }
+  products = p;
+  sum = s;
+  for (std::size_t i = 0; i < n && count + i < kChannels; ++i) first[count + i] = values[i];
+  count += n;
+  std::copy_n(back.begin(), kChannels, latest.begin());
 }
 
 std::array<double, MultiTau::kChannels> MultiTau::Level::autocovariances() const {
@@ -32,34 +46,37 @@ std::array<double, MultiTau::kChannels> MultiTau::Level::autocovariances() const
   for (std::size_t t = 0; t < kChannels && t < count; ++t) {
     const double pairs = static_cast<double>(count - t);
     gamma[t] = (products[t] - m * (without_last + without_first)) / pairs + m * m;
-    without_last -= latest[newest + t];
+    without_last -= latest[t];
     without_first -= first[t];
   }
   return gamma;
 }
 
-void MultiTau::add_shifted(double x) {
-  for (std::size_t l = 0;; ++l) {
-    if (l == levels_.size()) levels_.emplace_back();
-    Level& level = levels_[l];
-    level.push(x);
-    level.has_pending = !level.has_pending;
-    if (level.has_pending) {
-      level.pending = x;
-      return;
-    }
-    x = 0.5 * (level.pending + x);
+void MultiTau::add(std::span<const double> steps) {
+  if (!std::ranges::all_of(steps, [](double x) { return std::isfinite(x); })) {
+    throw std::invalid_argument("A value is not a finite number.");
   }
-}
-
-void MultiTau::add(double x) { add(x, 1); }
-
-void MultiTau::add(double x, std::uint64_t multiplicity) {
-  if (!std::isfinite(x)) throw std::invalid_argument("A value is not a finite number.");
-  if (multiplicity == 0) return;
-  if (count() == 0) origin_ = x;
-  const double shifted = x - origin_;
-  for (std::uint64_t i = 0; i < multiplicity; ++i) add_shifted(shifted);
+  if (count() == 0 && !steps.empty()) origin_ = steps.front();
+  for (std::size_t begin = 0; begin < steps.size(); begin += kPortion) {
+    std::array<double, kPortion> values;
+    std::size_t n = std::min(kPortion, steps.size() - begin);
+    for (std::size_t i = 0; i < n; ++i) values[i] = steps[begin + i] - origin_;
+    for (std::size_t l = 0; n > 0; ++l) {
+      if (l == levels_.size()) levels_.emplace_back();
+      Level& level = levels_[l];
+      level.push(std::span(values).first(n));
+      std::size_t blocks = 0;  // of the next level
+      for (std::size_t i = 0; i < n; ++i) {
+        if (level.has_pending) {
+          values[blocks++] = 0.5 * (level.pending + values[i]);
+        } else {
+          level.pending = values[i];
+        }
+        level.has_pending = !level.has_pending;
+      }
+      n = blocks;
+    }
+  }
 }
 
 LiveEstimate MultiTau::estimate() const {

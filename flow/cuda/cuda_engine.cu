@@ -153,10 +153,6 @@ class CudaEngine final : public Engine {
   }
 
   // Gradients are the CPU's: the same bits, and no kernels for them yet.
-  bool trains(const AnyTheory& theory, const AffineCouplingFlow& architecture) const override {
-    return lanes_engine()->trains(theory, architecture);
-  }
-
   std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                        Precision precision) const override {
     return lanes_engine()->objective(theory, architecture, precision);

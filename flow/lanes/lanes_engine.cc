@@ -27,17 +27,23 @@ class LanesEngine final : public Engine {
 
   std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {
+    refuse_what_it_lacks(architecture);
     return set_.make_model(theory, architecture, weights, precision);
   }
 
-  bool trains(const AnyTheory&, const AffineCouplingFlow&) const override { return true; }
-
   std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
                                        Precision precision) const override {
+    refuse_what_it_lacks(architecture);
     return set_.make_objective(theory, architecture, precision);
   }
 
  private:
+  static void refuse_what_it_lacks(const AffineCouplingFlow& architecture) {
+    if (const std::string part = architecture.only_torch(); !part.empty()) {
+      throw Error(ErrorCode::kInvalidInput, "The engine \"lanes\" has no " + part + "; use the engine \"torch\".");
+    }
+  }
+
   InstructionSet set_;
 };
 

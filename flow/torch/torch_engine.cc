@@ -378,8 +378,6 @@ class TorchEngine final : public Engine {
         any_theory);
   }
 
-  bool trains(const AnyTheory&, const AffineCouplingFlow&) const override { return true; }
-
   std::unique_ptr<Objective> objective(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
                                        Precision precision) const override {
     return std::visit(

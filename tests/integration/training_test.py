@@ -31,6 +31,16 @@ class TrainingTest(Flowloom):
         """`flowloom train` to its end; returns its result."""
         return json.loads(self.flowloom("train", run, "--dir", self.run_dir, "--quiet", "--json", *arguments))
 
+    def test_what_only_libtorch_has_takes_libtorch(self):
+        text = small_run(length=2000).replace('engine = "lanes"\n', "").replace("hidden = [4]", 'hidden = [4]\nactivation = "gelu"')
+        run = self.write(text)
+        self.assertRegex(self.flowloom("check", run), r'# engine +torch: the engine "lanes" has no activation gelu\n')
+        self.assertRegex(self.refused("flowloom", "check", run, "--set", "run.engine=lanes"),
+                         r'the engine "lanes" has no activation gelu; leave the choice to "auto", or say "torch".$')
+        table = self.complete(run)
+        self.assertTrue(table["numerics"].startswith("torch"), table["numerics"])
+        self.assertIn("has no activation gelu", (self.run_dir / "logs/coordinator.log").read_text())
+
     def versions(self):
         return [version["sha256"] for version in json.loads(self.flowloom("models", self.run_dir, "--json"))["versions"]]
 

@@ -18,7 +18,7 @@ TEST(RunFileReference, NamesEveryDeclaredKey) {
   const auto expect_all = [&](const std::vector<Key>& keys) {
     for (const Key& key : keys) EXPECT_THAT(text, testing::HasSubstr("| `" + key.name + "` |"));
   };
-  expect_all(run_keys());
+  expect_all(run_keys(catalog()));
   expect_all(train_keys());
   expect_all(chain_keys());
   for (const Kind& kind : catalog().theories) expect_all(kind.keys);

@@ -67,8 +67,7 @@ inline constexpr std::uint64_t kRandomFlows = 40;
 
 // A run of the free theory m2 = 1.25 with the prior that can be it; with weights[0] = log m2 it is, the couplings being 1.
 inline RunSpec free_theory(const std::vector<std::int64_t>& lattice) {
-  FlowCase flow_case{
-      .lattice = lattice, .layers = 2, .kernel = 1, .flow = "prior = \"free-field\"\ninit_scale = 0"};
+  FlowCase flow_case{.lattice = lattice, .layers = 2, .kernel = 1, .flow = "prior = \"free-field\"\ninit_scale = 0"};
   std::string text = flow_case.run().toml;
   text.replace(text.find("m2 = -0.5"), 9, "m2 = 1.25");
   return load_run_text(text.replace(text.find("lambda = 0.5"), 12, "lambda = 0.0"), "free.toml");
@@ -145,6 +144,8 @@ inline double direct_activation(Activation activation, double x) {
       return std::tanh(x);
     case Activation::kSilu:
       return x / (1 + std::exp(-x));
+    case Activation::kGelu:
+      return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
     case Activation::kIdentity:
       break;
   }

@@ -53,6 +53,21 @@ TEST(LaneEngine, NoNetworkSeesAnActiveVariable) {
   expect_no_network_sees_an_active_variable(lane_engine(), {4, 4, 4});
 }
 
+TEST(LaneEngine, RefusesWhatOnlyLibTorchHas) {
+  const FlowParts parts({.hidden = {2}, .flow = "activation = \"gelu\""});
+  const auto refused = [](const auto& work) {
+    try {
+      work();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const std::string sentence = "The engine \"lanes\" has no activation gelu; use the engine \"torch\".";
+  EXPECT_EQ(refused([&] { parts.model(lane_engine()); }), sentence);
+  EXPECT_EQ(refused([&] { lane_engine().objective(parts.theory, parts.architecture, Precision::kMixed); }), sentence);
+}
+
 TEST(LaneEngine, NanWeightsGiveNanLogQ) {
   expect_nan_weights_give_nan_log_q(lane_engine(), Precision::kFloat64);
   expect_nan_weights_give_nan_log_q(lane_engine(), Precision::kMixed);

@@ -25,6 +25,10 @@ TEST(TorchEngine, WithoutHiddenLayersItIsOneConvolution) {
   expect_fields_and_log_q_follow_the_definition(torch(), {.layers = 2, .hidden = {}});
 }
 
+TEST(TorchEngine, HasGelu) {
+  expect_fields_and_log_q_follow_the_definition(torch(), {.hidden = {3}, .flow = "activation = \"gelu\""});
+}
+
 TEST(TorchEngine, EveryArchitectureFollowsItsDefinition) { expect_random_flows_follow_the_definition(torch()); }
 
 TEST(TorchEngine, TheSymmetryIsExactToRounding) { expect_z2_is_exact(torch(), false); }

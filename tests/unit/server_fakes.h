@@ -34,11 +34,8 @@ class FakeEngine final : public Engine {
   std::function<void(std::uint64_t first, Gradient&)> disturb_gradient = [](std::uint64_t, Gradient&) {};
   std::function<void(std::uint64_t first, Draws&)> disturb_draws = [](std::uint64_t, Draws&) {};
 
-  std::string given_build = "fake 1";
-  bool has_gradients = true;
-
   std::string name() const override { return "fake"; }
-  std::string build() const override { return given_build; }
+  std::string build() const override { return "fake 1"; }
   std::string device() const override { return "cpu"; }
 
   std::unique_ptr<Model> model(const AnyTheory&, const AffineCouplingFlow&, std::span<const double> weights,
@@ -47,8 +44,6 @@ class FakeEngine final : public Engine {
     for (const double w : weights) square += (w - kTarget) * (w - kTarget);
     return std::make_unique<FakeModel>(*this, std::sqrt(square / static_cast<double>(weights.size())));
   }
-
-  bool trains(const AnyTheory&, const AffineCouplingFlow&) const override { return has_gradients; }
 
   std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
     return std::make_unique<FakeObjective>(*this);

@@ -247,6 +247,35 @@ TEST(Sharing, NothingIsOfferedWithoutAWorker) {
   EXPECT_GT(steps, 0);
 }
 
+// The first worker comes while a step is being done: it is offered that, from where the trainer is by now.
+TEST(Sharing, AStepUnderWayIsOfferedToTheFirstWorkerThatComes) {
+  std::promise<void> connected, joins;
+  std::promise<ShareRequest> offered;
+  FakeSharer sharer([&](FakeSharer::Stream& stream) {
+    stream.Write(FakeSharer::workers(0));
+    connected.set_value();
+    joins.get_future().wait_for(kDeadline);
+    stream.Write(FakeSharer::workers(1));
+    for (ShareRequest request; stream.Read(&request);) {
+      if (request.has_step()) offered.set_value(request);
+    }
+    return grpc::Status::OK;
+  });
+  Sharing sharing(sharer.finder(), "run", kTraining);
+  ASSERT_EQ(connected.get_future().wait_for(kDeadline), std::future_status::ready);
+  const std::vector<double> weights = {1, 2, 3};
+  sharing.offer({7, weights, 6, 4, 1}, [](std::size_t, Gradient) { ADD_FAILURE(); });
+  sharing.taken(3);
+  joins.set_value();
+  auto request = offered.get_future();
+  ASSERT_EQ(request.wait_for(kDeadline), std::future_status::ready);
+  const auto step = request.get().step();
+  EXPECT_EQ(step.step(), 7);
+  EXPECT_EQ(step.taken(), 3u);
+  EXPECT_EQ(unpack(step.weights()), weights);
+  sharing.withdraw();
+}
+
 TEST(Sharing, ARefusalIsFinal) {
   std::promise<void> refused;
   FakeSharer sharer([&](FakeSharer::Stream& stream) {

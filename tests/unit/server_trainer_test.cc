@@ -459,23 +459,6 @@ TEST(Trainer, TheWeightsDoNotDependOnWhoComputesAGradient) {
   }
 }
 
-// What an engine has no gradients of, the reference trains; nobody else would find its bits.
-TEST(Trainer, TheReferenceTrainsWhatTheRunsEngineHasNoGradientsOf) {
-  FakeEngine own, reference;
-  own.has_gradients = false;
-  own.disturb_gradient = [](std::uint64_t, Gradient&) { ADD_FAILURE(); };
-  const auto borrowed = [](const Engine& engine) { return std::shared_ptr<const Engine>(std::shared_ptr<void>(), &engine); };
-  const RunSpec run = training_run();
-  FakeHelp help(run, reference, 0);
-  Trainer trainer(run, TrainingEngines(borrowed(own), borrowed(reference)), 2, {}, {}, &help);
-  Trainer alone(run, reference, 1);
-  take(trainer, 25);
-  take(alone, 25);
-  expect_same(trainer.state(), alone.state());
-  EXPECT_EQ(help.offered_, 0u);
-  EXPECT_EQ(trainer.checkpoint().bytes(), alone.checkpoint().bytes());
-}
-
 TEST(Trainer, UnitsOfTheTargetAreNotOffered) {
   std::vector<double> target(10 * kSites);
   fill_normal(NoiseKey::from("target"), Purpose::kInit, 0, target);
