@@ -115,7 +115,7 @@ void Sharing::connect(std::stop_token stop) {
       why = status.ok() ? "the coordinator closed the stream" : status.error_message();
       workers_are(0);
       if (will_not_pass(status.error_code()) && !stop.stop_requested()) {
-        spdlog::warn("training steps are not shared: {}",
+        spdlog::warn("training steps are not shared any more, until this server is started again: {}",
                      why.empty() ? "the coordinator is of a version that does not share them" : why);
         return;
       }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -107,8 +108,14 @@ inline Wanted wanted_of(const std::vector<std::string>& arguments, int rounds, c
   Wanted wanted{rounds, {}};
   for (std::size_t i = 0; i < arguments.size(); i += 2) {
     if (arguments[i] == "--rounds") {
-      wanted.rounds = std::stoi(arguments[i + 1]);
-    } else if (option && arguments[i].starts_with("--")) {
+      const std::string& value = arguments[i + 1];
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), wanted.rounds);
+      if (error != std::errc() || *end != '\0' || wanted.rounds < 1) {
+        throw Error(ErrorCode::kInvalidInput, "--rounds must be a number from 1, not " + value + ".");
+      }
+    } else if (arguments[i].starts_with("--")) {
+      if (!option)
+        throw Error(ErrorCode::kInvalidInput, "There is no option " + arguments[i] + "; --rounds N is the only one.");
       option(arguments[i], arguments[i + 1]);
     } else {
       wanted.cases.emplace_back(arguments[i], arguments[i + 1]);
