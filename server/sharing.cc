@@ -14,8 +14,8 @@ constexpr std::size_t kOverhead = 4096;  // of a message, besides its arrays
 std::string too_large(const GradientHelp::Step& step) {
   const std::size_t slopes = step.weights.size() * sizeof(double);
   if (slopes + step.unit_size * sizeof(double) + kOverhead > limits::kMessageBytes) {
-    return "a unit's slopes and weights, " + std::to_string(slopes >> 20) + " MiB, do not fit into a message of " +
-           std::to_string(limits::kMessageBytes >> 20);
+    return "the slopes by " + std::to_string(step.weights.size()) + " weights do not fit into a message of " +
+           std::to_string(limits::kMessageBytes >> 20) + " MiB";
   }
   if (step.units * slopes > limits::kSharedBytes) {
     return "the slopes of " + std::to_string(step.units) + " units are more than " +
