@@ -22,6 +22,7 @@ class GradientHelp {
   // Takes a unit's gradient of the step that was offered last; on any thread, one at a time.
   using Arrived = std::function<void(std::size_t unit, Gradient gradient)>;
 
+  // The step's weights must stay as they are until `withdraw`, or the next offer.
   virtual void offer(const Step& step, Arrived arrived) = 0;
 
   // Here, the units below `units` have been begun. On any thread.

@@ -24,6 +24,7 @@ using flowloom::v1::ShareRequest;
 
 constexpr std::chrono::seconds kDeadline{20};
 const Sha256 kTraining = sha256("settings");
+const std::vector<double> kWeights = {1, 2, 3};  // offered weights must stay until the step is withdrawn
 
 // Serves `script` for each stream.
 class FakeSharer {
@@ -112,7 +113,7 @@ TEST(Sharing, CarriesAStepOutAndItsGradientsIn) {
   Sharing sharing(sharer.finder(), "run", kTraining);
   auto request = offered.get_future();
   offer(
-      sharing, 7, {1, 2, 3}, 6,
+      sharing, 7, kWeights, 6,
       [&](std::size_t unit, Gradient found) {
         std::call_once(once, [&] { arrived.set_value({unit, std::move(found)}); });
       },
@@ -126,7 +127,7 @@ TEST(Sharing, CarriesAStepOutAndItsGradientsIn) {
   EXPECT_EQ(step.taken(), 1u);
   EXPECT_EQ(step.training(), std::string(kTraining.begin(), kTraining.end()));
   EXPECT_EQ(step.revision(), kGradientRevision);
-  EXPECT_EQ(unpack(step.weights()), (std::vector<double>{1, 2, 3}));
+  EXPECT_EQ(unpack(step.weights()), kWeights);
   auto answer = arrived.get_future();
   ASSERT_EQ(answer.wait_for(kDeadline), std::future_status::ready);
   const auto [unit, found] = answer.get();
@@ -173,7 +174,7 @@ TEST(Sharing, DropsWhatDoesNotBelongToTheStep) {
     return !units.empty();
   };
   offer(
-      sharing, 7, {1, 2, 3}, 6,
+      sharing, 7, kWeights, 6,
       [&](std::size_t unit, Gradient) {
         const std::lock_guard lock(mutex);
         units.insert(unit);
@@ -202,12 +203,12 @@ TEST(Sharing, DropsWhatComesAfterTheStep) {
   Sharing sharing(sharer.finder(), "run", kTraining);
   auto there = offered.get_future();
   const auto nobody = [](std::size_t, Gradient) { ADD_FAILURE(); };
-  offer(sharing, 7, {1, 2, 3}, 6, nobody,
+  offer(sharing, 7, kWeights, 6, nobody,
         [&] { return there.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
   sharing.withdraw();
   withdrawn.set_value();
   std::atomic<bool> arrived = false;
-  sharing.offer({8, std::vector<double>(3), 6, 4, 1}, [&](std::size_t unit, Gradient) {
+  sharing.offer({8, kWeights, 6, 4, 1}, [&](std::size_t unit, Gradient) {
     EXPECT_EQ(unit, 2u);
     arrived = true;
   });
@@ -238,12 +239,12 @@ TEST(Sharing, NothingIsOfferedWithoutAWorker) {
   ASSERT_EQ(connected.get_future().wait_for(kDeadline), std::future_status::ready);
   const auto nobody = [](std::size_t, Gradient) { ADD_FAILURE(); };
   for (int i = 0; i < 20; ++i) {
-    sharing.offer({i, std::vector<double>(3), 6, 4, 1}, nobody);
+    sharing.offer({i, kWeights, 6, 4, 1}, nobody);
     sharing.taken(1);
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   joins.set_value();
-  offer(sharing, 100, {1, 2, 3}, 6, nobody, [&] { return steps > 0; });
+  offer(sharing, 100, kWeights, 6, nobody, [&] { return steps > 0; });
   EXPECT_GT(steps, 0);
 }
 
@@ -263,8 +264,7 @@ TEST(Sharing, AStepUnderWayIsOfferedToTheFirstWorkerThatComes) {
   });
   Sharing sharing(sharer.finder(), "run", kTraining);
   ASSERT_EQ(connected.get_future().wait_for(kDeadline), std::future_status::ready);
-  const std::vector<double> weights = {1, 2, 3};
-  sharing.offer({7, weights, 6, 4, 1}, [](std::size_t, Gradient) { ADD_FAILURE(); });
+  sharing.offer({7, kWeights, 6, 4, 1}, [](std::size_t, Gradient) { ADD_FAILURE(); });
   sharing.taken(3);
   joins.set_value();
   auto request = offered.get_future();
@@ -272,7 +272,7 @@ TEST(Sharing, AStepUnderWayIsOfferedToTheFirstWorkerThatComes) {
   const auto step = request.get().step();
   EXPECT_EQ(step.step(), 7);
   EXPECT_EQ(step.taken(), 3u);
-  EXPECT_EQ(unpack(step.weights()), weights);
+  EXPECT_EQ(unpack(step.weights()), kWeights);
   sharing.withdraw();
 }
 
@@ -325,6 +325,7 @@ TEST(Sharing, AStepThatIsTooLargeStaysHere) {
   EXPECT_EQ(steps, 0);
   offer(sharing, 21, some, 2, nobody, [&] { return steps > 0; });
   EXPECT_GT(steps, 0);
+  sharing.withdraw();
 }
 
 }  // namespace
