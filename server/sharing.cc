@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "program/rpc.h"
 #include "spec/packing.h"
 
@@ -110,19 +113,20 @@ void Sharing::connect(std::stop_token stop) {
   Retry retry(finder_.name(), [](const std::string& line) { spdlog::info("sharing of training steps: {}", line); });
   while (!stop.stop_requested()) {
     std::string why;
+    bool final = false;
     try {
       const grpc::Status status = converse(finder_.find(), retry, stop);
       why = status.ok() ? "the coordinator closed the stream" : status.error_message();
-      workers_are(0);
-      if (will_not_pass(status.error_code()) && !stop.stop_requested()) {
-        spdlog::warn("training steps are not shared any more, until this server is started again: {}",
-                     why.empty() ? "the coordinator is of a version that does not share them" : why);
-        return;
-      }
+      final = will_not_pass(status.error_code());
     } catch (const std::exception& error) {
       why = error.what();
     }
     workers_are(0);
+    if (final && !stop.stop_requested()) {
+      spdlog::warn("training steps are not shared any more, until this server is started again: {}",
+                   why.empty() ? "the coordinator is of a version that does not share them" : why);
+      return;
+    }
     if (stop.stop_requested() || !retry.failed(why, stop)) return;
   }
 }

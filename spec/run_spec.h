@@ -32,9 +32,9 @@ struct Kind {
 struct Catalog {
   std::vector<Kind> theories;
   std::vector<Kind> flows;
-  std::vector<Kind>
-      engines;  // without keys; the first is for all flows but those of which `only_last` names a part, the last for all
-  std::function<std::string(const RunSpec&)> only_last = {};  // may be empty
+  std::vector<Kind> engines;  // without keys; the first is the usual one, the last has every part of every flow
+  // What of a run's flow only the last engine has, or nothing; may be empty.
+  std::function<std::string(const RunSpec&)> only_last = {};
 };
 
 // When training has produced what a scheduled version asks for. Exactly one member is set.
@@ -119,11 +119,10 @@ struct RunSpec {
   std::string name;
   std::size_t unit = 0;  // proposals per unit
   Numerics numerics;
-  std::string
-      engine_reason;  // why this engine was chosen, if the run file leaves the choice and it is not the usual one
-  std::string noise;  // the text that the noise key is hashed from: theory and seed, or a shared name
-  Section theory;     // has "kind"
-  Section flow;       // has "kind"
+  std::string engine_reason;  // why "auto" became another engine than the usual one, or nothing
+  std::string noise;          // the text that the noise key is hashed from: theory and seed, or a shared name
+  Section theory;             // has "kind"
+  Section flow;               // has "kind"
   TrainSpec train;
   ChainSpec chain;
   nlohmann::json policy;  // every key outside the identity, defaults filled in

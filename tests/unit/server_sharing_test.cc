@@ -186,7 +186,7 @@ TEST(Sharing, DropsWhatDoesNotBelongToTheStep) {
 }
 
 TEST(Sharing, DropsWhatComesAfterTheStep) {
-  std::promise<void> offered, withdrawn, done;
+  std::promise<void> offered, withdrawn;
   FakeSharer sharer([&](FakeSharer::Stream& stream) {
     stream.Write(FakeSharer::workers(1));
     ShareRequest first;
@@ -241,6 +241,7 @@ TEST(Sharing, NothingIsOfferedWithoutAWorker) {
   for (int i = 0; i < 20; ++i) {
     sharing.offer({i, kWeights, 6, 4, 1}, nobody);
     sharing.taken(1);
+    sharing.withdraw();
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   joins.set_value();
