@@ -7,6 +7,11 @@
 #include "stats/ess.h"
 
 namespace flowloom {
+namespace {
+
+constexpr double kSmallestLogU = -37;
+
+}  // namespace
 
 double Chain::margin(const UnitData& unit, std::size_t k) const {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -14,11 +19,11 @@ double Chain::margin(const UnitData& unit, std::size_t k) const {
   const double log_q = unit.log_q[k];
   if (!stats::is_valid_proposal(log_p, log_q) || log_p == -kInfinity) return -kInfinity;
   if (!current_) return kInfinity;
-  return (log_p - log_q) - current_->log_w() - accept_log_u(key_, unit.first_index + k);
-}
-
-void Chain::move_to(const UnitData& unit, std::size_t k) {
-  current_ = State{unit.first_index + k, unit.version, unit.log_p[k], unit.log_q[k], unit.log_q[k]};
+  const double delta = (log_p - log_q) - current_->log_w();
+  // log u lies in [log 2^-53, 0]: most proposals are decided without it.
+  if (delta > kUndecided) return delta;
+  if (delta < kSmallestLogU - kUndecided) return kSmallestLogU;
+  return delta - accept_log_u(key_, unit.first_index + k);
 }
 
 std::vector<std::uint8_t> Chain::advance(const UnitData& unit) {
@@ -26,7 +31,7 @@ std::vector<std::uint8_t> Chain::advance(const UnitData& unit) {
   std::vector<std::uint8_t> accepted(unit.count());
   for (std::size_t k = 0; k < unit.count(); ++k) {
     accepted[k] = margin(unit, k) > 0;
-    if (accepted[k]) move_to(unit, k);
+    if (accepted[k]) current_ = state_at(unit, k);
   }
   frontier_ += unit.count();
   return accepted;
@@ -38,7 +43,7 @@ std::optional<std::size_t> Chain::follow(const UnitData& unit, std::span<const s
   for (std::size_t k = 0; k < unit.count(); ++k) {
     const double by = margin(unit, k);
     if (!(std::abs(by) < kUndecided) && (by > 0) != (accepted[k] != 0) && !contradiction) contradiction = k;
-    if (accepted[k]) move_to(unit, k);
+    if (accepted[k]) current_ = state_at(unit, k);
   }
   frontier_ += unit.count();
   return contradiction;

@@ -23,18 +23,26 @@ namespace flowloom {
 // |log u - Delta| below this counts as undecided when a log is checked: the logged flag stands.
 inline constexpr double kUndecided = 1e-12;
 
+// What the chain is at: a configuration, and its numbers.
+struct ChainState {
+  std::uint64_t index = 0;
+  std::uint32_t version = 0;  // under which the configuration was drawn: its name is (version, index)
+  double log_p = 0;
+  double log_q = 0;        // under the version serving now
+  double drawn_log_q = 0;  // under the version it was drawn from
+  double log_w() const { return log_p - log_q; }
+};
+
+// The state that proposal `k` of a unit is.
+inline ChainState state_at(const UnitData& unit, std::size_t k) {
+  return {unit.first_index + k, unit.version, unit.log_p[k], unit.log_q[k], unit.log_q[k]};
+}
+
 class Chain {
  public:
-  struct State {
-    std::uint64_t index = 0;
-    std::uint32_t version = 0;  // under which the configuration was drawn: its name is (version, index)
-    double log_p = 0;
-    double log_q = 0;        // under the version serving now
-    double drawn_log_q = 0;  // under the version it was drawn from
-    double log_w() const { return log_p - log_q; }
-  };
-
-  explicit Chain(NoiseKey key) : key_(key) {}
+  // From its beginning, or from where `current` was the state at the frontier.
+  explicit Chain(NoiseKey key, std::uint64_t frontier = 0, std::optional<ChainState> current = {})
+      : key_(key), frontier_(frontier), current_(current) {}
 
   // Tests a unit's proposals in order and moves on. `unit.first_index` must be the frontier.
   std::vector<std::uint8_t> advance(const UnitData& unit);
@@ -46,17 +54,17 @@ class Chain {
   // Replaces the current state's log_q by its value under the version that serves from here on.
   void reweigh(double log_q);
 
-  const std::optional<State>& current() const { return current_; }
+  const std::optional<ChainState>& current() const { return current_; }
   std::uint64_t frontier() const { return frontier_; }
 
  private:
-  // Delta - log u of proposal k: it is accepted if this is positive. +inf for a start state, -inf for an invalid one.
+  // Delta - log u of proposal k, or a number of its sign no closer to zero than kUndecided: it is accepted if this is positive.
+  // +inf for a start state, -inf for an invalid one.
   double margin(const UnitData& unit, std::size_t k) const;
-  void move_to(const UnitData& unit, std::size_t k);
 
   NoiseKey key_;
-  std::uint64_t frontier_ = 0;
-  std::optional<State> current_;
+  std::uint64_t frontier_;
+  std::optional<ChainState> current_;
 };
 
 }  // namespace flowloom

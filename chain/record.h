@@ -3,12 +3,14 @@
 //   link = SHA-256(previous link ‖ SHA-256(canonical bytes)),   the first "previous link" being the identity's hash
 //
 // The canonical bytes hold what the chain is made of, and nothing about when, where and by whom it was computed: two
-// runs are the same if their heads (last links) are. Pure.
+// runs are the same if their heads (last links) are. Records are only ever added; one that turned out to be wrong is left
+// behind by a rewind. Pure.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -29,6 +31,8 @@ struct UnitData {
 struct UnitRecord {
   UnitData data;
   std::vector<std::uint8_t> accepted;  // [count], 0 or 1
+  // Not of the canonical bytes: the worker whose numbers these are, and the one that drew the same again (0: nobody).
+  std::uint64_t worker = 0, second = 0;
 };
 
 // From proposal `from` on, `version` serves: the checkpoint of this SHA-256.
@@ -52,7 +56,13 @@ struct EventRecord {
   std::string text;
 };
 
-using Record = std::variant<UnitRecord, SwitchRecord, ReweighRecord, EventRecord>;
+// All records at or above proposal `to` before this one do not belong to the chain any more, which goes on from there.
+struct RewindRecord {
+  std::uint64_t to = 0;
+  std::string reason;
+};
+
+using Record = std::variant<UnitRecord, SwitchRecord, ReweighRecord, EventRecord, RewindRecord>;
 
 std::string canonical_bytes(const Record& record);
 

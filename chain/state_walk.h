@@ -35,6 +35,13 @@ class StateWalk {
     return steps_;
   }
 
+  // As stats/acceptance.h says.
+  template <class Visit>
+  void visit_state(Visit& visit) {
+    visit(started_);
+    for (double& value : current_) visit(value);
+  }
+
  private:
   std::vector<Observable> observables_;
   std::vector<std::vector<double>> steps_;  // of the last unit

@@ -37,6 +37,14 @@ class ChainStatistics {
   const std::vector<Live>& observables() const { return observables_; }
   const Live& observable(const std::string& name) const;  // empty: the first
 
+  // As stats/acceptance.h says.
+  template <class Visit>
+  void visit_state(Visit& visit) {
+    visit(invalid_);
+    walk_.visit_state(visit), acceptance_.visit_state(visit), weights_.visit_state(visit);
+    for (Live& live : observables_) visit(live.defined), live.series.visit_state(visit);
+  }
+
  private:
   StateWalk walk_;
   std::uint64_t invalid_ = 0;

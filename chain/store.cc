@@ -1,33 +1,38 @@
 #include "chain/store.h"
 
-#include <SQLiteCpp/SQLiteCpp.h>
 #include <sqlite3.h>
 
-#include <cmath>
-
+#include "chain/store_impl.h"
 #include "lattice/theories.h"
-#include "proto/numbers.h"
 #include "spec/error.h"
-#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
 
 constexpr int kApplicationId = 0x466c6f6d;  // "Flom"
-constexpr int kFormat = 2;                  // user_version; docs/log-format.md
+constexpr int kFormat = 3;                  // user_version; docs/log-format.md
+
+// A unit of 1024 proposals fills three pages and a row; smaller units share one.
+constexpr int kPageBytes = 16384;
 
 constexpr char kSchema[] = R"sql(
   CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
   CREATE TABLE records(
     sequence INTEGER PRIMARY KEY,   -- 1, 2, 3, …
-    kind TEXT NOT NULL,             -- unit, switch, reweigh, event
-    first_index INTEGER NOT NULL,   -- unit: its first proposal; switch: from; reweigh: the state; event: the frontier
-    version INTEGER NOT NULL,       -- 0 for an event
+    kind TEXT NOT NULL,             -- unit, switch, reweigh, event, rewind
+    first_index INTEGER NOT NULL,   -- unit: its first proposal; switch: from; reweigh: the state; event: the frontier;
+                                    -- rewind: where the chain goes on
+    version INTEGER NOT NULL,       -- 0 for an event or a rewind
     count INTEGER NOT NULL,         -- unit: proposals; else 0
     flags BLOB NOT NULL,            -- unit: accepted, one bit each; switch: one byte, 1 if placed by the clock
     data BLOB NOT NULL,             -- unit: float64 [log_p, log_q, sums…][proposal]; switch: SHA-256; reweigh: log_q
-    link BLOB NOT NULL);            -- SHA-256(previous link, SHA-256(canonical bytes))
+    link BLOB NOT NULL,             -- SHA-256(previous link, SHA-256(canonical bytes))
+    worker INTEGER NOT NULL,        -- unit: who drew it (table workers); else 0
+    second INTEGER NOT NULL);       -- unit: who drew the same numbers again; 0 for nobody
   CREATE INDEX units ON records(first_index) WHERE kind = 'unit';
+  CREATE INDEX rewinds ON records(sequence) WHERE kind = 'rewind';
+  CREATE TABLE workers(number INTEGER PRIMARY KEY, name TEXT NOT NULL, device TEXT NOT NULL, joined_at TEXT NOT NULL);
+  CREATE TABLE snapshots(sequence INTEGER PRIMARY KEY, link BLOB NOT NULL, state BLOB NOT NULL, digest BLOB NOT NULL);
   CREATE TABLE columns(position INTEGER PRIMARY KEY, name TEXT NOT NULL, sentence TEXT NOT NULL);
   CREATE TABLE models(
     version INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, training_step INTEGER NOT NULL,
@@ -41,15 +46,20 @@ constexpr char kSchema[] = R"sql(
     ess_from_target REAL, gradient_norm REAL, learning_rate REAL, batch INTEGER, skipped INTEGER);
 )sql";
 
-constexpr char kNow[] = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+}  // namespace
 
-std::string blob(const SQLite::Column& column) {
+std::string_view text_of(const SQLite::Column& column) {
+  const char* text = column.getText();
+  return {text, static_cast<std::size_t>(column.getBytes())};
+}
+
+std::string_view blob_of(const SQLite::Column& column) {
   const auto* data = static_cast<const char*>(column.getBlob());
-  return data ? std::string(data, static_cast<std::size_t>(column.getBytes())) : std::string();
+  return data ? std::string_view(data, static_cast<std::size_t>(column.getBytes())) : std::string_view();
 }
 
 void bind_blob(SQLite::Statement& statement, int position, std::string_view bytes) {
-  statement.bind(position, static_cast<const void*>(bytes.data()), static_cast<int>(bytes.size()));
+  statement.bindNoCopy(position, static_cast<const void*>(bytes.data()), static_cast<int>(bytes.size()));
 }
 
 void bind_blob(SQLite::Statement& statement, int position, const Sha256& digest) {
@@ -57,68 +67,11 @@ void bind_blob(SQLite::Statement& statement, int position, const Sha256& digest)
 }
 
 Sha256 digest_of(const SQLite::Column& column, const std::string& what) {
-  const std::string bytes = blob(column);
+  const std::string_view bytes = blob_of(column);
   Sha256 digest;
   if (bytes.size() != digest.size()) throw Error(ErrorCode::kCorrupt, what + " does not hold a SHA-256.");
   std::copy(bytes.begin(), bytes.end(), digest.begin());
   return digest;
-}
-
-// What the tables hold of a record, besides its place and link.
-struct Row {
-  const char* kind = "";
-  std::uint64_t first_index = 0;
-  std::uint32_t version = 0;
-  std::size_t count = 0;
-  std::string flags, data;
-};
-
-struct ToRow {
-  Row operator()(const UnitRecord& r) const {
-    return {"unit",         r.data.first_index,     r.data.version,
-            r.data.count(), pack_flags(r.accepted), pack(r.data.log_p) + pack(r.data.log_q) + pack(r.data.sums)};
-  }
-  Row operator()(const SwitchRecord& r) const {
-    return {"switch",
-            r.from,
-            r.version,
-            0,
-            std::string(1, r.by_clock ? '\1' : '\0'),
-            std::string(r.checkpoint.begin(), r.checkpoint.end())};
-  }
-  Row operator()(const ReweighRecord& r) const {
-    return {"reweigh", r.index, r.version, 0, "", pack(std::vector<double>{r.log_q})};
-  }
-  Row operator()(const EventRecord& r) const { return {"event", r.at, 0, 0, "", r.text}; }
-};
-
-Record from_row(const std::string& kind, const Row& row, const std::string& what) {
-  const auto corrupt = [&](const char* why) { return Error(ErrorCode::kCorrupt, what + " " + why + "."); };
-  if (kind == "unit") {
-    const std::vector<double> values = unpack(row.data);
-    if (row.count == 0 || row.data.size() % (row.count * sizeof(double)) != 0 || values.size() < 2 * row.count ||
-        row.flags.size() != (row.count + 7) / 8) {
-      throw corrupt("is a unit whose arrays have the wrong size");
-    }
-    UnitRecord unit{{row.first_index, row.version, {}, {}, {}}, unpack_flags(row.flags, row.count)};
-    const auto at = [&](std::size_t field) { return values.begin() + static_cast<std::ptrdiff_t>(field * row.count); };
-    unit.data.log_p.assign(at(0), at(1));
-    unit.data.log_q.assign(at(1), at(2));
-    unit.data.sums.assign(at(2), values.end());
-    return unit;
-  }
-  if (kind == "switch") {
-    SwitchRecord record{row.first_index, row.version, {}, row.flags == "\1"};
-    if (row.data.size() != record.checkpoint.size() || row.flags.size() != 1) throw corrupt("is a damaged switch");
-    std::copy(row.data.begin(), row.data.end(), record.checkpoint.begin());
-    return record;
-  }
-  if (kind == "reweigh") {
-    if (row.data.size() != sizeof(double)) throw corrupt("is a damaged reweigh");
-    return ReweighRecord{row.first_index, row.version, unpack(row.data)[0]};
-  }
-  if (kind == "event") return EventRecord{row.first_index, row.data};
-  throw corrupt("is of an unknown kind");
 }
 
 [[noreturn]] void rethrow(const SQLite::Exception& error, const std::string& file) {
@@ -144,51 +97,6 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
   }
 }
 
-}  // namespace
-
-struct Store::Impl {
-  std::string file;
-  std::unique_ptr<SQLite::Database> db;
-  Sha256 head{};
-  std::int64_t size = 0;
-
-  template <class Work>
-  auto guard(Work work) const {
-    try {
-      return work();
-    } catch (const SQLite::Exception& error) {
-      rethrow(error, file);
-    }
-  }
-
-  SQLite::Column meta(SQLite::Statement& query, const char* key) const {
-    query.bind(1, key);
-    if (!query.executeStep()) throw Error(ErrorCode::kCorrupt, "'" + file + "' lacks the entry '" + key + "'.");
-    return query.getColumn(0);
-  }
-
-  void insert_scheduled(const std::vector<std::uint32_t>& entries, std::uint32_t version) {
-    SQLite::Statement insert(*db, "INSERT OR IGNORE INTO scheduled(entry, version) VALUES(?, ?)");
-    for (const std::uint32_t entry : entries) {
-      insert.reset();
-      insert.bind(1, static_cast<std::int64_t>(entry));
-      insert.bind(2, static_cast<std::int64_t>(version));
-      insert.exec();
-    }
-  }
-
-  void load_head() {
-    SQLite::Statement query(*db, "SELECT sequence, link FROM records ORDER BY sequence DESC LIMIT 1");
-    if (query.executeStep()) {
-      size = query.getColumn(0).getInt64();
-      head = digest_of(query.getColumn(1), "Record " + std::to_string(size) + " of '" + file + "'");
-    } else {
-      SQLite::Statement meta_query(*db, "SELECT value FROM meta WHERE key = ?");
-      head = digest_of(meta(meta_query, "identity"), "The identity in '" + file + "'");
-    }
-  }
-};
-
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::Store(Store&&) noexcept = default;
 Store& Store::operator=(Store&&) noexcept = default;
@@ -206,7 +114,7 @@ Store Store::create(const std::filesystem::path& file, const RunSpec& run, const
   impl->file = file.string();
   impl->guard([&] {
     impl->db = std::make_unique<SQLite::Database>(unfinished.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-    impl->db->exec("PRAGMA synchronous=FULL;");
+    impl->db->exec("PRAGMA page_size=" + std::to_string(kPageBytes) + "; PRAGMA synchronous=FULL;");
     SQLite::Transaction transaction(*impl->db);
     impl->db->exec(kSchema);
     impl->db->exec("PRAGMA application_id=" + std::to_string(kApplicationId) + ";");
@@ -267,6 +175,7 @@ Store Store::open(const std::filesystem::path& file, Mode mode) {
     impl->db->exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
     if (mode == Mode::kReadOnly) impl->db->exec("PRAGMA query_only=ON;");
     impl->load_head();
+    impl->load_abandoned();
   });
   Store store(std::move(impl));
   if (sha256(store.identity_text()) != store.identity()) {
@@ -298,14 +207,6 @@ Sha256 Store::identity() const {
   });
 }
 
-std::uint64_t Store::frontier() const {
-  return impl_->guard([&] {
-    return static_cast<std::uint64_t>(
-        impl_->db->execAndGet("SELECT coalesce(max(first_index + count), 0) FROM records WHERE kind = 'unit'")
-            .getInt64());
-  });
-}
-
 std::uint64_t Store::begin_epoch() {
   return impl_->guard([&] {
     impl_->db->exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'");
@@ -316,287 +217,6 @@ std::uint64_t Store::begin_epoch() {
 std::string Store::pinned_build() const {
   return impl_->guard(
       [&] { return impl_->db->execAndGet("SELECT value FROM meta WHERE key = 'pinned_build'").getString(); });
-}
-
-void Store::pin_build(const std::string& build) {
-  impl_->guard([&] {
-    SQLite::Statement update(*impl_->db, "UPDATE meta SET value = ? WHERE key = 'pinned_build'");
-    update.bind(1, build);
-    update.exec();
-  });
-}
-
-void Store::append(const std::vector<Record>& records) {
-  if (records.empty()) return;
-  Sha256 link = impl_->head;
-  std::int64_t sequence = impl_->size;
-  impl_->guard([&] {
-    SQLite::Transaction transaction(*impl_->db);
-    SQLite::Statement insert(*impl_->db,
-                             "INSERT INTO records(sequence, kind, first_index, version, count, flags, data, link) "
-                             "VALUES(?, ?, ?, ?, ?, ?, ?, ?)");
-    for (const Record& record : records) {
-      const Row row = std::visit(ToRow{}, record);
-      link = next_link(link, record);
-      insert.reset();
-      insert.bind(1, ++sequence);
-      insert.bind(2, row.kind);
-      insert.bind(3, static_cast<std::int64_t>(row.first_index));
-      insert.bind(4, static_cast<std::int64_t>(row.version));
-      insert.bind(5, static_cast<std::int64_t>(row.count));
-      bind_blob(insert, 6, row.flags);
-      bind_blob(insert, 7, row.data);
-      bind_blob(insert, 8, link);
-      insert.exec();
-    }
-    transaction.commit();
-  });
-  impl_->head = link;
-  impl_->size = sequence;
-}
-
-Sha256 Store::head() const { return impl_->head; }
-std::int64_t Store::size() const { return impl_->size; }
-
-void Store::for_each(std::int64_t first_sequence, const std::function<bool(const LinkedRecord&)>& visit) const {
-  impl_->guard([&] {
-    SQLite::Statement query(*impl_->db,
-                            "SELECT sequence, kind, first_index, version, count, flags, data, link FROM records "
-                            "WHERE sequence >= ? ORDER BY sequence");
-    query.bind(1, first_sequence);
-    while (query.executeStep()) {
-      const std::int64_t sequence = query.getColumn(0).getInt64();
-      const std::string what = "Record " + std::to_string(sequence) + " of '" + impl_->file + "'";
-      Row row;
-      row.first_index = static_cast<std::uint64_t>(query.getColumn(2).getInt64());
-      row.version = static_cast<std::uint32_t>(query.getColumn(3).getInt64());
-      row.count = static_cast<std::size_t>(query.getColumn(4).getInt64());
-      row.flags = blob(query.getColumn(5));
-      row.data = blob(query.getColumn(6));
-      LinkedRecord linked{sequence, from_row(query.getColumn(1).getString(), row, what), {}};
-      linked.link = digest_of(query.getColumn(7), what);
-      if (!visit(linked)) break;
-    }
-  });
-}
-
-std::vector<UnitRecord> Store::units(std::uint64_t first_index, std::size_t limit) const {
-  const std::int64_t sequence = impl_->guard([&]() -> std::int64_t {
-    SQLite::Statement query(*impl_->db,
-                            "SELECT sequence FROM records WHERE kind = 'unit' AND first_index <= ? "
-                            "ORDER BY first_index DESC LIMIT 1");
-    query.bind(1, static_cast<std::int64_t>(first_index));
-    return query.executeStep() ? query.getColumn(0).getInt64() : 1;
-  });
-  std::vector<UnitRecord> units;
-  if (limit == 0) return units;
-  for_each(sequence, [&](const LinkedRecord& linked) {
-    if (const auto* unit = std::get_if<UnitRecord>(&linked.record)) {
-      if (unit->data.first_index + unit->data.count() > first_index) units.push_back(*unit);
-    }
-    return units.size() < limit;
-  });
-  return units;
-}
-
-std::uint32_t Store::add_model(const ModelRow& row, const std::vector<std::uint32_t>& entries) {
-  return impl_->guard([&] {
-    SQLite::Transaction transaction(*impl_->db);
-    SQLite::Statement insert(*impl_->db, std::string("INSERT INTO models(sha256, size, training_step, ess, origin, "
-                                                     "verified, published_at) VALUES(?, ?, ?, ?, ?, ?, ") +
-                                             kNow + ")");
-    bind_blob(insert, 1, row.sha256);
-    insert.bind(2, static_cast<std::int64_t>(row.size));
-    insert.bind(3, row.training_step);
-    if (std::isnan(row.ess)) {
-      insert.bind(4);
-    } else {
-      insert.bind(4, row.ess);
-    }
-    insert.bind(5, row.origin);
-    insert.bind(6, row.verified ? 1 : 0);
-    insert.exec();
-    const auto version = static_cast<std::uint32_t>(impl_->db->getLastInsertRowid());
-    impl_->insert_scheduled(entries, version);
-    transaction.commit();
-    return version;
-  });
-}
-
-void Store::fulfil(const std::vector<std::uint32_t>& entries, std::uint32_t version) {
-  impl_->guard([&] {
-    SQLite::Transaction transaction(*impl_->db);
-    impl_->insert_scheduled(entries, version);
-    transaction.commit();
-  });
-}
-
-void Store::unfulfil(std::uint32_t entry) {
-  impl_->guard([&] {
-    SQLite::Statement remove(*impl_->db, "DELETE FROM scheduled WHERE entry = ?");
-    remove.bind(1, static_cast<std::int64_t>(entry));
-    remove.exec();
-  });
-}
-
-void Store::mark_verified(std::uint32_t version) {
-  impl_->guard([&] {
-    SQLite::Statement update(*impl_->db, "UPDATE models SET verified = 1 WHERE version = ?");
-    update.bind(1, static_cast<std::int64_t>(version));
-    update.exec();
-  });
-}
-
-std::vector<ModelRow> Store::models() const {
-  return impl_->guard([&] {
-    std::vector<ModelRow> rows;
-    SQLite::Statement query(*impl_->db,
-                            "SELECT version, sha256, size, training_step, ess, origin, verified FROM models "
-                            "ORDER BY version");
-    while (query.executeStep()) {
-      ModelRow row;
-      row.version = static_cast<std::uint32_t>(query.getColumn(0).getInt64());
-      row.sha256 = digest_of(query.getColumn(1), "Version " + std::to_string(row.version));
-      row.size = static_cast<std::uint64_t>(query.getColumn(2).getInt64());
-      row.training_step = query.getColumn(3).getInt64();
-      row.ess = query.getColumn(4).isNull() ? std::nan("") : query.getColumn(4).getDouble();
-      row.origin = query.getColumn(5).getString();
-      row.verified = query.getColumn(6).getInt() != 0;
-      rows.push_back(row);
-    }
-    return rows;
-  });
-}
-
-std::vector<std::pair<std::uint32_t, std::uint32_t>> Store::scheduled() const {
-  return impl_->guard([&] {
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> rows;
-    SQLite::Statement query(*impl_->db, "SELECT entry, version FROM scheduled ORDER BY entry");
-    while (query.executeStep()) {
-      rows.emplace_back(static_cast<std::uint32_t>(query.getColumn(0).getInt64()),
-                        static_cast<std::uint32_t>(query.getColumn(1).getInt64()));
-    }
-    return rows;
-  });
-}
-
-void Store::add_switch(const SwitchRecord& row) {
-  impl_->guard([&] {
-    SQLite::Statement insert(*impl_->db,
-                             "INSERT INTO switches(from_index, version, sha256, by_clock) VALUES(?, ?, ?, ?)");
-    insert.bind(1, static_cast<std::int64_t>(row.from));
-    insert.bind(2, static_cast<std::int64_t>(row.version));
-    bind_blob(insert, 3, row.checkpoint);
-    insert.bind(4, row.by_clock ? 1 : 0);
-    insert.exec();
-  });
-}
-
-std::vector<SwitchRecord> Store::switches() const {
-  return impl_->guard([&] {
-    std::vector<SwitchRecord> rows;
-    SQLite::Statement query(*impl_->db,
-                            "SELECT from_index, version, sha256, by_clock FROM switches ORDER BY from_index");
-    while (query.executeStep()) {
-      rows.push_back({static_cast<std::uint64_t>(query.getColumn(0).getInt64()),
-                      static_cast<std::uint32_t>(query.getColumn(1).getInt64()),
-                      digest_of(query.getColumn(2), "A switch"), query.getColumn(3).getInt() != 0});
-    }
-    return rows;
-  });
-}
-
-void Store::add_event(const std::string& kind, const std::string& text) {
-  impl_->guard([&] {
-    SQLite::Statement insert(*impl_->db, std::string("INSERT INTO events(at, kind, text) VALUES(") + kNow + ", ?, ?)");
-    insert.bind(1, kind);
-    insert.bind(2, text);
-    insert.exec();
-  });
-}
-
-std::vector<Store::Event> Store::events() const {
-  return impl_->guard([&] {
-    std::vector<Event> events;
-    SQLite::Statement query(*impl_->db, "SELECT at, kind, text FROM events ORDER BY sequence");
-    while (query.executeStep()) {
-      events.push_back(
-          {query.getColumn(0).getString(), query.getColumn(1).getString(), query.getColumn(2).getString()});
-    }
-    return events;
-  });
-}
-
-namespace {
-
-// The row that the query is at.
-TrainingPoint point_at(SQLite::Statement& query) {
-  TrainingPoint point;
-  assign_numbers(point, [&]<class Number>(const std::string& name, Number& value) {
-    const SQLite::Column column = query.getColumn(name.c_str());
-    if constexpr (std::is_same_v<Number, double>) {
-      value = column.isNull() ? std::nan("") : column.getDouble();
-    } else {
-      value = column.getInt64();
-    }
-  });
-  return point;
-}
-
-}  // namespace
-
-void Store::add_training(const std::string& training, const std::vector<TrainingPoint>& points) {
-  if (points.empty()) return;
-  std::string names, places;
-  for (const std::string& name : number_names(*TrainingPoint::descriptor())) {
-    names += (names.empty() ? "" : ", ") + name;
-    places += places.empty() ? "?" : ", ?";
-  }
-  impl_->guard([&] {
-    SQLite::Transaction transaction(*impl_->db);
-    SQLite::Statement last(*impl_->db, "SELECT value FROM meta WHERE key = 'training'");
-    if (!last.executeStep() || last.getColumn(0).getString() != training) {
-      impl_->db->exec("DELETE FROM training");
-      SQLite::Statement name(*impl_->db, "INSERT OR REPLACE INTO meta(key, value) VALUES('training', ?)");
-      name.bind(1, training);
-      name.exec();
-    }
-    SQLite::Statement insert(*impl_->db, "INSERT OR REPLACE INTO training(" + names + ") VALUES(" + places + ")");
-    for (const TrainingPoint& point : points) {
-      insert.reset();
-      int column = 0;
-      visit_numbers(point, [&](const std::string&, const auto& value) {
-        ++column;
-        if (value != value) {
-          insert.bind(column);  // NaN is NULL
-        } else {
-          insert.bind(column, value);
-        }
-      });
-      insert.exec();
-    }
-    transaction.commit();
-  });
-}
-
-std::vector<TrainingPoint> Store::training(std::int64_t after_step, std::size_t limit) const {
-  return impl_->guard([&] {
-    SQLite::Statement query(*impl_->db, "SELECT * FROM training WHERE step > ? ORDER BY step LIMIT ?");
-    query.bind(1, after_step);
-    query.bind(2, static_cast<std::int64_t>(limit));
-    std::vector<TrainingPoint> points;
-    while (query.executeStep()) points.push_back(point_at(query));
-    return points;
-  });
-}
-
-std::optional<TrainingPoint> Store::last_training(Points points) const {
-  const std::string which = points == Points::kEvaluated ? "WHERE ess IS NOT NULL " : "";
-  return impl_->guard([&]() -> std::optional<TrainingPoint> {
-    SQLite::Statement query(*impl_->db, "SELECT * FROM training " + which + "ORDER BY step DESC LIMIT 1");
-    if (!query.executeStep()) return {};
-    return point_at(query);
-  });
 }
 
 }  // namespace flowloom

@@ -1,8 +1,10 @@
-// The store of a run: one SQLite file holding the log, the model registry's index, switches, events and the training's record.
+// The store of a run: one SQLite file holding the log, the model registry's index, switches, workers, events and the
+// training's record.
 //
 // Keeps true:
-//   - `append` returns only when its records are on disk, all of them or none (WAL, synchronous=FULL);
-//   - each record's link follows from the one before; the first from the identity;
+//   - `write` returns only when all of it is on disk, or throws and nothing of it is (WAL, synchronous=FULL);
+//   - each record's link follows from the one before; the first from the identity. What is read is checked against them;
+//   - records are only added: what a rewind leaves behind stays, and is not of the chain any more;
 //   - one process owns the file at a time (locking_mode=EXCLUSIVE); a second one is refused with a sentence.
 // docs/log-format.md describes the tables. One owner thread.
 #pragma once
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "chain/record.h"
+#include "chain/row.h"
 #include "flowloom/v1/chain.pb.h"
 #include "spec/run_spec.h"
 
@@ -32,10 +35,33 @@ struct ModelRow {
   bool verified = false;
 };
 
+// Who drew units. Numbers are never used again.
+struct WorkerRow {
+  std::uint64_t number = 0;
+  std::string name, device;
+};
+
+// One durable transaction: what a turn of the coordinator has decided.
+struct Write {
+  std::vector<WorkerRow> workers{};
+  std::optional<std::string> build{};     // pinned
+  std::vector<std::uint32_t> verified{};  // versions
+  std::vector<SwitchRecord> switches{};   // of the table: durable before the first grant at or above `from`
+  std::optional<std::string> snapshot{};  // of the state (chain/log_state.h) before `records`
+  std::vector<Record> records{};
+
+  bool empty() const;
+};
+
 struct LinkedRecord {
   std::int64_t sequence = 0;
   Record record;
   Sha256 link{};
+};
+
+struct Snapshot {
+  std::int64_t sequence = 0;  // of the last record that it covers
+  std::string state;
 };
 
 class Store {
@@ -65,25 +91,39 @@ class Store {
 
   // The build that the first worker pinned ("" while none has).
   std::string pinned_build() const;
-  void pin_build(const std::string& build);
 
-  // Appends records as one durable transaction. Throws `kUnavailable` (no room, I/O error): nothing was appended then.
-  void append(const std::vector<Record>& records);
+  // Appends and registers, all of it or nothing. Throws `kUnavailable` (no room, I/O error).
+  void write(const Write& write);
+  void append(std::vector<Record> records) { write({.records = std::move(records)}); }
 
   // The last link (the identity while the log is empty), and how many records there are.
   Sha256 head() const;
   std::int64_t size() const;
 
-  // Calls `visit` for records from `first_sequence` (1-based) on, in order, until it returns false. Throws `kCorrupt`,
-  // naming the record, if one cannot be decoded. Links are handed over as stored, not checked.
+  // The link of record `sequence`, the identity for 0; nothing if there is no such record.
+  std::optional<Sha256> link(std::int64_t sequence) const;
+
+  // The newest one that is whole and belongs to this log; nothing if there is none.
+  std::optional<Snapshot> snapshot() const;
+
+  // Calls `visit` for the chain's records from `first_sequence` (1-based) on, in order and without those that a rewind left
+  // behind (but for events, which stay true), until it returns false. Throws `kCorrupt`, naming the record, if one cannot be decoded or its link does not
+  // follow from it and the record before.
   void for_each(std::int64_t first_sequence, const std::function<bool(const LinkedRecord&)>& visit) const;
 
-  // The units that hold proposals `first_index` and above, at most `limit` of them, in order.
+  // The same of all rows as they are stored: nothing is left out, decoded or checked. `row` lives for the call.
+  void for_each_row(
+      std::int64_t first_sequence,
+      const std::function<bool(std::int64_t sequence, const Row& row, std::string_view link)>& visit) const;
+
+  // The chain's units that hold proposals `first_index` and above, at most `limit` of them, in order. Checked like
+  // `for_each`.
   std::vector<UnitRecord> units(std::uint64_t first_index, std::size_t limit) const;
+
+  bool has_rewinds() const;
 
   // The registry. `add_model` gives the next version number; its file must be durable already.
   std::uint32_t add_model(const ModelRow& row, const std::vector<std::uint32_t>& scheduled);
-  void mark_verified(std::uint32_t version);
   std::vector<ModelRow> models() const;
 
   // Which version fulfils which entry of the run file's `versions`.
@@ -91,9 +131,9 @@ class Store {
   void fulfil(const std::vector<std::uint32_t>& entries, std::uint32_t version);
   void unfulfil(std::uint32_t entry);
 
-  // The switch table: durable before the first grant at or above `from`.
-  void add_switch(const SwitchRecord& row);
-  std::vector<SwitchRecord> switches() const;
+  std::vector<SwitchRecord> switches() const;  // the table
+  std::vector<WorkerRow> workers() const;
+  std::uint64_t last_worker() const;  // the largest number so far
 
   // Outside the log: what happened when, for people.
   void add_event(const std::string& kind, const std::string& text);

@@ -23,12 +23,16 @@ EventRecord until_event(const Until& until, std::uint64_t frontier) {
 ChainEnd::ChainEnd(const RunSpec& run) : until_(run.chain.until), length_(run.length_in_units() * run.unit) {}
 
 void ChainEnd::add(const Record& record) {
-  if (std::holds_alternative<UnitRecord>(record)) stopped_at_.reset();
+  if (std::holds_alternative<UnitRecord>(record) || std::holds_alternative<RewindRecord>(record)) last_.reset();
   const auto* event = std::get_if<EventRecord>(&record);
-  if (event && until_ && event->text == until_event(*until_, event->at).text) stopped_at_ = event->at;
-  if (event && event->text.starts_with(kDecision)) decisions_.push_back(*event);
+  if (!event) return;
+  if (event->text.starts_with(kDecision)) {
+    decisions_.push_back(*event);
+  } else {
+    last_ = *event;
+  }
 }
 
-std::uint64_t ChainEnd::index() const { return stopped_at_ ? std::min(length_, *stopped_at_) : length_; }
+std::uint64_t ChainEnd::index() const { return chosen_by_data() ? std::min(length_, last_->at) : length_; }
 
 }  // namespace flowloom

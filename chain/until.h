@@ -1,6 +1,7 @@
 // Events of the log: a stop that looks at the chain (docs/exactness.md, rule 6), and decisions of the run's owner.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,14 +34,28 @@ class ChainEnd {
   std::uint64_t index() const;
 
   // True if an `until` ended it.
-  bool chosen_by_data() const { return stopped_at_.has_value(); }
+  bool chosen_by_data() const { return last_ && until_ && last_->text == until_event(*until_, last_->at).text; }
 
   const std::vector<EventRecord>& decisions() const { return decisions_; }
+
+  // As stats/acceptance.h says. What ends the chain is decided by the run file at hand, not by the one that was.
+  template <class Visit>
+  void visit_state(Visit& visit) {
+    std::uint64_t count = decisions_.size();
+    visit(count);
+    decisions_.resize(std::min<std::uint64_t>(count, 1u << 16));
+    for (EventRecord& decision : decisions_) visit(decision.at), visit(decision.text);
+    bool any = last_.has_value();
+    visit(any);
+    if (!any) return last_.reset();
+    if (!last_) last_.emplace();
+    visit(last_->at), visit(last_->text);
+  }
 
  private:
   std::optional<Until> until_;
   std::uint64_t length_;
-  std::optional<std::uint64_t> stopped_at_;
+  std::optional<EventRecord> last_;  // after the last unit
   std::vector<EventRecord> decisions_;
 };
 

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <future>
+#include <optional>
+#include <thread>
 #include <vector>
 
 #include "chain/chain.h"
@@ -12,132 +16,278 @@
 namespace flowloom {
 namespace {
 
-// Follows the log record by record; each handler returns what is wrong, or "".
-class Verifier {
- public:
-  explicit Verifier(const RunSpec& run)
-      : run_(run), sums_(theory_sums(make_theory(run.theory)).size()), chain_(run.noise_key()) {}
+// One record on its way through the checks. The reader fills in what follows from the records before; hashes and accept
+// decisions, which take the time, need nothing else and are made on any thread.
+struct Item {
+  std::int64_t sequence = 0;
+  std::string link;   // as stored
+  std::string wrong;  // of its place among the others, or of its own
+  Sha256 digest{};
+  std::optional<UnitRecord> unit;
+  std::optional<ChainState> entry;  // the state before the unit
+  std::string flags, data, kind;
+  Row row;
+  std::uint64_t accepted = 0, invalid = 0;
 
-  std::string check(const UnitRecord& unit) {
+  void check(NoiseKey key);
+};
+
+void Item::check(NoiseKey key) {
+  row.kind = kind, row.flags = flags, row.data = data;
+  digest = canonical_digest(row);
+  if (!unit || !wrong.empty()) return;
+  const UnitData& numbers = unit->data;
+  Chain chain(key, numbers.first_index, entry);
+  if (const auto at = chain.follow(numbers, unit->accepted)) {
+    wrong = "the accept decision of proposal " + std::to_string(numbers.first_index + *at) + " contradicts its numbers";
+  }
+  for (std::size_t k = 0; k < numbers.count(); ++k) {
+    accepted += unit->accepted[k];
+    invalid += !stats::is_valid_proposal(numbers.log_p[k], numbers.log_q[k]);
+  }
+}
+
+// Follows the order of records; each handler returns what is wrong, or "".
+class Order {
+ public:
+  Order(const RunSpec& run, bool rewinds)
+      : run_(run), sums_(theory_sums(make_theory(run.theory)).size()), rewinds_(rewinds) {
+    mark();
+  }
+
+  const std::optional<ChainState>& current() const { return current_; }
+  const std::vector<SwitchRecord>& switches() const { return switches_; }
+  std::uint64_t frontier() const { return frontier_; }
+
+  std::string follow(const UnitRecord& unit) {
     const std::string name = "unit " + std::to_string(unit.data.first_index / run_.unit);
-    if (unit.data.first_index != chain_.frontier()) {
-      return name + " stands where the unit of proposal " + std::to_string(chain_.frontier()) + " belongs";
+    if (unit.data.first_index != frontier_) {
+      return name + " stands where the unit of proposal " + std::to_string(frontier_) + " belongs";
     }
     if (unit.data.count() != run_.unit) return name + " does not have " + std::to_string(run_.unit) + " proposals";
     if (unit.data.sums.size() != sums_ * run_.unit) return name + " does not have the theory's columns";
-    if (version_ == 0) return name + " comes before any switch has named a version";
-    if (unit.data.version != version_) return name + " claims another version than the switch before it";
+    if (switches_.empty()) return name + " comes before any switch has named a version";
+    if (unit.data.version != switches_.back().version)
+      return name + " claims another version than the switch before it";
     if (awaiting_reweigh_) return name + " follows a switch, but the current state was not reweighed";
-    if (const auto wrong = chain_.follow(unit.data, unit.accepted)) {
-      return "the accept decision of proposal " + std::to_string(unit.data.first_index + *wrong) +
-             " contradicts its numbers";
+    const auto last = std::find(unit.accepted.rbegin(), unit.accepted.rend(), std::uint8_t{1});
+    if (last != unit.accepted.rend()) {
+      current_ = state_at(unit.data, static_cast<std::size_t>(unit.accepted.rend() - last) - 1);
     }
-    for (std::size_t k = 0; k < unit.data.count(); ++k) {
-      report_.accepted += unit.accepted[k];
-      report_.invalid += !stats::is_valid_proposal(unit.data.log_p[k], unit.data.log_q[k]);
-    }
-    report_.proposals = chain_.frontier();
+    frontier_ += unit.data.count();
+    mark();
     return "";
   }
 
-  std::string check(const SwitchRecord& record) {
-    if (record.from != chain_.frontier()) {
-      return "the switch at proposal " + std::to_string(record.from) + " stands at proposal " +
-             std::to_string(chain_.frontier());
-    }
-    if (record.version == 0) return "the switch at proposal " + std::to_string(record.from) + " names no version";
-    version_ = record.version;
+  std::string follow(const SwitchRecord& record) {
+    const std::string name = "the switch at proposal " + std::to_string(record.from);
+    if (record.from != frontier_) return name + " stands at proposal " + std::to_string(frontier_);
+    if (record.version == 0) return name + " names no version";
     switches_.push_back(record);
-    awaiting_reweigh_ = chain_.current().has_value();
+    awaiting_reweigh_ = current_.has_value();
     return "";
   }
 
-  std::string check(const ReweighRecord& record) {
-    if (!awaiting_reweigh_ || record.index != chain_.current()->index || record.version != version_) {
-      return "the reweigh of state " + std::to_string(record.index) + " is not the current state's at a switch";
+  std::string follow(const ReweighRecord& record) {
+    const std::string name = "the reweigh of state " + std::to_string(record.index);
+    if (!awaiting_reweigh_ || record.index != current_->index || record.version != switches_.back().version) {
+      return name + " is not the current state's at a switch";
     }
-    if (!std::isfinite(record.log_q)) return "the reweigh of state " + std::to_string(record.index) + " is not finite";
-    chain_.reweigh(record.log_q);
+    if (!std::isfinite(record.log_q)) return name + " is not finite";
+    current_->log_q = record.log_q;
     awaiting_reweigh_ = false;
     return "";
   }
 
-  std::string check(const EventRecord& record) {
-    return record.at == chain_.frontier() ? "" : "an event stands at the wrong proposal";
+  std::string follow(const EventRecord& record) {
+    return record.at == frontier_ ? "" : "an event stands at the wrong proposal";
   }
 
-  VerifyReport& report() { return report_; }
-
-  // What the tables beside the log say must follow from it (the last switch may be placed and not yet reached).
-  std::string check_tables(const Store& store) const {
-    const auto table = store.switches();
-    const auto models = store.models();
-    for (std::size_t i = 0; i < std::max(table.size(), switches_.size()); ++i) {
-      if (i >= switches_.size() && table[i].from >= chain_.frontier()) continue;
-      if (i >= table.size() || i >= switches_.size() || table[i].from != switches_[i].from ||
-          table[i].version != switches_[i].version || table[i].checkpoint != switches_[i].checkpoint ||
-          table[i].by_clock != switches_[i].by_clock) {
-        return "The table of switches is not the one of the log's records, from its row " + std::to_string(i + 1) +
-               " on.";
-      }
+  std::string follow(const RewindRecord& record) {
+    if (record.to > frontier_ || record.to % run_.unit != 0) {
+      return "the rewind to proposal " + std::to_string(record.to) + " leads nowhere";
     }
-    for (const SwitchRecord& row : switches_) {
-      const auto model =
-          std::find_if(models.begin(), models.end(), [&](const auto& m) { return m.version == row.version; });
-      if (model == models.end() || model->sha256 != row.checkpoint) {
-        return "Version " + std::to_string(row.version) +
-               " in the table of models is not the checkpoint that the log names.";
-      }
-    }
+    const Mark& back = marks_.at(record.to / run_.unit);
+    current_ = back.current;
+    switches_.resize(back.switches);
+    frontier_ = record.to;
+    awaiting_reweigh_ = false;
+    marks_.resize(record.to / run_.unit + 1);
     return "";
   }
 
  private:
+  struct Mark {
+    std::optional<ChainState> current;
+    std::size_t switches;
+  };
+  void mark() {
+    if (rewinds_) marks_.push_back({current_, switches_.size()});
+  }
+
   const RunSpec& run_;
   std::size_t sums_;
-  Chain chain_;
-  std::uint32_t version_ = 0;
+  std::uint64_t frontier_ = 0;
+  std::optional<ChainState> current_;
   std::vector<SwitchRecord> switches_;
   bool awaiting_reweigh_ = false;
+  bool rewinds_;             // only then are places to go back to kept
+  std::vector<Mark> marks_;  // [unit]: right after the unit before it
+};
+
+// What the tables beside the log say must follow from it (the last switch may be placed and not yet reached).
+std::string check_tables(const Store& store, const Order& order) {
+  const auto table = store.switches();
+  const auto models = store.models();
+  const auto& switches = order.switches();
+  for (std::size_t i = 0; i < std::max(table.size(), switches.size()); ++i) {
+    if (i >= switches.size() && table[i].from >= order.frontier()) continue;
+    if (i >= table.size() || i >= switches.size() || table[i].from != switches[i].from ||
+        table[i].version != switches[i].version || table[i].checkpoint != switches[i].checkpoint ||
+        table[i].by_clock != switches[i].by_clock) {
+      return "The table of switches is not the one of the log's records, from its row " + std::to_string(i + 1) +
+             " on.";
+    }
+  }
+  for (const SwitchRecord& row : switches) {
+    const auto model =
+        std::find_if(models.begin(), models.end(), [&](const auto& m) { return m.version == row.version; });
+    if (model == models.end() || model->sha256 != row.checkpoint) {
+      return "Version " + std::to_string(row.version) +
+             " in the table of models is not the checkpoint that the log names.";
+    }
+  }
+  return "";
+}
+
+class Verifier {
+ public:
+  Verifier(const Store& store, const RunSpec& run, const std::function<void(std::uint64_t)>& progress, unsigned threads)
+      : store_(store),
+        run_(run),
+        progress_(progress),
+        // The reader is one of them; batches that wait for it keep the others busy.
+        ahead_(threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency())),
+        order_(run, store.has_rewinds()) {}
+
+  VerifyReport verify() {
+    report_.head = run_.identity();
+    if (store_.identity() != report_.head) {
+      fail("The store's identity is not the one of its run file: one of them was changed.");
+      return report_;
+    }
+    try {
+      store_.for_each_row(
+          1, [&](std::int64_t sequence, const Row& row, std::string_view link) { return read(sequence, row, link); });
+    } catch (const Error& error) {
+      read_error_ = error.what();
+    }
+    dispatch();
+    while (!batches_.empty()) take();
+    if (report_.good && !read_error_.empty()) fail(read_error_);
+    if (report_.good) {
+      if (const std::string wrong = check_tables(store_, order_); !wrong.empty()) fail(wrong);
+    }
+    return report_;
+  }
+
+ private:
+  static constexpr std::size_t kBatchBytes = 1 << 20;
+  using Batch = std::vector<Item>;
+
+  void fail(const std::string& sentence) {
+    if (report_.good) report_.sentence = sentence;
+    report_.good = false;
+  }
+
+  bool read(std::int64_t sequence, const Row& row, std::string_view link) {
+    Item item;
+    item.sequence = sequence;
+    item.link = link;
+    item.kind = row.kind, item.flags = row.flags, item.data = row.data;
+    item.row = row;
+    try {
+      Record record = from_row(row, "It");
+      item.entry = order_.current();
+      item.wrong = std::visit([&](const auto& r) { return order_.follow(r); }, record);
+      if (auto* unit = std::get_if<UnitRecord>(&record)) item.unit = std::move(*unit);
+    } catch (const Error& error) {
+      item.wrong = error.what();
+      item.wrong.pop_back();
+    }
+    const bool going = item.wrong.empty() && sequence == ++read_;
+    batch_.push_back(std::move(item));
+    bytes_ += row.data.size();
+    if (bytes_ >= kBatchBytes) dispatch();
+    return going && report_.good;
+  }
+
+  void dispatch() {
+    if (batch_.empty()) return;
+    bytes_ = 0;
+    batches_.push_back(
+        std::async(std::launch::async, [key = run_.noise_key(), batch = std::exchange(batch_, {})]() mutable {
+          for (Item& item : batch) item.check(key);
+          return std::move(batch);
+        }));
+    if (batches_.size() >= ahead_) take();
+  }
+
+  // The oldest batch: links it to what came before.
+  void take() {
+    const Batch batch = batches_.front().get();
+    batches_.pop_front();
+    for (const Item& item : batch) {
+      if (!report_.good) return;
+      const std::string name = "Record " + std::to_string(item.sequence);
+      if (item.sequence != ++report_.records) {
+        return fail(name + " follows record " + std::to_string(report_.records - 1) + ": one is missing.");
+      }
+      report_.head = next_link(report_.head, item.digest);
+      if (!std::ranges::equal(item.link, report_.head, {}, [](char c) { return static_cast<std::uint8_t>(c); })) {
+        return fail(name + " was changed: its link does not follow from it and the record before.");
+      }
+      if (!item.wrong.empty()) return fail(name + ": " + item.wrong + ".");
+      count(item);
+    }
+    if (progress_) progress_(report_.proposals + report_.left_behind);
+  }
+
+  void count(const Item& item) {
+    if (item.kind == "rewind") {
+      const std::uint64_t kept = item.row.first_index / run_.unit;
+      for (std::size_t unit = kept; unit < counts_.size(); ++unit) {
+        report_.accepted -= counts_[unit].first, report_.invalid -= counts_[unit].second;
+        report_.left_behind += run_.unit;
+      }
+      counts_.resize(std::min<std::size_t>(counts_.size(), kept));
+      report_.proposals = item.row.first_index;
+    }
+    if (!item.unit) return;
+    report_.proposals += run_.unit;
+    report_.accepted += item.accepted, report_.invalid += item.invalid;
+    if (store_.has_rewinds()) counts_.emplace_back(item.accepted, item.invalid);
+  }
+
+  const Store& store_;
+  const RunSpec& run_;
+  const std::function<void(std::uint64_t)>& progress_;
+  const std::size_t ahead_;
+  Order order_;
   VerifyReport report_;
+  std::string read_error_;
+  std::int64_t read_ = 0;
+  Batch batch_;
+  std::size_t bytes_ = 0;
+  std::deque<std::future<Batch>> batches_;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> counts_;  // [unit]: accepted, invalid
 };
 
 }  // namespace
 
-VerifyReport verify_log(const Store& store, const RunSpec& run, const std::function<void(std::uint64_t)>& progress) {
-  Verifier verifier(run);
-  VerifyReport& report = verifier.report();
-  Sha256 link = run.identity();
-  const auto fail = [&](const std::string& sentence) {
-    report.good = false;
-    report.sentence = sentence;
-    return false;
-  };
-  if (store.identity() != link) {
-    fail("The store's identity is not the one of its run file: one of them was changed.");
-    return report;
-  }
-  try {
-    store.for_each(1, [&](const LinkedRecord& linked) {
-      const std::string name = "Record " + std::to_string(linked.sequence);
-      if (linked.sequence != ++report.records)
-        return fail(name + " follows record " + std::to_string(report.records - 1) + ": one is missing.");
-      const std::string wrong = std::visit([&](const auto& record) { return verifier.check(record); }, linked.record);
-      link = next_link(link, linked.record);
-      if (link != linked.link)
-        return fail(name + " was changed: its link does not follow from it and the record before.");
-      if (!wrong.empty()) return fail(name + ": " + wrong + ".");
-      if (progress && report.records % 256 == 0) progress(report.proposals);
-      return true;
-    });
-  } catch (const Error& error) {
-    fail(error.what());
-  }
-  if (report.good) {
-    if (const std::string wrong = verifier.check_tables(store); !wrong.empty()) fail(wrong);
-  }
-  report.head = link;
-  return report;
+VerifyReport verify_log(const Store& store, const RunSpec& run, const std::function<void(std::uint64_t)>& progress,
+                        unsigned threads) {
+  return Verifier(store, run, progress, threads).verify();
 }
 
 }  // namespace flowloom

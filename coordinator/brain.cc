@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "spec/error.h"
+
 namespace flowloom {
 namespace {
 
@@ -14,13 +16,16 @@ constexpr Time kFarewell{3000};         // how long a finished coordinator waits
 Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay)
     : run_(opened.run),
       directory_(std::move(directory)),
-      store_(std::move(opened.store)),
-      core_(opened.run, opened.recovered, *this),
-      stay_(stay) {
-  store_.for_each(1, [&](const LinkedRecord& linked) {
-    core_.replay(linked.record);
-    return true;
-  });
+      run_id_(opened.recovered.run_id),
+      core_(opened.run, opened.recovered),
+      stay_(stay),
+      store_([&] {
+        opened.store.for_each(opened.recovered.logged + 1, [&](const LinkedRecord& linked) {
+          core_.replay(linked.record);
+          return true;
+        });
+        return std::move(opened.store);
+      }()) {
   thread_ = std::thread([this] {
     post([this] { tick(); });
     io_.run();
@@ -37,15 +42,10 @@ Time Brain::now() const {
   return std::chrono::duration_cast<Time>(std::chrono::steady_clock::now().time_since_epoch());
 }
 
-void Brain::add_switch(const SwitchRecord& row) {
-  store_.add_switch(row);
-  spdlog::info("switch placed: version {} serves from proposal {}", row.version, row.from);
-}
-
 void Brain::drain() {
   post([this] {
     draining_ = true;
-    core_.drain(now());
+    core_.drain();
     settle();
   });
 }
@@ -60,20 +60,18 @@ void Brain::worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::
 void Brain::worker_left(WorkerId id) {
   if (workers_.erase(id) == 0) return;
   spdlog::info("worker {} left", id);
-  core_.left(id, now());
+  core_.left(id);
   settle();
 }
 
 void Brain::worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message) {
   if (message.has_not_ready()) spdlog::warn("worker {} cannot serve a version: {}", id, message.not_ready().sentence());
   if (message.has_failure()) spdlog::warn("worker {} failed: {}", id, message.failure().sentence());
-  core_.received(id, message, now());
+  core_.received(id, message);
   settle();
 }
 
 flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport report) {
-  store_.add_training(report.training(), {report.points().begin(), report.points().end()});
-  report.clear_points();
   core_.reported(report, now());
   flowloom::v1::ReportReply reply;
   reply.set_complete(core_.complete());
@@ -95,14 +93,14 @@ void Brain::trainer_shares(std::shared_ptr<ShareStream> stream) {
 
 void Brain::trainer_said(const std::shared_ptr<ShareStream>& stream, const flowloom::v1::ShareRequest& request) {
   if (stream != sharer_) return;
-  if (request.has_step()) core_.share(request.step(), now());
+  if (request.has_step()) core_.share(request.step());
   if (request.has_taken()) core_.taken(request.taken());
   settle();
 }
 
 void Brain::gradient_sent(const std::shared_ptr<ShareStream>& stream) {
   if (stream != sharer_) return;
-  core_.gradient_delivered(now());
+  core_.gradient_delivered();
   settle();
 }
 
@@ -130,12 +128,40 @@ void Brain::tell_trainer() {
   told_helpers_ = helpers;
 }
 
-// What is sent may end a stream, which settles again: then once more, in order.
 void Brain::settle() {
-  again_ = true;
   if (std::exchange(settling_, true)) return;
-  while (std::exchange(again_, false)) hand_out();
-  settling_ = false;
+  post([this] {
+    settling_ = false;  // what is sent may end a stream, which settles again
+    decide();
+  });
+}
+
+void Brain::decide() {
+  core_.turn(now());
+  hand_out();
+  write();
+}
+
+void Brain::write() {
+  const auto write = core_.take_write();
+  if (!write) return;
+  on_store(
+      [write](Store& store) {
+        store.write(*write);
+        return store.head();
+      },
+      [this, write](std::future<Sha256> head) {
+        try {
+          core_.written(head.get());
+          for (const SwitchRecord& row : write->switches) {
+            spdlog::info("switch placed: version {} serves from proposal {}", row.version, row.from);
+          }
+        } catch (const Error& error) {
+          spdlog::error("{}", error.what());
+          core_.write_failed(error.what());
+        }
+        settle();
+      });
 }
 
 void Brain::hand_out() {

@@ -1,4 +1,5 @@
-// The coordinator's one thread: it owns the core and the store, and everything that touches them runs on it.
+// The coordinator's one thread of decisions: it owns the core, and everything that touches that runs on it. What takes the
+// disk's time runs on the store's thread (store_thread.h).
 //
 // gRPC's threads only `post` to it. Streams (workers, subscribers) are known here by their two small interfaces; they
 // live as long as gRPC needs them and are touched from this thread alone.
@@ -15,12 +16,16 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "chain/store.h"
 #include "coordinator/core.h"
 #include "coordinator/opening.h"
+#include "coordinator/store_thread.h"
 #include "program/run_directory.h"
 
 namespace flowloom {
@@ -48,7 +53,7 @@ class ShareStream {
   virtual void end(const grpc::Status& status) = 0;  // at once: what waits to be sent is dropped
 };
 
-class Brain : private Log {
+class Brain {
  public:
   // With `stay`, a complete chain goes on to answer clients until `drain`.
   Brain(OpenedRun opened, RunDirectory directory, bool stay = false);
@@ -68,7 +73,27 @@ class Brain : private Log {
 
   // From here on: on the brain's thread only.
   Core& core() { return core_; }
-  Store& store() { return store_; }
+  const std::string& run_id() const { return run_id_; }
+
+  // Runs `work(store)` on the store's thread, then `then(future of its result)` on the brain's.
+  template <class Work, class Then>
+  void on_store(Work work, Then then) {
+    store_.post([this, work = std::move(work), then = std::move(then)](Store& store) mutable {
+      std::promise<std::invoke_result_t<Work, Store&>> result;
+      try {
+        if constexpr (std::is_void_v<std::invoke_result_t<Work, Store&>>) {
+          work(store);
+          result.set_value();
+        } else {
+          result.set_value(work(store));
+        }
+      } catch (...) {
+        result.set_exception(std::current_exception());
+      }
+      post([then = std::move(then), result = result.get_future()]() mutable { then(std::move(result)); });
+    });
+  }
+
   const RunDirectory& directory() const { return directory_; }
   const RunSpec& run() const { return run_; }
   Time now() const;
@@ -76,6 +101,7 @@ class Brain : private Log {
   void worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello, WorkerId& id);
   void worker_left(WorkerId id);
   void worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message);
+  // Its points are kept already.
   flowloom::v1::ReportReply trainer_reported(flowloom::v1::TrainingReport report);
   // The stream through which a trainer shares its steps; the one before it ends.
   void trainer_shares(std::shared_ptr<ShareStream> stream);
@@ -85,22 +111,20 @@ class Brain : private Log {
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
 
-  // To be called after every event: hands out messages, wakes subscribers, sees whether all is done.
+  // To be called after every event: what follows from it is decided, handed out and written soon, together with what follows
+  // from the others that wait.
   void settle();
 
  private:
+  void decide();
   void hand_out();
+  void write();
   void tell_trainer();
-  void append(const std::vector<Record>& records) override { store_.append(records); }
-  void add_switch(const SwitchRecord& row) override;
-  void mark_verified(std::uint32_t version) override { store_.mark_verified(version); }
-  void pin_build(const std::string& build) override { store_.pin_build(build); }
-  Sha256 head() const override { return store_.head(); }
   void tick();
 
   RunSpec run_;
   RunDirectory directory_;
-  Store store_;
+  std::string run_id_;
   Core core_;
   const bool stay_;
   bool draining_ = false, finished_ = false;
@@ -109,7 +133,7 @@ class Brain : private Log {
   std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
   std::shared_ptr<ShareStream> sharer_;
   std::optional<std::uint32_t> told_helpers_;  // nothing: a new trainer
-  bool settling_ = false, again_ = false;
+  bool settling_ = false;
   std::vector<std::weak_ptr<WorkerStream>> unnamed_;  // have not said Hello yet
   std::vector<std::weak_ptr<Subscriber>> subscribers_;
   std::promise<void> finished_promise_;
@@ -117,6 +141,7 @@ class Brain : private Log {
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_{io_.get_executor()};
   boost::asio::steady_timer timer_{io_};
+  StoreThread store_;
   std::thread thread_;
 };
 

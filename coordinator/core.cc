@@ -29,18 +29,21 @@ std::string bounded(const std::string& sentence) {
 
 }  // namespace
 
-Core::Core(const RunSpec& run, Recovered recovered, Log& log)
+Core::Core(const RunSpec& run, Recovered recovered, std::uint64_t snapshot_every)
     : run_(run),
       recovered_(std::move(recovered)),
-      log_(log),
-      ledger_(0, run.chain.window, lease_of(run)),
+      durable_(recovered_.log ? std::move(*recovered_.log) : LogState(run)),
+      ledger_(durable_.frontier() / run.unit, run.chain.window, lease_of(run)),
       rollout_(run, recovered_.models, recovered_.fulfilled, recovered_.switches),
-      chain_(run.noise_key()),
-      statistics_(make_theory(run.theory)),
+      chain_(run.noise_key(), durable_.frontier(), durable_.current()),
       sums_(theory_sums(make_theory(run.theory)).size()),
+      recorded_switches_(durable_.switches()),
+      last_worker_(recovered_.last_worker),
+      snapshot_every_(snapshot_every),
+      snapshot_at_(durable_.frontier()),
+      build_(recovered_.pinned_build),
       sharing_(architecture_of(run).parameter_count(), training_identity(run), lease_of(run)),
-      end_(run),
-      durable_end_(run) {
+      end_(durable_.end()) {
   training_.set_ess(std::nan(""));
 }
 
@@ -64,15 +67,7 @@ void Core::replay(const Record& record) {
     chain_.reweigh(reweigh->log_q);
   }
   end_.add(record);
-  count(record);
-}
-
-void Core::count(const Record& record) {
-  durable_end_.add(record);
-  if (const auto* unit = std::get_if<UnitRecord>(&record)) {
-    statistics_.add(*unit);
-    durable_frontier_ = unit->data.first_index + unit->data.count();
-  }
+  durable_.add(record);
 }
 
 // ---------------------------------------------------------------------------------------------------- workers
@@ -103,8 +98,8 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
                              std::to_string(run_.numerics.revision);
   for (const auto& engine : hello.engines()) {
     if (!runs_numerics(engine)) continue;
-    if (recovered_.pinned_build.empty() || recovered_.pinned_build == engine.build()) return {};
-    return "This chain's bits are those of " + recovered_.pinned_build + ", the worker has " + engine.build() +
+    if (build_.empty() || build_ == engine.build()) return {};
+    return "This chain's bits are those of " + build_ + ", the worker has " + engine.build() +
            "; start the worker on a machine of the first kind.";
   }
   return "This run is pinned to " + wanted +
@@ -119,18 +114,7 @@ bool Core::runs_numerics(const flowloom::v1::Numerics& engine) const {
 WorkerId Core::joined(const flowloom::v1::Hello& hello, Time now) {
   const WorkerId id = ++last_worker_;
   Refusal::Code code;
-  auto sentence = refusal(hello, code);
-  if (!sentence && recovered_.pinned_build.empty()) {
-    const auto engine = std::find_if(hello.engines().begin(), hello.engines().end(),
-                                     [&](const auto& candidate) { return runs_numerics(candidate); });
-    try {
-      log_.pin_build(engine->build());
-      recovered_.pinned_build = engine->build();
-    } catch (const Error& error) {
-      code = Refusal::CODE_UNSPECIFIED;  // the worker may come back
-      sentence = error.what();
-    }
-  }
+  const auto sentence = refusal(hello, code);
   CoordinatorMessage message;
   if (sentence) {
     message.mutable_refusal()->set_code(code);
@@ -151,11 +135,14 @@ WorkerId Core::joined(const flowloom::v1::Hello& hello, Time now) {
   worker.hello = hello;
   worker.credits = hello.credits();
   worker.since = now;
-  turn(now);
+  if (build_.empty()) {  // no unit is durable before this is
+    build_ = std::ranges::find_if(hello.engines(), [&](const auto& engine) { return runs_numerics(engine); })->build();
+    pending_.build = build_;
+  }
   return id;
 }
 
-void Core::received(WorkerId id, const WorkerMessage& message, Time now) {
+void Core::received(WorkerId id, const WorkerMessage& message) {
   const auto found = workers_.find(id);
   if (found == workers_.end()) return;
   Worker& worker = found->second;
@@ -168,17 +155,7 @@ void Core::received(WorkerId id, const WorkerMessage& message, Time now) {
       }
       if (std::find(worker.ready.begin(), worker.ready.end(), version) == worker.ready.end())
         worker.ready.push_back(version);
-      if (!rollout_.find(version)->verified) {
-        try {
-          log_.mark_verified(version);
-          rollout_.verified(version);
-          ++models_revision_;
-        } catch (const Error& error) {
-          stalled_ = error.what();
-          std::erase(worker.prepared, version);  // ask again once there is room
-          std::erase(worker.ready, version);
-        }
-      }
+      verified(version);
       break;
     }
     case WorkerMessage::kNotReady:
@@ -206,19 +183,19 @@ void Core::received(WorkerId id, const WorkerMessage& message, Time now) {
       refuse(id, Refusal::CODE_PROTOCOL, "A message that does not belong here.");
       break;
   }
-  turn(now);
 }
 
-void Core::left(WorkerId id, Time now) {
-  if (forget(id)) turn(now);
+void Core::verified(std::uint32_t version) {
+  const auto under_way = [&](const Write& write) { return std::ranges::count(write.verified, version) > 0; };
+  if (rollout_.find(version)->verified || under_way(pending_) || (writing_ && under_way(*writing_))) return;
+  pending_.verified.push_back(version);
 }
 
-bool Core::forget(WorkerId id) {
-  if (workers_.erase(id) == 0) return false;
+void Core::left(WorkerId id) {
+  if (workers_.erase(id) == 0) return;
   ledger_.forget(id);
   sharing_.forget(id);
   if (reweigh_ && reweigh_->worker == id) reweigh_->worker = 0;
-  return true;
 }
 
 bool Core::Worker::can(const char* capability) const {
@@ -248,7 +225,7 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
     const std::string sentence = "The answer to " + name + " must hold " + std::to_string(run_.unit) +
                                  " proposals with " + std::to_string(sums_) + " sums each.";
     refuse(id, Refusal::CODE_WRONG_COUNT, sentence, true);
-    forget(id);
+    left(id);
     return;
   }
   if (answer.unit() < ledger_.frontier()) return;  // committed already: the same numbers
@@ -282,8 +259,12 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
   UnitData data{answer.unit() * run_.unit, *version, unpack(answer.log_p()), unpack(answer.log_q()),
                 unpack(answer.sums())};
   for (auto* values : {&data.log_p, &data.log_q, &data.sums}) canonicalize(*values);
-  answers_.emplace(answer.unit(), std::move(data));
-  ++workers_.at(id).answered;
+  answers_.emplace(answer.unit(), Answer{std::move(data), id});
+  Worker& worker = workers_.at(id);
+  ++worker.answered;
+  if (!std::exchange(worker.recorded, true)) {  // durable no later than its first unit
+    pending_.workers.push_back({id, worker.hello.name(), worker.hello.device()});
+  }
 }
 
 void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answer) {
@@ -316,7 +297,7 @@ void Core::gradient_answered(WorkerId id, const flowloom::v1::GradientAnswer& an
   if (!refusal) return;
   const bool last = refusal->code() == Refusal::CODE_WRONG_COUNT;
   refuse(id, refusal->code(), refusal->sentence(), last);
-  if (last) forget(id);
+  if (last) left(id);
 }
 
 void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
@@ -348,10 +329,9 @@ void Core::halt(const std::string& sentence) {
 
 // ------------------------------------------------------------------------------------------------- the turn
 
-void Core::published(const ModelRow& model, const std::vector<std::uint32_t>& entries, Time now) {
+void Core::published(const ModelRow& model, const std::vector<std::uint32_t>& entries) {
   rollout_.published(model, entries);
   ++models_revision_;
-  turn(now);
 }
 
 void Core::reported(const flowloom::v1::TrainingReport& report, Time now) {
@@ -359,13 +339,8 @@ void Core::reported(const flowloom::v1::TrainingReport& report, Time now) {
   training_heard_ = now;
 }
 
-void Core::share(const flowloom::v1::GradientStep& step, Time now) {
+void Core::share(const flowloom::v1::GradientStep& step) {
   for (auto& [id, message] : sharing_.offer(step)) send(id, std::move(message));
-  turn(now);
-}
-
-void Core::gradient_delivered(Time now) {
-  if (sharing_.delivered()) turn(now);
 }
 
 void Core::tick(Time now) {
@@ -377,16 +352,14 @@ void Core::tick(Time now) {
   expire(ledger_);
   if (UnitLedger* ledger = sharing_.ledger()) expire(*ledger);
   if (reweigh_ && reweigh_->worker != 0 && reweigh_->expires <= now) reweigh_->worker = 0;
-  stalled_.clear();
-  turn(now);
-  progress_.emplace_back(now, durable_frontier_);
+  retry_ = true;
+  progress_.emplace_back(now, durable_.frontier());
   while (progress_.size() > 2 && progress_.front().first + std::chrono::seconds(5) < now)
     progress_.erase(progress_.begin());
 }
 
-void Core::drain(Time now) {
+void Core::drain() {
   draining_ = true;
-  turn(now);
   for (const auto& [id, worker] : workers_) send(id, goodbye());
 }
 
@@ -400,7 +373,7 @@ CoordinatorMessage Core::goodbye() const {
 bool Core::finished() const {
   if (complete()) return true;
   return draining_ &&
-         (!stalled_.empty() || (pending_.empty() && ledger_.leased() == 0));  // what is not on disk is redrawn
+         (!stalled_.empty() || (log_is_written() && ledger_.leased() == 0));  // what is not on disk is redrawn
 }
 
 void Core::turn(Time now) {
@@ -410,47 +383,72 @@ void Core::turn(Time now) {
   grant_reweigh(now);
   grant_units(now);
   grant_gradients(now);
-  if (complete() && !draining_) {
-    draining_ = true;
-    for (const auto& [id, worker] : workers_) send(id, goodbye());
-  }
+  if (complete() && !draining_) drain();
 }
 
-// Makes the switches durable that the next grant, or an "asap" version, asks for.
+// Decides on the switches that the next grant, or an "asap" version, asks for. Until they are durable nothing at or above
+// them is granted.
 void Core::place_switches() {
-  if (!stalled_.empty() || !halted_.empty() || draining_) return;
+  if (!stalled_.empty() || !halted_.empty() || draining_ || rollout_.placing()) return;
   const std::uint64_t first_fresh = ledger_.next_fresh() * run_.unit;
   if (first_fresh >= end_.index()) return;
-  while (const auto row = rollout_.due(first_fresh)) {
-    try {
-      log_.add_switch(*row);
-    } catch (const Error& error) {
-      stalled_ = error.what();
-      return;
-    }
-    rollout_.placed(*row);
-    ++models_revision_;
+  if (const auto row = rollout_.due(first_fresh)) {
+    rollout_.place(*row);
+    pending_.switches.push_back(*row);
   }
 }
 
-// Moves the chain over every unit that is there, and writes.
+// Moves the chain over every unit that is there.
 void Core::advance() {
-  if (!stalled_.empty()) return;
-  if (!halted_.empty()) {
-    flush();
-    return;
-  }
+  if (!stalled_.empty() || !halted_.empty()) return;
   while (chain_.frontier() < end_.index()) {
     if (!test_until()) return;
-    if (chain_.frontier() >= end_.index() || !cross_switch()) break;
-    const auto found = answers_.find(ledger_.frontier());
-    if (found == answers_.end()) break;
-    std::vector<std::uint8_t> accepted = chain_.advance(found->second);
-    pending_.push_back(UnitRecord{std::move(found->second), std::move(accepted)});
+    if (chain_.frontier() >= end_.index() || !cross_switch()) return;
+    const auto found = answers_.find(chain_.frontier() / run_.unit);
+    if (found == answers_.end()) return;
+    Answer& answer = found->second;
+    std::vector<std::uint8_t> accepted = chain_.advance(answer.data);
+    pending_.records.push_back(UnitRecord{std::move(answer.data), std::move(accepted), answer.worker});
     answers_.erase(found);
-    ledger_.committed();
   }
-  flush();
+}
+
+std::shared_ptr<const Write> Core::take_write() {
+  if (writing_ || (!stalled_.empty() && !retry_) || pending_.empty()) return {};
+  retry_ = false;
+  // A snapshot is of what is durable now.
+  if (!pending_.records.empty() && durable_.frontier() >= snapshot_at_ + snapshot_every_) {
+    pending_.snapshot = durable_.save();
+    snapshot_at_ = durable_.frontier();
+  }
+  return writing_ = std::make_shared<const Write>(std::exchange(pending_, {}));
+}
+
+void Core::written(const Sha256& head) {
+  const auto write = std::exchange(writing_, {});
+  recovered_.head = head;
+  stalled_.clear();
+  if (write->build) recovered_.pinned_build = *write->build;
+  for (const std::uint32_t version : write->verified) rollout_.verified(version);
+  for (const SwitchRecord& row : write->switches) rollout_.placed(row);
+  models_revision_ += write->verified.size() + write->switches.size();
+  for (const Record& record : write->records) {
+    durable_.add(record);
+    if (std::holds_alternative<UnitRecord>(record)) ledger_.committed();
+  }
+}
+
+void Core::write_failed(const std::string& sentence) {
+  stalled_ = sentence;
+  Write write = *std::exchange(writing_, {});
+  const auto put_before = [](auto& later, auto& earlier) {
+    later.insert(later.begin(), earlier.begin(), earlier.end());
+  };
+  put_before(pending_.workers, write.workers);
+  put_before(pending_.verified, write.verified);
+  put_before(pending_.switches, write.switches);
+  put_before(pending_.records, write.records);
+  if (!pending_.build) pending_.build = write.build;
 }
 
 // Returns false while the switch at the frontier cannot be crossed yet.
@@ -459,12 +457,12 @@ bool Core::cross_switch() {
     const SwitchRecord& row = rollout_.switches()[recorded_switches_];
     if (row.from != chain_.frontier()) return true;
     if (!chain_.current()) {
-      pending_.push_back(row);
+      pending_.records.push_back(row);
     } else {
       if (!reweigh_) reweigh_ = Reweigh{row.version, {}, 0, 0, {}, 0};
       if (!reweigh_->log_q) return false;
-      pending_.push_back(row);
-      pending_.push_back(ReweighRecord{chain_.current()->index, row.version, *reweigh_->log_q});
+      pending_.records.push_back(row);
+      pending_.records.push_back(ReweighRecord{chain_.current()->index, row.version, *reweigh_->log_q});
       chain_.reweigh(*reweigh_->log_q);
       reweigh_.reset();
     }
@@ -473,38 +471,24 @@ bool Core::cross_switch() {
   return true;
 }
 
-bool Core::flush() {
-  if (pending_.empty()) return true;
-  try {
-    log_.append(pending_);
-  } catch (const Error& error) {
-    stalled_ = error.what();
-    return false;
-  }
-  for (const Record& record : pending_) count(record);
-  pending_.clear();
-  return true;
-}
-
 // Rule 6: a stop that looks at the chain, tested only on the fixed grid, there always: also after a failed write and
-// first thing after a restart. Returns false while what is tested could not be written.
+// first thing after a restart. Returns false while what is tested is not durable.
 bool Core::test_until() {
   if (!run_.chain.until || until_tested_ == chain_.frontier() || !on_until_grid(chain_.frontier(), run_.unit))
     return true;
-  if (!flush()) return false;
+  if (!log_is_written()) return false;
   until_tested_ = chain_.frontier();
   const Until& until = *run_.chain.until;
-  const auto& live = statistics_.observable(until.observable);
+  const auto& live = durable_.statistics().observable(until.observable);
   if (!live.defined || live.series.count() < 2) return true;
   const auto estimate = live.series.estimate();
   if (!estimate.reliable || !(estimate.error <= until.relative_error * std::abs(estimate.mean))) return true;
-  pending_.push_back(until_event(until, chain_.frontier()));
-  end_.add(pending_.back());
+  pending_.records.push_back(until_event(until, chain_.frontier()));
+  end_.add(pending_.records.back());
   return true;
 }
 
 void Core::prepare_workers() {
-  if (!stalled_.empty()) return;  // a verification could not be written down
   const auto needed = rollout_.needed(chain_.frontier());
   for (auto& [id, worker] : workers_) {
     for (const std::uint32_t version : needed) {
@@ -530,7 +514,7 @@ void Core::grant_reweigh(Time now) {
     if (next == 0 || (next <= reweigh_->last && id > reweigh_->last)) next = id;
   }
   if (next == 0) return;
-  const Chain::State& state = *chain_.current();
+  const ChainState& state = *chain_.current();
   CoordinatorMessage message;
   auto* grant = message.mutable_reweigh();
   grant->set_index(state.index);
@@ -573,7 +557,7 @@ void Core::grant_units(Time now) {
   };
   const auto end = [&] {
     place_switches();
-    return stalled_.empty() ? end_.index() / run_.unit : UnitNumber{0};
+    return end_.index() / run_.unit;
   };
   grant_in_turn(
       ledger_, end, may_serve,

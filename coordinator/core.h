@@ -1,14 +1,17 @@
-// The coordinator without its sockets: workers, ledger, rollout, chain and statistics as one deterministic machine.
+// The coordinator without its sockets, its disk and its clock: workers, ledger, rollout, chain and statistics as one
+// deterministic machine. Events go in, messages and writes come out.
 //
 // Keeps true:
 //   - units are committed exactly once and in index order, each switch and reweigh at its place among them;
 //   - a switch is durable before the first grant at or above it;
 //   - a version serves only after a worker verified it;
 //   - after a failed write no unit of the chain is granted, nothing is lost, and everything goes on once a write succeeds;
+//   - what is decided and not yet durable is bounded;
 //   - `status` shows what is durable and nothing else.
 //
-// Messages go in by method calls and come out by `take_outgoing`. The only thing it calls is `Log`, which the shell (or
-// a test) provides. No clock, socket or thread inside; one owner, no locks.
+// The shell (or a test) calls events as they come, then `turn`, then takes what came out: messages for workers, and the
+// write that is due. One write is under way at a time; its end is an event too. Pure: no clock, socket, file or thread
+// inside, and nothing outside that it calls. One owner, no locks.
 #pragma once
 
 #include <functional>
@@ -21,7 +24,7 @@
 #include <vector>
 
 #include "chain/chain.h"
-#include "chain/statistics.h"
+#include "chain/log_state.h"
 #include "chain/store.h"
 #include "chain/until.h"
 #include "coordinator/rollout.h"
@@ -34,17 +37,6 @@
 
 namespace flowloom {
 
-// What the core writes. Every call is durable when it returns, or throws `kUnavailable` and has done nothing.
-class Log {
- public:
-  virtual ~Log() = default;
-  virtual void append(const std::vector<Record>& records) = 0;
-  virtual void add_switch(const SwitchRecord& row) = 0;
-  virtual void mark_verified(std::uint32_t version) = 0;
-  virtual void pin_build(const std::string& build) = 0;
-  virtual Sha256 head() const = 0;
-};
-
 // What the core starts from: everything the store knows.
 struct Recovered {
   std::string run_id;
@@ -53,43 +45,57 @@ struct Recovered {
   std::vector<ModelRow> models;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> fulfilled;
   std::vector<SwitchRecord> switches;
+  std::uint64_t last_worker = 0;  // the largest number that one ever had
+  Sha256 head{};
+  std::optional<LogState> log{};  // up to record `logged`: from a snapshot
+  std::int64_t logged = 0;
 };
 
 class Core {
  public:
-  // `run` is the accepted run file. Replay the log's records with `replay` before anything else.
-  Core(const RunSpec& run, Recovered recovered, Log& log);
+  static constexpr std::uint64_t kSnapshotEvery = 1ull << 21;  // proposals: more than that no start has to read
+
+  // `run` is the accepted run file. Replay the log's records after `recovered.logged` before anything else.
+  Core(const RunSpec& run, Recovered recovered, std::uint64_t snapshot_every = kSnapshotEvery);
 
   // A record of the log, in order. Throws `kCorrupt` if it contradicts the ones before.
   void replay(const Record& record);
 
   // Workers. `joined` answers with Welcome or Refusal; messages of refused or unknown workers are ignored.
   WorkerId joined(const flowloom::v1::Hello& hello, Time now);
-  void received(WorkerId worker, const flowloom::v1::WorkerMessage& message, Time now);
-  void left(WorkerId worker, Time now);
+  void received(WorkerId worker, const flowloom::v1::WorkerMessage& message);
+  void left(WorkerId worker);
 
   // A new version, or new entries of the schedule that an old one fulfils; durable already.
-  void published(const ModelRow& model, const std::vector<std::uint32_t>& entries, Time now);
+  void published(const ModelRow& model, const std::vector<std::uint32_t>& entries);
   void reported(const flowloom::v1::TrainingReport& report, Time now);
 
   // A training step whose gradient units are granted with the credits that sampling leaves over. The trainer's answers are taken
   // by `take_gradients`; `gradient_delivered`: one of them is on its way.
-  void share(const flowloom::v1::GradientStep& step, Time now);
+  void share(const flowloom::v1::GradientStep& step);
   void taken(const flowloom::v1::Taken& taken) { sharing_.taken(taken); }
   void stop_sharing() { sharing_.stop(); }
   std::vector<flowloom::v1::GradientAnswer> take_gradients() { return sharing_.take_answers(); }
-  void gradient_delivered(Time now);
+  void gradient_delivered() { sharing_.delivered(); }
   std::uint32_t helpers() const;  // workers that could compute some
+
+  // What `take_write` gave is durable, and `head` the log's last link; or nothing of it was written, for this reason.
+  void written(const Sha256& head);
+  void write_failed(const std::string& sentence);
 
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
 
   // Nothing is granted any more; `finished` once nothing is leased.
-  void drain(Time now);
+  void drain();
+
+  // Decides all that the events since the last turn allow. Its cost grows with the number of workers: several events may
+  // share a turn.
+  void turn(Time now);
 
   // True when no more work will be given out: the chain is complete, or drained.
   bool finished() const;
-  bool complete() const { return chain_.frontier() >= end_.index() && pending_.empty(); }
+  bool complete() const { return durable_.frontier() >= end_.index() && log_is_written(); }
 
   struct Outgoing {
     WorkerId worker = 0;
@@ -98,11 +104,14 @@ class Core {
   };
   std::vector<Outgoing> take_outgoing() { return std::exchange(outgoing_, {}); }
 
+  // What is to be made durable now; null if nothing is, or a write is under way.
+  std::shared_ptr<const Write> take_write();
+
   flowloom::v1::StatusReply status(Time now) const;
   flowloom::v1::ListReply models() const;
 
   const Rollout& rollout() const { return rollout_; }
-  std::uint64_t durable_frontier() const { return durable_frontier_; }
+  std::uint64_t durable_frontier() const { return durable_.frontier(); }
 
   // Counts changes of versions and switches, so that watchers see each.
   std::uint64_t models_revision() const { return models_revision_; }
@@ -116,9 +125,14 @@ class Core {
     std::string trouble;                           // the last failure's sentence
     std::map<std::uint32_t, std::string> refused;  // versions that it cannot serve, and why
     Time since{};
+    bool recorded = false;  // its row is on its way to the store
 
     bool can(const char* capability) const;
     bool can(const char* capability, std::uint32_t version) const;  // and has this version
+  };
+  struct Answer {
+    UnitData data;
+    WorkerId worker;
   };
   struct Reweigh {  // of the current state, for the switch at the frontier
     std::uint32_t version = 0;
@@ -134,7 +148,7 @@ class Core {
   std::optional<std::string> refusal(const flowloom::v1::Hello& hello, flowloom::v1::Refusal::Code& code) const;
   void send(WorkerId worker, flowloom::v1::CoordinatorMessage message, bool last = false);
   void refuse(WorkerId worker, flowloom::v1::Refusal::Code code, const std::string& sentence, bool last = false);
-  bool forget(WorkerId worker);  // false if it is not there
+  void verified(std::uint32_t version);
   void sample_answered(WorkerId worker, const flowloom::v1::SampleAnswer& answer);
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
   void gradient_answered(WorkerId worker, const flowloom::v1::GradientAnswer& answer);
@@ -143,13 +157,12 @@ class Core {
   std::string nobody_can_serve() const;
   void set_state(flowloom::v1::StatusReply& reply) const;  // from `reply.training` too
 
-  // The steps of one turn, after every event: place switches, move the chain, write, grant.
-  void turn(Time now);
+  // The steps of one turn: place switches, move the chain, grant.
   void place_switches();
   void advance();
-  bool flush();
   bool cross_switch();
   bool test_until();
+  bool log_is_written() const { return pending_.records.empty() && !(writing_ && !writing_->records.empty()); }
   void prepare_workers();
   void grant_units(Time now);
   void grant_gradients(Time now);
@@ -158,27 +171,28 @@ class Core {
   void grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& end, MayServe may_serve, Granted granted,
                      Time now);
   void grant_reweigh(Time now);
-  void count(const Record& record);  // a record that is durable now
 
   RunSpec run_;
   Recovered recovered_;
-  Log& log_;
+  LogState durable_;
   UnitLedger ledger_;
   Rollout rollout_;
   Chain chain_;
-  ChainStatistics statistics_;  // of durable records
-  std::size_t sums_;            // columns of a unit after log_p and log_q
-  std::size_t recorded_switches_ = 0;
-  std::uint64_t durable_frontier_ = 0;
+  std::size_t sums_;               // columns of a unit after log_p and log_q
+  std::size_t recorded_switches_;  // as decided
   std::uint64_t models_revision_ = 1;
 
   std::map<WorkerId, Worker> workers_;
-  WorkerId last_worker_ = 0;
-  std::map<UnitNumber, UnitData> answers_;  // inside the window, waiting for their turn
-  std::vector<Record> pending_;             // decided, not yet durable
+  WorkerId last_worker_;
+  std::map<UnitNumber, Answer> answers_;        // inside the window, waiting for their turn
+  Write pending_;                               // decided, not yet under way to the disk
+  std::shared_ptr<const Write> writing_;        // under way
+  bool retry_ = false;                          // a write that failed may be tried again
+  std::uint64_t snapshot_every_, snapshot_at_;  // proposals; the frontier of the last one
+  std::string build_;                           // pinned, durable or not
   std::optional<Reweigh> reweigh_;
   StepSharing sharing_;
-  ChainEnd end_, durable_end_;      // as decided, and as the log on disk says
+  ChainEnd end_;                    // as decided
   std::uint64_t until_tested_ = 0;  // the last frontier at which it was
   std::string halted_, stalled_;    // sentences
   bool draining_ = false;

@@ -86,7 +86,13 @@ std::optional<SwitchRecord> Rollout::due(std::uint64_t first_fresh) const {
   return SwitchRecord{from, model->version, model->sha256, asap_};
 }
 
+void Rollout::placed(const SwitchRecord& row) {
+  switches_.push_back(row);
+  placing_.reset();
+}
+
 std::optional<std::uint32_t> Rollout::version_for(std::uint64_t index) const {
+  if (placing_ && index >= placing_->from) return {};
   if (!asap_) {
     const ScheduledVersion* entry = entry_for(index);
     if (!entry || switches_.empty() || switches_.back().from < entry->from) return {};

@@ -4,7 +4,7 @@
 //   - nothing here sees a proposal's value (docs/exactness.md, rules 3 and 4);
 //   - a switch lies on a unit boundary, above every earlier one and above everything granted;
 //   - it names a version that a worker has verified.
-// The caller makes `due` switches durable before it grants at or above them, then tells `placed`.
+// The caller makes `due` switches durable; until it tells `placed`, nothing at or above them has a version.
 //
 // Pure; one owner, no locks.
 #pragma once
@@ -38,9 +38,12 @@ class Rollout {
   // The switch that must be durable before `first_fresh` (the first proposal never granted) can be granted or, for
   // "asap", that a new version asks for there. Nothing if none is due.
   std::optional<SwitchRecord> due(std::uint64_t first_fresh) const;
-  void placed(const SwitchRecord& row) { switches_.push_back(row); }
+  // `place`: it is being made durable; `placed`: it is.
+  void place(const SwitchRecord& row) { placing_ = row; }
+  void placed(const SwitchRecord& row);
+  bool placing() const { return placing_.has_value(); }
 
-  // The version of proposal `index`; nothing while its switch is not placed.
+  // The version of proposal `index`; nothing while its switch is not durable.
   std::optional<std::uint32_t> version_for(std::uint64_t index) const;
 
   // What proposal `index` waits for, as a sentence for the status.
@@ -62,6 +65,7 @@ class Rollout {
   std::vector<ModelRow> models_;
   std::map<std::uint32_t, std::uint32_t> fulfilled_;
   std::vector<SwitchRecord> switches_;  // by `from`
+  std::optional<SwitchRecord> placing_;
 };
 
 }  // namespace flowloom

@@ -6,6 +6,9 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <cmath>
+#include <deque>
+#include <fstream>
+#include <optional>
 
 #include "coordinator/streams.h"
 #include "flowloom/v1/chain.grpc.pb.h"
@@ -14,7 +17,6 @@
 #include "flowloom/v1/training.grpc.pb.h"
 #include "program/authorization.h"
 #include "spec/error.h"
-#include "spec/files.h"
 #include "spec/packing.h"
 
 namespace flowloom {
@@ -44,6 +46,24 @@ class Edge {
     if (target.chain() != 0) throw Error(ErrorCode::kInvalidInput, "A run has one chain, number 0.");
   }
 
+  // The same with a part that takes the disk's time: `read(store)` on the store's thread, then `work(its result)`.
+  template <class Request, class Read, class Work>
+  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request, Read read,
+                                  Work work) const {
+    auto* reactor = context->DefaultReactor();
+    if (const auto status = permission(context, method); !status.ok()) {
+      reactor->Finish(status);
+      return reactor;
+    }
+    brain_.on_store(
+        [this, request, read](Store& store) {
+          check(request->run());
+          return read(store);
+        },
+        [reactor, work](auto result) { reactor->Finish(guarded([&] { work(result.get()); })); });
+    return reactor;
+  }
+
   // Authorises, checks the target and runs `work` on the brain's thread.
   template <class Request, class Work>
   grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request,
@@ -66,6 +86,58 @@ class Edge {
   Brain& brain_;
   Authorizer authorizer_;
   std::string run_id_;
+};
+
+// Reads the chain's units for one stream, a few ahead.
+class UnitReader : public std::enable_shared_from_this<UnitReader> {
+ public:
+  UnitReader(Brain& brain, std::uint64_t first_index) : brain_(brain), next_(first_index) {}
+
+  // Whether there are durable units that were not given out yet.
+  bool behind() const { return !units_.empty() || next_ < brain_.core().durable_frontier(); }
+
+  // Nothing while none is here; subscribers are poked when one is. Throws what reading threw.
+  std::optional<UnitRecord> next() {
+    if (error_) std::rethrow_exception(error_);
+    if (units_.empty()) {
+      if (!reading_ && behind()) read();
+      return {};
+    }
+    UnitRecord unit = std::move(units_.front());
+    units_.pop_front();
+    return unit;
+  }
+
+ private:
+  static constexpr std::size_t kAhead = 8;
+
+  void read() {
+    reading_ = true;
+    brain_.on_store([next = next_](Store& store) { return store.units(next, kAhead); },
+                    [self = shared_from_this()](std::future<std::vector<UnitRecord>> result) {
+                      self->reading_ = false;
+                      try {
+                        for (UnitRecord& unit : result.get()) {
+                          self->next_ = unit.data.first_index + unit.data.count();
+                          self->units_.push_back(std::move(unit));
+                        }
+                        if (self->units_.empty()) {
+                          throw Error(ErrorCode::kCorrupt, "The store has lost proposal " +
+                                                               std::to_string(self->next_) +
+                                                               "; end the coordinator and run 'flowloom verify'.");
+                        }
+                      } catch (...) {
+                        self->error_ = std::current_exception();
+                      }
+                      self->brain_.settle();
+                    });
+  }
+
+  Brain& brain_;
+  std::uint64_t next_;
+  std::deque<UnitRecord> units_;
+  bool reading_ = false;
+  std::exception_ptr error_;
 };
 
 class WorkService final : public v1::Coordinator::CallbackService {
@@ -108,17 +180,21 @@ class ModelsService final : public v1::Models::CallbackService {
     using Stream = Subscription<v1::FetchReply>;
     return Stream::start(
         edge_.brain(), edge_.permission(context, "flowloom.v1.Models/Fetch"),
-        [this, request, bytes = std::string(), sent = std::size_t{0}, loaded = false](v1::FetchReply& reply) mutable {
-          if (!std::exchange(loaded, true)) {
+        [this, request, file = std::shared_ptr<std::ifstream>()](v1::FetchReply& reply) mutable {
+          if (!file) {
             edge_.check(request->run());
             if (!edge_.brain().core().rollout().find(request->version())) {
               throw Error(ErrorCode::kNotFound, "There is no version " + std::to_string(request->version()) + ".");
             }
-            bytes = read_file(edge_.brain().directory().model(request->version()));
+            const auto path = edge_.brain().directory().model(request->version());
+            file = std::make_shared<std::ifstream>(path, std::ios::binary);
+            if (!*file)
+              throw Error(ErrorCode::kCorrupt, "'" + path.string() + "' cannot be read; restore it from a backup.");
           }
-          if (sent >= bytes.size()) return Stream::Step::kEnd;
-          reply.set_chunk(bytes.substr(sent, limits::kChunkBytes));
-          sent += reply.chunk().size();
+          reply.mutable_chunk()->resize(limits::kChunkBytes);
+          file->read(reply.mutable_chunk()->data(), static_cast<std::streamsize>(limits::kChunkBytes));
+          reply.mutable_chunk()->resize(static_cast<std::size_t>(file->gcount()));
+          if (reply.chunk().empty()) return Stream::Step::kEnd;
           return Stream::Step::kReply;
         });
   }
@@ -148,7 +224,7 @@ class ModelsService final : public v1::Models::CallbackService {
   grpc::ServerUnaryReactor* Describe(CallbackServerContext* context, const v1::DescribeRequest* request,
                                      v1::DescribeReply* reply) override {
     return edge_.unary(context, "flowloom.v1.Models/Describe", request, [this, reply] {
-      reply->set_run_id(edge_.brain().store().run_id());
+      reply->set_run_id(edge_.brain().run_id());
       reply->set_run_file(edge_.brain().run().toml);
       for (const auto& [entry, version] : edge_.brain().core().rollout().fulfilled()) reply->add_fulfilled(entry);
       *reply->mutable_models() = edge_.brain().core().models();
@@ -157,22 +233,29 @@ class ModelsService final : public v1::Models::CallbackService {
 
   grpc::ServerUnaryReactor* Report(CallbackServerContext* context, const v1::TrainingReport* report,
                                    v1::ReportReply* reply) override {
-    return edge_.unary(context, "flowloom.v1.Models/Report", report, [this, report, reply] {
-      if (report->points_size() > limits::kReportedPoints) {
-        throw Error(ErrorCode::kInvalidInput,
-                    "A report has at most " + std::to_string(limits::kReportedPoints) + " points.");
-      }
-      *reply = edge_.brain().trainer_reported(*report);
-    });
+    return edge_.unary(
+        context, "flowloom.v1.Models/Report", report,
+        [report](Store& store) {
+          if (report->points_size() > limits::kReportedPoints) {
+            throw Error(ErrorCode::kInvalidInput,
+                        "A report has at most " + std::to_string(limits::kReportedPoints) + " points.");
+          }
+          store.add_training(report->training(), {report->points().begin(), report->points().end()});
+          return true;
+        },
+        [this, report, reply](bool) {
+          v1::TrainingReport kept = *report;
+          kept.clear_points();
+          *reply = edge_.brain().trainer_reported(std::move(kept));
+        });
   }
 
   grpc::ServerUnaryReactor* Record(CallbackServerContext* context, const v1::RecordRequest* request,
                                    v1::RecordReply* reply) override {
-    return edge_.unary(context, "flowloom.v1.Models/Record", request, [this, request, reply] {
-      for (TrainingPoint& point : edge_.brain().store().training(request->after_step(), limits::kRecordPoints)) {
-        *reply->add_points() = std::move(point);
-      }
-    });
+    return edge_.unary(
+        context, "flowloom.v1.Models/Record", request,
+        [request](Store& store) { return store.training(request->after_step(), limits::kRecordPoints); },
+        [reply](std::vector<TrainingPoint> points) { reply->mutable_points()->Add(points.begin(), points.end()); });
   }
 
  private:
@@ -213,21 +296,20 @@ class ChainService final : public v1::Chain::CallbackService {
                                                           const v1::StreamStatesRequest* request) override {
     using Stream = Subscription<v1::StatesReply>;
     return Stream::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Chain/StreamStates"),
-                         [this, request, next = request->first_index(), first = true](v1::StatesReply& reply) mutable {
+                         [this, request, reader = std::make_shared<UnitReader>(edge_.brain(), request->first_index()),
+                          first = true](v1::StatesReply& reply) mutable {
                            edge_.check(request->run());
-                           Brain& brain = edge_.brain();
-                           if (next >= brain.core().durable_frontier()) {
-                             const bool more = request->follow() && !brain.core().finished();
+                           Core& core = edge_.brain().core();
+                           const auto unit = reader->next();
+                           if (!unit) {
+                             const bool more = reader->behind() || (request->follow() && !core.finished());
                              return more ? Stream::Step::kWait : Stream::Step::kEnd;
                            }
-                           const auto units = brain.store().units(next, 1);
-                           if (units.empty()) return Stream::Step::kEnd;
-                           fill(reply, units.front());
+                           fill(reply, *unit);
                            if (std::exchange(first, false)) {
-                             for (const SumInfo& sum : theory_sums(make_theory(brain.run().theory)))
+                             for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory)))
                                reply.add_columns(sum.name);
                            }
-                           next = reply.first_index() + reply.count();
                            return Stream::Step::kReply;
                          });
   }
@@ -288,7 +370,7 @@ void refuse_unusable_address(const std::string& address, bool insecure) {
 }
 
 struct Services::Impl {
-  Impl(Brain& brain, const std::string& token) : edge(brain, token, brain.store().run_id()) {}
+  Impl(Brain& brain, const std::string& token) : edge(brain, token, brain.run_id()) {}
   Edge edge;
   WorkService work{edge};
   ModelsService models{edge};

@@ -101,36 +101,49 @@ void PublishReactor::take_part() {
 }
 
 void PublishReactor::complete() {
-  Finish(guarded([&] {
-    if (!header_) throw Error(ErrorCode::kInvalidInput, "Publish begins with its header.");
-    check_target_(header_->run());
-    const Sha256 digest = sha256(bytes_);
-    if (bytes_.size() != header_->size() || header_->sha256() != std::string(digest.begin(), digest.end())) {
-      throw Error(ErrorCode::kCorrupt, "The checkpoint did not arrive whole (" + std::to_string(bytes_.size()) +
-                                           " of " + std::to_string(header_->size()) +
-                                           " bytes, or another SHA-256); send it again.");
-    }
-    const std::vector<std::uint32_t> entries(header_->scheduled().begin(), header_->scheduled().end());
-    const auto& schedule = brain_.run().chain.versions;
-    if (header_->conditions_size() != header_->scheduled_size()) {
-      throw Error(ErrorCode::kInvalidInput, "Publish names one condition for each entry.");
-    }
-    for (int i = 0; i < header_->scheduled_size(); ++i) {
-      const std::uint32_t entry = entries[static_cast<std::size_t>(i)];
-      if (entry < schedule.size() && schedule[entry].when.sentence() == header_->conditions(i)) continue;
-      throw Error(ErrorCode::kConflict, "The checkpoint is for entry " + std::to_string(entry) +
-                                            " of [chain] versions, '" + header_->conditions(i) +
-                                            "', which the run file does not have any more; start "
-                                            "the trainer again.");
-    }
-    const ModelRow row = register_model(brain_.store(), brain_.directory(), brain_.run(), bytes_, header_->ess(),
-                                        header_->origin(), entries);
-    spdlog::info("version {} published: step {}, ESS {:.3f}, {}", row.version, row.training_step, row.ess, row.origin);
-    brain_.core().published(row, entries, brain_.now());
-    const auto models = brain_.core().models();
-    *reply_->mutable_version() = models.versions(static_cast<int>(row.version) - 1);
-    brain_.settle();
-  }));
+  const grpc::Status status = guarded([&] { check(); });
+  if (!status.ok()) return Finish(status);
+  brain_.on_store(
+      [this](Store& store) {
+        return register_model(store, brain_.directory(), brain_.run(), bytes_, header_->ess(), header_->origin(),
+                              entries());
+      },
+      [self = self_](std::future<ModelRow> result) { self->Finish(guarded([&] { self->registered(result.get()); })); });
+}
+
+std::vector<std::uint32_t> PublishReactor::entries() const {
+  return {header_->scheduled().begin(), header_->scheduled().end()};
+}
+
+void PublishReactor::check() const {
+  if (!header_) throw Error(ErrorCode::kInvalidInput, "Publish begins with its header.");
+  check_target_(header_->run());
+  const Sha256 digest = sha256(bytes_);
+  if (bytes_.size() != header_->size() || header_->sha256() != std::string(digest.begin(), digest.end())) {
+    throw Error(ErrorCode::kCorrupt, "The checkpoint did not arrive whole (" + std::to_string(bytes_.size()) + " of " +
+                                         std::to_string(header_->size()) +
+                                         " bytes, or another SHA-256); send it again.");
+  }
+  const auto& schedule = brain_.run().chain.versions;
+  if (header_->conditions_size() != header_->scheduled_size()) {
+    throw Error(ErrorCode::kInvalidInput, "Publish names one condition for each entry.");
+  }
+  for (int i = 0; i < header_->scheduled_size(); ++i) {
+    const std::uint32_t entry = header_->scheduled(i);
+    if (entry < schedule.size() && schedule[entry].when.sentence() == header_->conditions(i)) continue;
+    throw Error(ErrorCode::kConflict, "The checkpoint is for entry " + std::to_string(entry) +
+                                          " of [chain] versions, '" + header_->conditions(i) +
+                                          "', which the run file does not have any more; start "
+                                          "the trainer again.");
+  }
+}
+
+void PublishReactor::registered(const ModelRow& row) {
+  spdlog::info("version {} published: step {}, ESS {:.3f}, {}", row.version, row.training_step, row.ess, row.origin);
+  brain_.core().published(row, entries());
+  const auto models = brain_.core().models();
+  *reply_->mutable_version() = models.versions(static_cast<int>(row.version) - 1);
+  brain_.settle();
 }
 
 }  // namespace flowloom

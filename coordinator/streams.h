@@ -231,6 +231,9 @@ class PublishReactor final : public grpc::ServerReadReactor<flowloom::v1::Publis
 
   void take_part();
   void complete();
+  void check() const;
+  std::vector<std::uint32_t> entries() const;
+  void registered(const ModelRow& row);
 
   Brain& brain_;
   flowloom::v1::PublishReply* reply_;

@@ -2,6 +2,8 @@
 
 #include <openssl/evp.h>
 
+#include <memory>
+
 #include "spec/error.h"
 
 namespace flowloom {
@@ -12,6 +14,10 @@ int hex_digit(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
+}
+
+Error no_sha256() {
+  return Error(ErrorCode::kInternal, "OpenSSL could not compute a SHA-256; check its installation (FIPS policy).");
 }
 
 std::span<const std::uint8_t> as_bytes(std::string_view text) {
@@ -25,12 +31,23 @@ Sha256 sha256(std::span<const std::uint8_t> bytes) {
   unsigned int size = 0;
   if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
       size != digest.size()) {
-    throw Error(ErrorCode::kInternal, "OpenSSL could not compute a SHA-256; check its installation (FIPS policy).");
+    throw no_sha256();
   }
   return digest;
 }
 
 Sha256 sha256(std::string_view bytes) { return sha256(as_bytes(bytes)); }
+
+Sha256 sha256(std::initializer_list<std::string_view> parts) {
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  Sha256 digest;
+  bool good = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+  for (const std::string_view part : parts) {
+    good = good && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
+  }
+  if (!good || EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1) throw no_sha256();
+  return digest;
+}
 
 std::string to_hex(std::span<const std::uint8_t> bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";

@@ -49,6 +49,12 @@ class AcceptanceAccumulator {
   std::uint64_t longest_run() const { return longest_run_; }
   std::uint64_t current_run() const { return current_run_; }
 
+  // Shows `visit` everything that is held here, field by field and always in the same order, to be saved or replaced.
+  template <class Visit>
+  void visit_state(Visit& visit) {
+    visit(count_), visit(accepted_), visit(current_run_), visit(longest_run_);
+  }
+
  private:
   std::uint64_t count_ = 0;
   std::uint64_t accepted_ = 0;

@@ -54,6 +54,12 @@ class WeightAccumulator {
   double ess() const;
   Estimate log_z() const;
 
+  // Shows `visit` everything that is held here, field by field and always in the same order, to be saved or replaced.
+  template <class Visit>
+  void visit_state(Visit& visit) {
+    visit(count_), visit(max_), visit(sum_), visit(sum_sq_);
+  }
+
  private:
   std::uint64_t count_ = 0;
   double max_ = -std::numeric_limits<double>::infinity();

@@ -21,6 +21,7 @@
 // Repeated values, as Metropolis makes them, are ordinary data here: enter each chain step, not each new state.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -62,6 +63,19 @@ class MultiTau {
 
   // The current figures, in O(log N). Throws `invalid_argument` below two steps.
   LiveEstimate estimate() const;
+
+  // Shows `visit` everything that is held here, field by field and always in the same order, to be saved or replaced.
+  template <class Visit>
+  void visit_state(Visit& visit) {
+    visit(origin_);
+    std::uint64_t levels = levels_.size();
+    visit(levels);
+    levels_.resize(std::clamp<std::uint64_t>(levels, 1, 64));  // of doubling blocks: more than a counter can hold
+    for (Level& level : levels_) {
+      visit(level.count), visit(level.sum), visit(level.products), visit(level.first), visit(level.latest);
+      visit(level.pending), visit(level.has_pending);
+    }
+  }
 
  private:
   struct Level {

@@ -200,10 +200,10 @@ TEST_F(StoreTest, RefusesATruncatedFileAtTheLatestWhenItIsRead) {
 
 TEST_F(StoreTest, RefusesAnotherFormatAndNamesBoth) {
   { create(); }
-  sql("PRAGMA user_version=3");
+  sql("PRAGMA user_version=4");
   const Error error = error_of([&] { open(); });
   EXPECT_EQ(error.code(), ErrorCode::kConflict);
-  EXPECT_THAT(error.what(), HasSubstr("has store format 3; this build reads format 2"));
+  EXPECT_THAT(error.what(), HasSubstr("has store format 4; this build reads format 3"));
 }
 
 TEST_F(StoreTest, RefusesAnotherApplication) {
@@ -216,7 +216,7 @@ TEST_F(StoreTest, TellsOthersWhatItIs) {
   { create(); }
   SQLite::Database database(file_.string());
   EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x466c6f6d);
-  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 2);
+  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 3);
   EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "wal");
   EXPECT_EQ(database.execAndGet("SELECT group_concat(name) FROM columns").getString(),
             "hopping,phi2_sum,phi4_sum,phi_sum");
@@ -336,7 +336,7 @@ TEST_F(StoreTest, NamesARecordThatCannotBeDecoded) {
       {"UPDATE records SET count = 0 WHERE sequence = 2", "wrong size"},
       {"UPDATE records SET flags = x'0000' WHERE sequence = 2", "wrong size"},
       {"UPDATE records SET kind = 'what' WHERE sequence = 2", "unknown kind"},
-      {"UPDATE records SET link = x'00' WHERE sequence = 2", "does not hold a SHA-256"},
+      {"UPDATE records SET link = x'00' WHERE sequence = 2", "was changed"},
       {"UPDATE records SET kind = 'switch' WHERE sequence = 2", "damaged switch"},
       {"UPDATE records SET kind = 'reweigh' WHERE sequence = 2", "damaged reweigh"}};
   for (const auto& [damage, why] : damages) {
@@ -398,9 +398,9 @@ TEST_F(StoreTest, FailsWithASentenceInEveryCallIfThereIsNoRoom) {
                                                       store.append({EventRecord{240, "text"}});
                                                     },
                                                     [&] {
-                                                      store.add_switch({0, 1, {}, false});
+                                                      store.write({.switches = {{0, 1, {}, false}}});
                                                     },
-                                                    [&] { store.pin_build("build"); },
+                                                    [&] { store.write({.build = "build"}); },
                                                     [&] { store.begin_epoch(); },
                                                     [&] {
                                                       store.add_model({0, sha256("a"), 1, 1, 0.5, "test", false}, {0});
@@ -444,7 +444,7 @@ TEST_F(StoreTest, HasWhatWasAppendedWhenItsOwnerIsKilled) {
   const int status = in_another_process([&] {
     Store store = create();
     store.append(log_);
-    store.add_switch({0, 1, sha256("a"), false});
+    store.write({.switches = {{0, 1, sha256("a"), false}}});
     ::raise(SIGKILL);
     return 0;
   });
@@ -498,7 +498,7 @@ TEST_F(StoreTest, RaisesItsEpochAtEveryStart) {
 }
 
 TEST_F(StoreTest, KeepsThePinnedBuild) {
-  { create().pin_build("lanes 1"); }
+  { create().write({.build = "lanes 1"}); }
   EXPECT_EQ(open().pinned_build(), "lanes 1");
 }
 
@@ -507,7 +507,7 @@ TEST_F(StoreTest, NumbersModelsInOrderOfPublication) {
     Store store = create();
     EXPECT_EQ(store.add_model({0, sha256("a"), 10, 7, 0.5, "ESS >= 0.5", false}, {0, 2}), 1u);
     EXPECT_EQ(store.add_model({0, sha256("b"), 11, 8, kNan, "trained", false}, {}), 2u);
-    store.mark_verified(2);
+    store.write({.verified = {2}});
   }
   const Store store = open();
   const auto models = store.models();
@@ -546,8 +546,8 @@ TEST_F(StoreTest, KeepsTheFirstVersionOfAnEntryUntilItIsTakenBack) {
 TEST_F(StoreTest, GivesSwitchesInOrderOfTheirPlace) {
   {
     Store store = create();
-    store.add_switch({80, 2, sha256("b"), true});
-    store.add_switch({0, 1, sha256("a"), false});
+    store.write({.switches = {{80, 2, sha256("b"), true}}});
+    store.write({.switches = {{0, 1, sha256("a"), false}}});
   }
   const auto switches = open().switches();
   ASSERT_EQ(switches.size(), 2u);
@@ -561,8 +561,8 @@ TEST_F(StoreTest, GivesSwitchesInOrderOfTheirPlace) {
 
 TEST_F(StoreTest, RefusesTwoSwitchesAtOnePlace) {
   Store store = create();
-  store.add_switch({0, 1, sha256("a"), false});
-  EXPECT_THROW(store.add_switch({0, 2, sha256("b"), false}), Error);
+  store.write({.switches = {{0, 1, sha256("a"), false}}});
+  EXPECT_THROW(store.write({.switches = {{0, 2, sha256("b"), false}}}), Error);
 }
 
 TEST_F(StoreTest, KeepsEventsWithTheirTime) {

@@ -29,7 +29,7 @@ void write_store(const std::filesystem::path& file, const RunSpec& run, const st
       const Sha256 sha = versions == row->version ? row->checkpoint : sha256("unused " + std::to_string(versions));
       store.add_model({.version = versions, .sha256 = sha, .size = 1, .origin = "test"}, {});
     }
-    if (store.switches().empty() || store.switches().back().from < row->from) store.add_switch(*row);
+    if (store.switches().empty() || store.switches().back().from < row->from) store.write({.switches = {*row}});
   }
   store.append(log);
 }
@@ -197,7 +197,7 @@ TEST_F(ExactnessRule8, FindsAnInsertedRecord) {
   expect_fault_at(
       after("UPDATE records SET sequence = -sequence - 1 WHERE sequence > 12; UPDATE records SET sequence = "
             "-sequence WHERE sequence < 0; INSERT INTO records SELECT 13, kind, first_index, version, count, "
-            "flags, data, link FROM records WHERE sequence = 12"),
+            "flags, data, link, worker, second FROM records WHERE sequence = 12"),
       13, "");
 }
 

@@ -55,7 +55,7 @@ class Offline : public testing::Test {
                      .verified = true},
                     {0});
     const SwitchRecord row{0, 1, checkpoint, false};
-    store.add_switch(row);
+    store.write({.switches = {row}});
     store.append({row});
     Chain chain(run.noise_key());
     for (std::size_t u = 0; u < units; ++u) {

@@ -49,15 +49,15 @@ class CoreTest : public testing::Test {
     return id;
   }
   void publish(const std::string& name, const std::vector<std::uint32_t>& entries = {}) {
-    core_->published(log_->publish(name, entries), entries, now_);
+    core_->published(log_->publish(name, entries), entries);
     sort_outgoing();
   }
   void say(WorkerId id, const flowloom::v1::WorkerMessage& message) {
-    core_->received(id, message, now_);
+    core_->received(id, message);
     sort_outgoing();
   }
   void leave(WorkerId id) {
-    core_->left(id, now_);
+    core_->left(id);
     sort_outgoing();
   }
   void tick(double seconds = 0.1) {
@@ -67,6 +67,7 @@ class CoreTest : public testing::Test {
   }
 
   void sort_outgoing() {
+    settle(*core_, *log_, now_);
     for (Core::Outgoing& out : core_->take_outgoing()) {
       if (out.message.has_sample()) {
         grants_.push_back({out.worker, out.message.sample().first_unit(), out.message.sample().version()});

@@ -22,7 +22,7 @@ using flowloom::v1::WorkerMessage;
 
 struct Faults {
   bool losses = false;    // streams break, what is in flight is lost or comes late; answers vanish
-  bool crashes = false;   // of the coordinator, at any event, and orderly drains
+  bool crashes = false;   // of the coordinator, at any event, and orderly drains; the write under way is on disk or not
   bool writes = false;    // that fail
   bool nonsense = false;  // failures, answers that nobody asked for
 };
@@ -42,20 +42,13 @@ class World {
       : schedule_(schedule), run_(schedule.run.run()), log_(run_), random_(seed), tracing_(trace) {
     workers_.resize(static_cast<std::size_t>(schedule.workers));
     for (std::uint32_t i = 0; i < schedule.checkpoints.size(); ++i) unpublished_.push_back(i);
-    log_.fails = [this](const std::string& what) {
-      if (!failing_ || !chance(3)) return false;
-      note("  the write " + what + " fails");
-      if (what != "pin_build") stalled_ = true;
-      return true;
-    };
   }
 
   // Returns what went wrong, or "".
   std::string play() {
-    core_ = start_core(run_, log_);
+    start();
     for (int i = 0; i < schedule_.events && wrong_.empty(); ++i) event();
     note("-- calm");
-    failing_ = false;
     calm_ = true;
     for (int i = 0; i < 4000 && wrong_.empty() && !core_->complete(); ++i) calm_event();
     if (wrong_.empty() && !core_->complete())
@@ -63,6 +56,7 @@ class World {
     if (wrong_.empty() && log_.head() != head_of(run_, reference_log(run_, log_, schedule_.numbers))) {
       wrong_ = "the head differs from the one of a plain loop";
     }
+    if (wrong_.empty()) check_snapshot();
     return wrong_;
   }
 
@@ -88,10 +82,20 @@ class World {
     note("!! " + what);
   }
 
+  void start() {
+    disk_.reset();
+    stalled_ = false;
+    try {
+      core_ = start_core_from_snapshot(run_, log_, kSnapshotEvery);
+      if (!core_) fail("its own snapshot is refused");
+    } catch (const Error& error) {
+      fail(std::string("its own log is refused: ") + error.what());
+    }
+  }
+
   void event() {
-    failing_ = schedule_.faults.writes;
     Peer& peer = workers_[below(workers_.size())];
-    switch (below(16)) {
+    switch (below(20)) {
       case 0:
         if (chance(3)) publish();
         break;
@@ -122,9 +126,32 @@ class World {
       case 11:
         peer.id == 0 ? join(peer) : read(peer);
         break;
+      case 12:
+      case 13:
+      case 14:
+      case 15:
+        finish_write();
+        break;
       default:
         deliver(peer);
     }
+  }
+
+  // The write under way comes to its end.
+  void finish_write() {
+    if (!disk_) return;
+    const auto write = std::exchange(disk_, {});
+    if (!calm_ && schedule_.faults.writes && chance(3)) {
+      note("  the write fails");
+      stalled_ = true;
+      core_->write_failed("The store cannot be written (no room).");
+    } else {
+      note("  the write is on disk: " + std::to_string(write->records.size()) + " records");
+      stalled_ = false;
+      log_.keep(*write);
+      core_->written(log_.head());
+    }
+    take();
   }
 
   // Everything works: each worker is connected and does what it is asked, in order; time goes on.
@@ -133,9 +160,11 @@ class World {
     for (Peer& peer : workers_) {
       if (peer.id == 0) join(peer);
       while (!peer.inbox.empty()) read(peer);
-      while (!peer.outbox.empty()) deliver(peer);
+      while (peer.id != 0 && !peer.outbox.empty()) deliver(peer);
+      while (disk_) finish_write();
     }
     tick(Time{1500});
+    while (disk_) finish_write();
     if (core_->finished() && !core_->complete()) crash();  // it was drained
   }
 
@@ -149,7 +178,7 @@ class World {
     const std::vector<std::uint32_t> entries = asap ? std::vector<std::uint32_t>{} : std::vector<std::uint32_t>{entry};
     const ModelRow row = log_.publish(schedule_.checkpoints[entry], entries);
     if (schedule_.faults.crashes && chance(6)) return crash();  // on disk, and nobody was told
-    core_->published(row, entries, now_);
+    core_->published(row, entries);
     take();
   }
 
@@ -176,14 +205,14 @@ class World {
     note("worker " + std::to_string(peer.id) + " is lost");
     const WorkerId id = std::exchange(peer.id, 0);
     peer.inbox.clear();
-    core_->left(id, now_);
+    core_->left(id);
     take();
   }
 
   void crash() {
     if (chance(2)) {
       note("drain");
-      core_->drain(now_);
+      core_->drain();
       take();
       if (!calm_) return;
     }
@@ -193,14 +222,14 @@ class World {
       peer.inbox.clear();
       std::erase_if(peer.outbox, [](const WorkerMessage& message) { return message.has_failure(); });  // see failures_
     }
-    stalled_ = was_stalled_ = false;
+    if (disk_ && chance(2)) {
+      note("  what was under way to the disk had come there");
+      log_.keep(*disk_);
+    }
     highest_granted_ = 0;  // grants are not remembered: what the dead process granted is judged by its unit number
     failures_.clear();
-    try {
-      core_ = start_core(run_, log_);
-    } catch (const Error& error) {
-      fail(std::string("its own log is refused: ") + error.what());
-    }
+    start();
+    if (!wrong_.empty()) return;
     take();
     check_status();
   }
@@ -278,26 +307,28 @@ class World {
                                        std::to_string(message.sample().version())
                                  : message.ShortDebugString()));
     }
-    core_->received(peer.id, message, now_);
+    core_->received(peer.id, message);
     take();
   }
 
   void tick(Time step) {
     now_ += step;
-    stalled_ = was_stalled_ = false;
     note("tick " + std::to_string(step.count()));
     core_->tick(now_);
     take();
   }
 
-  // What the core sends must fit what is on disk at this moment.
+  // What the core sends must fit what is on disk at this moment. Sometimes several events share a turn.
   void take() {
+    if (!calm_ && chance(4)) return;
+    core_->turn(now_);
+    if (!disk_) disk_ = core_->take_write();
     for (Core::Outgoing& out : core_->take_outgoing()) {
       if (out.message.has_sample()) check_grant(out.worker, out.message.sample());
       if (out.message.has_reweigh()) {
         note("  reweigh to " + std::to_string(out.worker));
         grants_.push_back("reweigh under " + std::to_string(out.message.reweigh().version()));
-        if (was_stalled_) fail("a reweigh was granted after a failed write");
+        if (stalled_) fail("a reweigh was granted after a failed write");
       }
       for (Peer& peer : workers_) {
         if (peer.id != out.worker) continue;
@@ -306,7 +337,6 @@ class World {
         break;
       }
     }
-    was_stalled_ = stalled_;  // the write that failed may have come after this turn's grants
   }
 
   void check_grant(WorkerId worker, const flowloom::v1::SampleGrant& grant) {
@@ -315,7 +345,7 @@ class World {
     grants_.push_back(name + " to " + std::to_string(worker));
     const std::uint64_t index = grant.first_unit() * run_.unit;
     const SwitchRecord* serving = log_.serving(index);
-    if (was_stalled_) fail(name + " was granted after a failed write");
+    if (stalled_) fail(name + " was granted after a failed write");
     if (!serving) return fail(name + " was granted before any switch was on disk");
     if (serving->version != grant.version()) fail(name + " was granted, but another version serves there");
     if (!log_.models.at(grant.version() - 1).verified) fail(name + " was granted, but nobody verified the version");
@@ -351,6 +381,20 @@ class World {
     }
   }
 
+  // A start from the last snapshot knows what one from the whole log knows.
+  void check_snapshot() {
+    const auto status_of = [&](const std::unique_ptr<Core>& core) {
+      auto status = core->status(now_);
+      status.clear_epoch();
+      return status.SerializeAsString();
+    };
+    if (status_of(start_core(run_, log_)) != status_of(start_core_from_snapshot(run_, log_, kSnapshotEvery))) {
+      fail("a start from the last snapshot shows another status than one from the log");
+    }
+  }
+
+  static constexpr std::uint64_t kSnapshotEvery = 16;
+
   const Schedule& schedule_;
   RunSpec run_;
   MemoryLog log_;
@@ -362,7 +406,8 @@ class World {
   Time now_{0};
   std::uint64_t highest_granted_ = 0;
   std::size_t known_switches_ = 0;
-  bool failing_ = false, stalled_ = false, was_stalled_ = false, calm_ = false, tracing_ = false;
+  std::shared_ptr<const Write> disk_;  // under way
+  bool stalled_ = false, calm_ = false, tracing_ = false;
   std::string wrong_;
   std::vector<std::string> trace_, grants_;
 };

@@ -53,7 +53,7 @@ class SharingTest : public CoreTest {
     step.set_step(number);
     step.set_unit_size(kUnitSize);
     step.set_taken(taken);
-    core_->share(step, now_);
+    core_->share(step);
     sort_outgoing();
   }
   void take(std::int64_t step, std::uint32_t units) {
@@ -243,7 +243,7 @@ TEST_F(SharingTest, NothingIsGrantedWhileDrainingOrToAWorkerThatCannot) {
   EXPECT_TRUE(granted().empty());
   EXPECT_EQ(core_->helpers(), 0u);
   leave(old);
-  core_->drain(now_);
+  core_->drain();
   join_helper();
   EXPECT_TRUE(granted().empty());
   EXPECT_EQ(core_->helpers(), 0u);
@@ -253,7 +253,7 @@ TEST_F(SharingTest, RefusesAStepThatMakesNoSense) {
   const auto refusal = [&](auto change) {
     flowloom::v1::GradientStep step = step_of(run_, 3);
     change(step);
-    return error_of_opening([&] { core_->share(step, now_); }).code();
+    return error_of_opening([&] { core_->share(step); }).code();
   };
   EXPECT_EQ(refusal([](auto& step) { step.set_units(0); }), ErrorCode::kInvalidInput);
   EXPECT_EQ(refusal([](auto& step) { step.set_unit_size(0); }), ErrorCode::kInvalidInput);
@@ -265,13 +265,13 @@ TEST_F(SharingTest, RefusesAStepOfOtherSettingsOrAnotherRevision) {
   const auto refusal = [&](auto change) {
     flowloom::v1::GradientStep step = step_of(run_, 3);
     change(step);
-    return error_of_opening([&] { core_->share(step, now_); }).code();
+    return error_of_opening([&] { core_->share(step); }).code();
   };
   EXPECT_EQ(refusal([](auto& step) { step.set_revision(step.revision() + 1); }), ErrorCode::kConflict);
   RunSpec other = run_;
   other.policy["train"]["gradient"] = "path";
   EXPECT_EQ(refusal([&](auto& step) { step = step_of(other, 3); }), ErrorCode::kConflict);
-  EXPECT_NO_THROW(core_->share(step_of(run_, 3), now_));
+  EXPECT_NO_THROW(core_->share(step_of(run_, 3)));
 }
 
 // ------------------------------------------------------------------------------------------- what is under way

@@ -30,7 +30,7 @@ class Line {
       } else {
         const auto unit = grants_.front();
         grants_.erase(grants_.begin());
-        core_->received(worker_, numbers_.sample(unit, run_.unit, log_.models[0]), now_);
+        core_->received(worker_, numbers_.sample(unit, run_.unit, log_.models[0]));
       }
       collect();
     }
@@ -42,7 +42,7 @@ class Line {
     grants_.clear();
     core_->tick(now_);
     worker_ = core_->joined(hello(), now_);
-    core_->received(worker_, ready(1), now_);
+    core_->received(worker_, ready(1));
     collect();
   }
 
@@ -63,6 +63,7 @@ class Line {
 
  private:
   void collect() {
+    settle(*core_, log_, now_);
     for (const Core::Outgoing& out : core_->take_outgoing()) {
       if (out.message.has_sample()) grants_.push_back(out.message.sample().first_unit());
     }
@@ -160,7 +161,7 @@ TEST(ExactnessRule6, TheStopIsTheSameWhenTheCoordinatorDiesBeforeItCouldWriteItD
   Line line(until(0.5));
   bool died = false;
   line.play([&](Line& l) {
-    l.log().fails = [&](const std::string&) { return !died && l.log().frontier() == kFirst; };
+    l.log().fails = [&](const Write&) { return !died && l.log().frontier() == kFirst; };
     if (died || l.log().frontier() < kFirst) return false;
     EXPECT_TRUE(l.events().empty());
     l.log().fails = {};
@@ -176,7 +177,7 @@ TEST(ExactnessRule6, TheStopIsTheSameWhenTheWriteBeforeItsTestFails) {
   Line line(until(0.5));
   int failures = 0;
   line.play([&](Line& l) {
-    l.log().fails = [&](const std::string&) { return l.log().frontier() + kUnit == kFirst && ++failures <= 3; };
+    l.log().fails = [&](const Write&) { return l.log().frontier() + kUnit == kFirst && ++failures <= 3; };
     return false;
   });
   EXPECT_GE(failures, 3);
@@ -187,7 +188,7 @@ TEST(ExactnessRule6, TheStopIsNotShownBeforeItIsOnDisk) {
   Line line(until(0.5));
   bool seen = false;
   line.play([&](Line& l) {
-    l.log().fails = [&](const std::string&) { return !seen && l.log().frontier() == kFirst; };
+    l.log().fails = [&](const Write&) { return !seen && l.log().frontier() == kFirst; };
     if (!seen && l.log().frontier() == kFirst) {
       EXPECT_EQ(l.status().length(), 118 * kUnit);
       EXPECT_NE(l.status().state(), flowloom::v1::StatusReply::STATE_COMPLETE);

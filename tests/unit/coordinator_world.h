@@ -49,32 +49,39 @@ struct RunText {
 };
 
 // The store as the core sees it. What it holds survives the core, like a disk.
-class MemoryLog final : public Log {
+class MemoryLog {
  public:
   explicit MemoryLog(const RunSpec& run) : identity_(run.identity()), head_(identity_), unit_(run.unit) {}
 
-  void append(const std::vector<Record>& added) override {
-    write("append");
-    for (const Record& record : added) {
+  // Makes the write that is due, if there is one, and tells the core; false if there is none.
+  bool work_for(Core& core) {
+    const auto write = core.take_write();
+    if (!write) return false;
+    if (fails && fails(*write)) {
+      ++failures;
+      core.write_failed("The store cannot be written (no room).");
+    } else {
+      keep(*write);
+      core.written(head_);
+    }
+    return true;
+  }
+
+  // All of it is on the disk.
+  void keep(const Write& write) {
+    if (write.build) pinned = *write.build;
+    for (const std::uint32_t version : write.verified) models.at(version - 1).verified = true;
+    for (const SwitchRecord& row : write.switches) switches.push_back(row);
+    for (const WorkerRow& row : write.workers) workers.push_back(row);
+    if (write.snapshot) snapshot = {static_cast<std::int64_t>(records.size()), *write.snapshot};
+    for (const Record& record : write.records) {
       head_ = next_link(head_, record);
       if (const auto* unit = std::get_if<UnitRecord>(&record)) frontier_ = unit->data.first_index + unit_;
       records.push_back(record);
     }
   }
-  void add_switch(const SwitchRecord& row) override {
-    write("add_switch");
-    switches.push_back(row);
-  }
-  void mark_verified(std::uint32_t version) override {
-    write("mark_verified");
-    models.at(version - 1).verified = true;
-  }
-  void pin_build(const std::string& build) override {
-    write("pin_build");
-    pinned = build;
-  }
-  Sha256 head() const override { return head_; }
 
+  Sha256 head() const { return head_; }
   std::uint64_t frontier() const { return frontier_; }
   const ModelRow& publish(const std::string& checkpoint, const std::vector<std::uint32_t>& entries) {
     models.push_back({static_cast<std::uint32_t>(models.size() + 1), sha256(checkpoint), checkpoint.size(), 0,
@@ -82,7 +89,10 @@ class MemoryLog final : public Log {
     for (const std::uint32_t entry : entries) fulfilled.emplace_back(entry, models.back().version);
     return models.back();
   }
-  Recovered recovered() { return {"0123456789abcdef0123456789abcdef", ++epoch, pinned, models, fulfilled, switches}; }
+  Recovered recovered() {
+    const std::uint64_t last = workers.empty() ? 0 : workers.back().number;
+    return {"0123456789abcdef0123456789abcdef", ++epoch, pinned, models, fulfilled, switches, last, head_};
+  }
 
   // Nothing if no switch at or below `index` is durable.
   const SwitchRecord* serving(std::uint64_t index) const {
@@ -99,16 +109,12 @@ class MemoryLog final : public Log {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> fulfilled;
   std::string pinned;
   std::uint64_t epoch = 0;
-  std::function<bool(const std::string& what)> fails;  // asked before each write
+  std::vector<WorkerRow> workers;
+  std::optional<Snapshot> snapshot;
+  std::function<bool(const Write& write)> fails;  // asked before each
   int failures = 0;
 
  private:
-  void write(const char* what) {
-    if (!fails || !fails(what)) return;
-    ++failures;
-    throw Error(ErrorCode::kUnavailable, "The store cannot be written (no room).");
-  }
-
   Sha256 identity_, head_;
   std::uint64_t frontier_ = 0;
   std::size_t unit_;
@@ -116,9 +122,30 @@ class MemoryLog final : public Log {
 
 // A fresh core on what the log holds.
 inline std::unique_ptr<Core> start_core(const RunSpec& run, MemoryLog& log) {
-  auto core = std::make_unique<Core>(run, log.recovered(), log);
+  auto core = std::make_unique<Core>(run, log.recovered());
   for (const Record& record : log.records) core->replay(record);
   return core;
+}
+
+// The same from the last snapshot on, with new ones every so many proposals.
+inline std::unique_ptr<Core> start_core_from_snapshot(const RunSpec& run, MemoryLog& log,
+                                                      std::uint64_t snapshot_every) {
+  Recovered recovered = log.recovered();
+  if (log.snapshot) {
+    recovered.log.emplace(run);
+    if (!recovered.log->load(log.snapshot->state)) return {};
+    recovered.logged = log.snapshot->sequence;
+  }
+  const auto first = log.records.begin() + static_cast<std::ptrdiff_t>(recovered.logged);
+  auto core = std::make_unique<Core>(run, std::move(recovered), snapshot_every);
+  for (auto record = first; record != log.records.end(); ++record) core->replay(*record);
+  return core;
+}
+
+// Everything that the events so far lead to, on a disk that answers at once.
+inline void settle(Core& core, MemoryLog& log, Time now) {
+  core.turn(now);
+  while (log.work_for(core)) core.turn(now);
 }
 
 // Numbers of (index, checkpoint). `salt` makes other ones; below `first_valid` all proposals are invalid.

@@ -1,0 +1,80 @@
+// The parts of the store share this: the open database, its errors as sentences, its columns as values. No one else's.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "chain/store.h"
+#include "spec/error.h"
+
+namespace flowloom {
+
+inline constexpr char kNow[] = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+
+// Views live until the statement's next step.
+std::string_view text_of(const SQLite::Column& column);
+std::string_view blob_of(const SQLite::Column& column);
+Sha256 digest_of(const SQLite::Column& column, const std::string& what);
+inline std::uint64_t unsigned_of(const SQLite::Column& column) { return static_cast<std::uint64_t>(column.getInt64()); }
+
+// Not copied: the bytes must live until the statement has run.
+void bind_blob(SQLite::Statement& statement, int position, std::string_view bytes);
+// Copied.
+void bind_blob(SQLite::Statement& statement, int position, const Sha256& digest);
+
+[[noreturn]] void rethrow(const SQLite::Exception& error, const std::string& file);
+
+struct Store::Impl {
+  std::string file;
+  std::unique_ptr<SQLite::Database> db;
+  Sha256 head{};
+  std::int64_t size = 0;
+  bool has_rewinds = false;
+  std::vector<std::pair<std::int64_t, std::int64_t>> abandoned;  // by rewinds: [first, last] record, in order
+
+  template <class Work>
+  auto guard(Work work) const {
+    try {
+      return work();
+    } catch (const SQLite::Exception& error) {
+      rethrow(error, file);
+    }
+  }
+
+  SQLite::Column meta(SQLite::Statement& query, const char* key) const {
+    query.bind(1, key);
+    if (!query.executeStep()) throw Error(ErrorCode::kCorrupt, "'" + file + "' lacks the entry '" + key + "'.");
+    return query.getColumn(0);
+  }
+
+  std::string record_name(std::int64_t sequence) const {
+    return "Record " + std::to_string(sequence) + " of '" + file + "'";
+  }
+
+  void insert_scheduled(const std::vector<std::uint32_t>& entries, std::uint32_t version) {
+    SQLite::Statement insert(*db, "INSERT OR IGNORE INTO scheduled(entry, version) VALUES(?, ?)");
+    for (const std::uint32_t entry : entries) {
+      insert.reset();
+      insert.bind(1, static_cast<std::int64_t>(entry));
+      insert.bind(2, static_cast<std::int64_t>(version));
+      insert.exec();
+    }
+  }
+
+  void load_abandoned();
+  void load_head() {
+    SQLite::Statement query(*db, "SELECT sequence, link FROM records ORDER BY sequence DESC LIMIT 1");
+    if (query.executeStep()) {
+      size = query.getColumn(0).getInt64();
+      head = digest_of(query.getColumn(1), record_name(size));
+    } else {
+      SQLite::Statement meta_query(*db, "SELECT value FROM meta WHERE key = ?");
+      head = digest_of(meta(meta_query, "identity"), "The identity in '" + file + "'");
+    }
+  }
+};
+
+}  // namespace flowloom

@@ -1,0 +1,225 @@
+// The store's log: what is written in one transaction, and how records are read and checked.
+#include <algorithm>
+
+#include "chain/store_impl.h"
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+constexpr int kSnapshotsKept = 2;
+
+// The row that a query of all columns is at; lives until its next step.
+Row row_at(SQLite::Statement& query) {
+  return {text_of(query.getColumn(1)),
+          unsigned_of(query.getColumn(2)),
+          static_cast<std::uint32_t>(query.getColumn(3).getInt64()),
+          static_cast<std::size_t>(query.getColumn(4).getInt64()),
+          blob_of(query.getColumn(5)),
+          blob_of(query.getColumn(6)),
+          unsigned_of(query.getColumn(8)),
+          unsigned_of(query.getColumn(9))};
+}
+
+void bind_number(SQLite::Statement& statement, int position, std::uint64_t number) {
+  statement.bind(position, static_cast<std::int64_t>(number));
+}
+
+}  // namespace
+
+bool Write::empty() const {
+  return workers.empty() && !build && verified.empty() && switches.empty() && !snapshot && records.empty();
+}
+
+void Store::Impl::load_abandoned() {
+  abandoned.clear();
+  SQLite::Statement rewinds(*db, "SELECT sequence, first_index FROM records WHERE kind = 'rewind' ORDER BY sequence");
+  SQLite::Statement unit(*db,
+                         "SELECT sequence FROM records WHERE kind = 'unit' AND first_index < ? AND sequence < ? "
+                         "ORDER BY first_index DESC, sequence DESC LIMIT 1");
+  while (rewinds.executeStep()) {
+    has_rewinds = true;
+    const std::int64_t rewind = rewinds.getColumn(0).getInt64();
+    unit.reset();
+    unit.bind(1, rewinds.getColumn(1).getInt64());
+    unit.bind(2, rewind);
+    const std::int64_t first = unit.executeStep() ? unit.getColumn(0).getInt64() + 1 : 1;
+    std::erase_if(abandoned, [&](const auto& range) { return range.first >= first; });
+    if (first < rewind) abandoned.emplace_back(first, rewind - 1);
+  }
+}
+
+void Store::write(const Write& write) {
+  if (write.empty()) return;
+  Sha256 link = impl_->head;
+  std::int64_t sequence = impl_->size;
+  impl_->guard([&] {
+    SQLite::Database& db = *impl_->db;
+    SQLite::Transaction transaction(db);
+    for (const WorkerRow& row : write.workers) {
+      SQLite::Statement insert(
+          db, std::string("INSERT INTO workers(number, name, device, joined_at) VALUES(?, ?, ?, ") + kNow + ")");
+      bind_number(insert, 1, row.number);
+      insert.bind(2, row.name);
+      insert.bind(3, row.device);
+      insert.exec();
+    }
+    if (write.build) {
+      SQLite::Statement update(db, "UPDATE meta SET value = ? WHERE key = 'pinned_build'");
+      update.bind(1, *write.build);
+      update.exec();
+    }
+    for (const std::uint32_t version : write.verified) {
+      SQLite::Statement update(db, "UPDATE models SET verified = 1 WHERE version = ?");
+      bind_number(update, 1, version);
+      update.exec();
+    }
+    for (const SwitchRecord& row : write.switches) {
+      SQLite::Statement insert(db, "INSERT INTO switches(from_index, version, sha256, by_clock) VALUES(?, ?, ?, ?)");
+      bind_number(insert, 1, row.from);
+      bind_number(insert, 2, row.version);
+      bind_blob(insert, 3, row.checkpoint);
+      insert.bind(4, row.by_clock ? 1 : 0);
+      insert.exec();
+    }
+    if (write.snapshot) {
+      SQLite::Statement insert(db,
+                               "INSERT OR REPLACE INTO snapshots(sequence, link, state, digest) VALUES(?, ?, ?, ?)");
+      insert.bind(1, sequence);
+      bind_blob(insert, 2, link);
+      bind_blob(insert, 3, *write.snapshot);
+      bind_blob(insert, 4, sha256(*write.snapshot));
+      insert.exec();
+      db.exec(
+          "DELETE FROM snapshots WHERE sequence NOT IN (SELECT sequence FROM snapshots ORDER BY sequence DESC LIMIT " +
+          std::to_string(kSnapshotsKept) + ")");
+    }
+    SQLite::Statement insert(db,
+                             "INSERT INTO records(sequence, kind, first_index, version, count, flags, data, link, "
+                             "worker, second) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    for (const Record& record : write.records) {
+      const PackedRecord packed(record);
+      const Row& row = packed.row();
+      link = next_link(link, row);
+      insert.reset();
+      insert.bind(1, ++sequence);
+      insert.bind(2, std::string(row.kind));
+      bind_number(insert, 3, row.first_index);
+      bind_number(insert, 4, row.version);
+      bind_number(insert, 5, row.count);
+      bind_blob(insert, 6, row.flags);
+      bind_blob(insert, 7, row.data);
+      bind_blob(insert, 8, link);
+      bind_number(insert, 9, row.worker);
+      bind_number(insert, 10, row.second);
+      insert.exec();
+    }
+    transaction.commit();
+  });
+  impl_->head = link;
+  impl_->size = sequence;
+  if (std::ranges::any_of(write.records, [](const Record& r) { return std::holds_alternative<RewindRecord>(r); })) {
+    impl_->guard([&] { impl_->load_abandoned(); });
+  }
+}
+
+Sha256 Store::head() const { return impl_->head; }
+std::int64_t Store::size() const { return impl_->size; }
+bool Store::has_rewinds() const { return impl_->has_rewinds; }
+
+std::optional<Sha256> Store::link(std::int64_t sequence) const {
+  if (sequence == 0) return identity();
+  return impl_->guard([&]() -> std::optional<Sha256> {
+    SQLite::Statement query(*impl_->db, "SELECT link FROM records WHERE sequence = ?");
+    query.bind(1, sequence);
+    if (!query.executeStep()) return {};
+    return digest_of(query.getColumn(0), impl_->record_name(sequence));
+  });
+}
+
+std::optional<Snapshot> Store::snapshot() const {
+  return impl_->guard([&]() -> std::optional<Snapshot> {
+    SQLite::Statement query(*impl_->db, "SELECT sequence, link, state, digest FROM snapshots ORDER BY sequence DESC");
+    while (query.executeStep()) {
+      Snapshot snapshot{query.getColumn(0).getInt64(), std::string(blob_of(query.getColumn(2)))};
+      const auto of_log = link(snapshot.sequence);
+      const auto equal = [&](int column, const Sha256& digest) {
+        return std::ranges::equal(blob_of(query.getColumn(column)), digest,
+                                  [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
+      };
+      const bool behind = std::ranges::any_of(impl_->abandoned, [&](const auto& range) {
+        return snapshot.sequence >= range.first && snapshot.sequence <= range.second;
+      });
+      if (of_log && !behind && equal(1, *of_log) && equal(3, sha256(snapshot.state))) return snapshot;
+    }
+    return {};
+  });
+}
+
+void Store::for_each_row(
+    std::int64_t first_sequence,
+    const std::function<bool(std::int64_t sequence, const Row& row, std::string_view link)>& visit) const {
+  impl_->guard([&] {
+    SQLite::Statement query(*impl_->db,
+                            "SELECT sequence, kind, first_index, version, count, flags, data, link, worker, second "
+                            "FROM records WHERE sequence >= ? ORDER BY sequence");
+    query.bind(1, first_sequence);
+    while (query.executeStep()) {
+      if (!visit(query.getColumn(0).getInt64(), row_at(query), blob_of(query.getColumn(7)))) break;
+    }
+  });
+}
+
+void Store::for_each(std::int64_t first_sequence, const std::function<bool(const LinkedRecord&)>& visit) const {
+  auto previous = link(first_sequence - 1);
+  std::int64_t expected = first_sequence;
+  auto range = impl_->abandoned.begin();
+  for_each_row(first_sequence, [&](std::int64_t sequence, const Row& row, std::string_view stored) {
+    const std::string name = impl_->record_name(sequence);
+    if (sequence != expected++ || !previous) {
+      throw Error(ErrorCode::kCorrupt, name + " follows a record that is missing.");
+    }
+    Record record = from_row(row, name);
+    previous = next_link(*previous, row);
+    if (stored != std::string_view(reinterpret_cast<const char*>(previous->data()), previous->size())) {
+      throw Error(ErrorCode::kCorrupt, name + " was changed: its link does not follow from it and the record before.");
+    }
+    while (range != impl_->abandoned.end() && range->second < sequence) ++range;
+    const bool behind = range != impl_->abandoned.end() && range->first <= sequence;
+    if (behind && !std::holds_alternative<EventRecord>(record)) return true;
+    return visit({sequence, std::move(record), *previous});
+  });
+}
+
+std::vector<UnitRecord> Store::units(std::uint64_t first_index, std::size_t limit) const {
+  std::vector<UnitRecord> units;
+  if (limit == 0) return units;
+  // The last record of that unit is the chain's, wherever the chain has come that far.
+  const std::int64_t sequence = impl_->guard([&]() -> std::int64_t {
+    SQLite::Statement query(*impl_->db,
+                            "SELECT sequence FROM records WHERE kind = 'unit' AND first_index <= ? "
+                            "ORDER BY first_index DESC, sequence DESC LIMIT 1");
+    bind_number(query, 1, first_index);
+    return query.executeStep() ? query.getColumn(0).getInt64() : 1;
+  });
+  for_each(sequence, [&](const LinkedRecord& linked) {
+    if (const auto* unit = std::get_if<UnitRecord>(&linked.record)) {
+      if (unit->data.first_index + unit->data.count() > first_index) units.push_back(*unit);
+    }
+    return units.size() < limit;
+  });
+  return units;
+}
+
+std::uint64_t Store::frontier() const {
+  return impl_->guard([&]() -> std::uint64_t {
+    SQLite::Statement query(*impl_->db, "SELECT kind, first_index, count FROM records ORDER BY sequence DESC");
+    while (query.executeStep()) {
+      const std::string_view kind = text_of(query.getColumn(0));
+      if (kind == "unit" || kind == "rewind") return unsigned_of(query.getColumn(1)) + unsigned_of(query.getColumn(2));
+    }
+    return 0;
+  });
+}
+
+}  // namespace flowloom
