@@ -21,8 +21,7 @@ std::filesystem::path RunDirectory::model(std::uint32_t version) const {
 
 void RunDirectory::create() const {
   try {
-    for (const auto& folder : {path_, path_ / "models", training(), logs()})
-      std::filesystem::create_directories(folder);
+    for (const auto& folder : {path_, path_ / "models", training(), logs()}) make_directories(folder);
   } catch (const std::filesystem::filesystem_error& error) {
     throw Error(ErrorCode::kUnavailable, "The run directory '" + path_.string() + "' cannot be made (" +
                                              error.code().message() + "); choose another with --dir.");
