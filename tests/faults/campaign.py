@@ -8,6 +8,7 @@ Acknowledged is what a client has read: `Reader` follows the stream of committed
 it ever got must stand in the log.
 """
 
+import json
 import os
 import pathlib
 import random
@@ -48,9 +49,6 @@ class Campaign(Flowloom):
     def fault(self, what):
         """Writes down what is about to be done."""
         self.schedule.append((time.monotonic() - self.began, what))
-
-    def wait(self, seconds):
-        time.sleep(seconds)
 
     # ---------------------------------------------------------------- runs and their digests
 
@@ -103,16 +101,19 @@ class Campaign(Flowloom):
         self.children.remove(child)
 
     def address(self):
-        import json
-
         return json.loads((self.run_dir / "coordinator.json").read_text())["address"]
 
-    def proposals_at(self, address):
-        """Asked by RPC, never from the file."""
-        import json
+    def serves(self, coordinator):
+        """Whether it, and not the one before, has announced itself."""
+        owner = self.run_dir / "coordinator.json"
+        return owner.exists() and f'"pid": {coordinator.pid}' in owner.read_text()
 
-        code, out, _ = self.command("flowloom", "status", address, "--token-file", self.run_dir / "token", "--json")
-        return int(json.loads(out)["proposals"]) if code == 0 else None
+    def live_status(self, coordinator):
+        """Asked by RPC, never from the file, which a coordinator that starts may be opening; None while it does not answer."""
+        if not self.serves(coordinator):
+            return None
+        code, out, _ = self.command("flowloom", "status", self.address(), "--token-file", self.run_dir / "token", "--json")
+        return json.loads(out) if code == 0 else None
 
 
 class Reader:
