@@ -100,19 +100,26 @@ class Campaign(Flowloom):
                 stream.close()
         self.children.remove(child)
 
+    def owner(self):
+        """What the coordinator that serves has announced, or an empty dictionary."""
+        try:
+            return json.loads((self.run_dir / "coordinator.json").read_text())
+        except FileNotFoundError:
+            return {}
+
     def address(self):
-        return json.loads((self.run_dir / "coordinator.json").read_text())["address"]
+        return self.owner().get("address")
 
     def serves(self, coordinator):
         """Whether it, and not the one before, has announced itself."""
-        owner = self.run_dir / "coordinator.json"
-        return owner.exists() and f'"pid": {coordinator.pid}' in owner.read_text()
+        return self.owner().get("pid") == coordinator.pid
 
     def live_status(self, coordinator):
         """Asked by RPC, never from the file, which a coordinator that starts may be opening; None while it does not answer."""
-        if not self.serves(coordinator):
+        owner = self.owner()
+        if owner.get("pid") != coordinator.pid:
             return None
-        code, out, _ = self.command("flowloom", "status", self.address(), "--token-file", self.run_dir / "token", "--json")
+        code, out, _ = self.command("flowloom", "status", owner["address"], "--token-file", self.run_dir / "token", "--json")
         return json.loads(out) if code == 0 else None
 
 
@@ -134,9 +141,8 @@ class Reader:
 
     def follow(self):
         while not self.stopping:
-            try:
-                address = self.test.address()
-            except (OSError, ValueError):
+            address = self.test.address()
+            if not address:
                 time.sleep(0.02)
                 continue
             begin = len(self.lines)

@@ -119,7 +119,9 @@ static ssize_t write_at(int fd, const void* bytes, size_t length, off_t offset) 
   return result;
 }
 ssize_t pwrite(int fd, const void* bytes, size_t length, off_t offset) { return write_at(fd, bytes, length, offset); }
-ssize_t pwrite64(int fd, const void* bytes, size_t length, off64_t offset) { return write_at(fd, bytes, length, offset); }
+ssize_t pwrite64(int fd, const void* bytes, size_t length, off64_t offset) {
+  return write_at(fd, bytes, length, offset);
+}
 
 static ssize_t write_parts(int fd, const struct iovec* parts, int count, off_t offset) {
   size_t length = 0;
@@ -215,13 +217,13 @@ static int open_recorded(int directory, const char* path, int flags, va_list arg
   return fd;
 }
 
-#define OPEN(name, first, directory, path)                             \
-  int name(first const char* path, int flags, ...) {                   \
-    va_list arguments;                                                 \
-    va_start(arguments, flags);                                        \
-    const int fd = open_recorded(directory, path, flags, arguments);   \
-    va_end(arguments);                                                 \
-    return fd;                                                         \
+#define OPEN(name, first, directory, path)                           \
+  int name(first const char* path, int flags, ...) {                 \
+    va_list arguments;                                               \
+    va_start(arguments, flags);                                      \
+    const int fd = open_recorded(directory, path, flags, arguments); \
+    va_end(arguments);                                               \
+    return fd;                                                       \
   }
 #define NOTHING
 OPEN(open, NOTHING, AT_FDCWD, path)
@@ -244,24 +246,25 @@ static void pair_changed(const char* format, int from, const char* old, int to, 
   if (old_name) record(NULL, 0, format, old_name, new_name);
 }
 
-#define NAMED(type, call, entry)                 \
-  {                                              \
-    pthread_mutex_lock(&mutex);                  \
-    const type result = call;                    \
-    const int error = errno;                     \
-    if (result == 0) entry;                      \
-    pthread_mutex_unlock(&mutex);                \
-    errno = error;                               \
-    return result;                               \
+#define NAMED(type, call, entry)  \
+  {                               \
+    pthread_mutex_lock(&mutex);   \
+    const type result = call;     \
+    const int error = errno;      \
+    if (result == 0) entry;       \
+    pthread_mutex_unlock(&mutex); \
+    errno = error;                \
+    return result;                \
   }
 
 int mkdir(const char* path, mode_t mode)
-    NAMED(int, REAL(mkdir)(path, mode), parent_changed("M %s\n", AT_FDCWD, path))
-int unlink(const char* path) NAMED(int, REAL(unlink)(path), parent_changed("U %s\n", AT_FDCWD, path))
-int remove(const char* path) NAMED(int, REAL(remove)(path), parent_changed("U %s\n", AT_FDCWD, path))
-int unlinkat(int directory, const char* path, int flags)
-    NAMED(int, REAL(unlinkat)(directory, path, flags), parent_changed("U %s\n", directory, path))
-int rename(const char* old, const char* new)
-    NAMED(int, REAL(rename)(old, new), pair_changed("R %s\t%s\n", AT_FDCWD, old, AT_FDCWD, new))
-int link(const char* old, const char* new)
-    NAMED(int, REAL(link)(old, new), pair_changed("L %s\t%s\n", AT_FDCWD, old, AT_FDCWD, new))
+    NAMED(int, REAL(mkdir)(path, mode), parent_changed("M %s\n", AT_FDCWD, path)) int unlink(const char* path)
+        NAMED(int, REAL(unlink)(path), parent_changed("U %s\n", AT_FDCWD, path)) int remove(const char* path)
+            NAMED(int, REAL(remove)(path),
+                  parent_changed("U %s\n", AT_FDCWD, path)) int unlinkat(int directory, const char* path, int flags)
+                NAMED(int, REAL(unlinkat)(directory, path, flags),
+                      parent_changed("U %s\n", directory, path)) int rename(const char* old, const char* new)
+                    NAMED(int, REAL(rename)(old, new),
+                          pair_changed("R %s\t%s\n", AT_FDCWD, old, AT_FDCWD, new)) int link(const char* old,
+                                                                                             const char* new)
+                        NAMED(int, REAL(link)(old, new), pair_changed("L %s\t%s\n", AT_FDCWD, old, AT_FDCWD, new))
