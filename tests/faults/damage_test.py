@@ -122,6 +122,20 @@ class DamageTest(Campaign):
         self.half_a_run(in_order=True)
         self.damage("run.toml", 4 * SCALE)
 
+    def test_a_digit_of_the_run_file(self):
+        """It still reads as a run file, of another chain: no start takes it."""
+        self.half_a_run(in_order=True)
+        text = (self.half / "run.toml").read_text()
+        digits = [place for place, letter in enumerate(text) if letter.isdigit()]
+        for place in self.random.sample(digits, 3 * min(SCALE, 10)):
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+            shutil.copytree(self.half, self.run_dir)
+            other = self.random.choice([digit for digit in "123456789" if digit != text[place]])
+            (self.run_dir / "run.toml").write_text(text[:place] + other + text[place + 1 :])
+            self.fault(f"run.toml: digit {place}, '{text[place]}', is {other}")
+            for program, arguments in (("flowloom-coordinator", ["--dir", self.run_dir]), ("flowloom", ["verify", self.run_dir])):
+                self.assertIn("run.toml", self.refused(program, *arguments))
+
     def test_the_trainers_state(self):
         self.half_a_run(in_order=False)
         for name in ("state.safetensors", "step-000000060.safetensors"):
