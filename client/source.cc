@@ -15,7 +15,6 @@
 #include "program/rpc.h"
 #include "program/run_directory.h"
 #include "spec/error.h"
-#include "spec/files.h"
 
 namespace flowloom {
 namespace {

@@ -1,12 +1,11 @@
 """A bad network between workers and coordinator, made by a relay of our own: late, out of order between connections, in
 crumbs, cut in mid-message, silent in one direction, slow. The digest is the undisturbed run's."""
 
+import subprocess
 import sys
 import unittest
 
 from campaign import BIN, SCALE, Campaign
-
-import subprocess
 
 
 class RelayTest(Campaign):
