@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "spec/error.h"
+#include "spec/files.h"
 
 namespace flowloom {
 namespace {
@@ -39,12 +40,13 @@ void LocalCluster::signal(const Program& program, int number) {
 }
 
 bool LocalCluster::start_coordinator(const std::function<bool()>& waiting) {
-  std::error_code error;
   const bool fresh = !std::filesystem::exists(options_.directory.logs());
-  std::filesystem::create_directories(options_.directory.logs(), error);
-  if (error) {
+  try {
+    make_directories(options_.directory.logs());
+  } catch (const std::filesystem::filesystem_error& error) {
     throw Error(ErrorCode::kUnavailable, "The run directory '" + options_.directory.path().string() +
-                                             "' cannot be made (" + error.message() + "); choose another with --dir.");
+                                             "' cannot be made (" + error.code().message() +
+                                             "); choose another with --dir.");
   }
   std::vector<std::string> arguments{"--run", options_.run_file.string(), "--listen", "127.0.0.1:0"};
   for (const std::string& assignment : options_.overrides) arguments.insert(arguments.end(), {"--set", assignment});
@@ -120,7 +122,8 @@ std::vector<std::string> LocalCluster::tick(Clock::time_point now, bool may_trai
     }
     if (!program->child || !program->child->poll() || program->child->poll()->orderly() || stopping_) continue;
     if (program->name == "server" && !may_train) continue;
-    if (const auto& exit = program->child->poll(); !exit->by_signal && exit->code == 2) {  // what it was asked for is wrong
+    if (const auto& exit = program->child->poll();
+        !exit->by_signal && exit->code == 2) {  // what it was asked for is wrong
       throw Error(ErrorCode::kConflict, epitaph(*program));
     }
     program->restart_at = program->policy.died(now);

@@ -15,7 +15,6 @@
 #include "program/rpc.h"
 #include "program/run_directory.h"
 #include "spec/error.h"
-#include "spec/files.h"
 
 namespace flowloom {
 namespace {
@@ -50,7 +49,7 @@ class StoreSource final : public Source {
  public:
   explicit StoreSource(const RunDirectory& directory)
       : store_(Store::open(directory.store(), Store::Mode::kReadOnly)),
-        run_(load_run_text(read_file(directory.run_file()), directory.run_file().string())) {}
+        run_(load_run_text(directory.read_run_file(), directory.run_file().string())) {}
 
   bool live() const override { return false; }
   const RunSpec& run() override { return run_; }

@@ -63,11 +63,11 @@ class StudyRunner {
   std::filesystem::path cell_directory(std::size_t i) const { return directory_ / study_.cells[i].name; }
 
   void make_directory() const {
-    std::error_code error;
-    std::filesystem::create_directories(directory_, error);
-    if (error) {
+    try {
+      make_directories(directory_);
+    } catch (const std::filesystem::filesystem_error& error) {
       throw Error(ErrorCode::kUnavailable, "The study's directory '" + directory_.string() + "' cannot be made (" +
-                                               error.message() + "); choose another with --dir.");
+                                               error.code().message() + "); choose another with --dir.");
     }
   }
 
@@ -150,7 +150,7 @@ class StudyRunner {
     const auto file = cell_directory(i) / "begun";
     const std::string mark = to_hex(sha256(mark_of(study_.cells[i].follows))) + "\n";
     if (!std::filesystem::exists(file)) {
-      std::filesystem::create_directories(cell_directory(i));
+      make_directories(cell_directory(i));
       write_file_atomically(file, mark);
     } else if (read_file(file) != mark) {
       throw Error(ErrorCode::kConflict, "the training that it starts from has changed since it was begun; remove '" +

@@ -39,7 +39,7 @@ void take_over(Store& store, const RunDirectory& directory, const RunSpec& befor
     if (decides && store.frontier() > 0) store.append({decision_event(change, store.frontier())});
   }
   for (std::size_t i = 0; i < std::min(changes.size(), kEventsShown); ++i) store.add_event("policy", changes[i]);
-  write_file_atomically(directory.run_file(), wanted.toml);
+  directory.write_run_file(wanted.toml);
 }
 
 // The registry's files must be what was published: later they are what every configuration is rebuilt from.
@@ -108,11 +108,11 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   if (!directory.exists()) {
     refuse_unfit_files(*wanted, base);  // before anything is made
     directory.create();
-    write_file_atomically(directory.run_file(), wanted->toml);
+    directory.write_run_file(wanted->toml);
     Store::create(directory.store(), *wanted, random_hex(16));
   }
   Store store = Store::open(directory.store(), Store::Mode::kReadWrite);
-  RunSpec run = load_run_text(read_file(directory.run_file()), directory.run_file().string());
+  RunSpec run = load_run_text(directory.read_run_file(), directory.run_file().string());
   if (store.identity() != run.identity()) {
     throw Error(ErrorCode::kCorrupt, "'" + directory.run_file().string() +
                                          "' is not the run file that this directory's "

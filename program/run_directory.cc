@@ -12,6 +12,20 @@
 #include "spec/sha256.h"
 
 namespace flowloom {
+namespace {
+
+constexpr std::string_view kMark = "# sha256 ";
+
+// Where the last line begins if it is the one with the hash, else the end.
+std::size_t end_of_contents(std::string_view text) {
+  const std::size_t before = text.size() < 2 ? std::string_view::npos : text.rfind('\n', text.size() - 2);
+  const std::size_t line = before == std::string_view::npos ? 0 : before + 1;
+  return text.substr(line).starts_with(kMark) ? line : text.size();
+}
+
+std::string mark_of(std::string_view contents) { return std::string(kMark) + to_hex(sha256(contents)) + "\n"; }
+
+}  // namespace
 
 std::filesystem::path RunDirectory::model(std::uint32_t version) const {
   char name[32];
@@ -21,8 +35,7 @@ std::filesystem::path RunDirectory::model(std::uint32_t version) const {
 
 void RunDirectory::create() const {
   try {
-    for (const auto& folder : {path_, path_ / "models", training(), logs()})
-      std::filesystem::create_directories(folder);
+    for (const auto& folder : {path_, path_ / "models", training(), logs()}) make_directories(folder);
   } catch (const std::filesystem::filesystem_error& error) {
     throw Error(ErrorCode::kUnavailable, "The run directory '" + path_.string() + "' cannot be made (" +
                                              error.code().message() + "); choose another with --dir.");
@@ -38,6 +51,24 @@ std::string RunDirectory::token() const {
   std::string token = read_file(token_file());
   while (!token.empty() && (token.back() == '\n' || token.back() == ' ')) token.pop_back();
   return token;
+}
+
+void RunDirectory::write_run_file(std::string_view toml) const {
+  std::string contents(toml.substr(0, end_of_contents(toml)));
+  if (!contents.ends_with('\n')) contents += '\n';
+  write_file_atomically(run_file(), contents + mark_of(contents));
+}
+
+std::string RunDirectory::read_run_file() const {
+  std::string text = read_file(run_file());
+  const std::size_t end = end_of_contents(text);
+  if (end == text.size()) return text;
+  const std::string mark = text.substr(end);
+  text.resize(end);
+  if (mark == mark_of(text)) return text;
+  throw Error(ErrorCode::kCorrupt, "'" + run_file().string() +
+                                       "' is not what was written; put the original back (what you want to change goes "
+                                       "into a run file of your own, given with --run).");
 }
 
 void RunDirectory::write_owner(const Owner& owner) const {

@@ -3,6 +3,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
 
 #include "flow/catalog.h"
 #include "server/publishing.h"
@@ -22,6 +25,8 @@ using Clock = std::chrono::steady_clock;
 using flowloom::v1::TrainingReport;
 
 constexpr std::chrono::seconds kLastReport{3};  // how long the end waits for it to be delivered
+
+constexpr std::chrono::milliseconds kRoom{500};  // between two attempts to write to a full disk
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -51,9 +56,9 @@ class Training {
   void go(std::stop_token stop) {
     publish_again();
     if (!enough()) {
-      prepare_trainer();
+      prepare_trainer(stop);
       loop(stop);
-      save();
+      save(stop);
       if (!trainer_->finished() && (options_.to_end || !everything_published())) {
         report(TrainingReport::STATE_STOPPED,
                uplink_.chain_complete() ? "the chain is complete" : "goes on when it is started again");
@@ -125,7 +130,7 @@ class Training {
     }
   }
 
-  void prepare_trainer() {
+  void prepare_trainer(std::stop_token stop) {
     refuse_passed_steps(run_.chain, open_now(), saved_.state);
     const TrainingEngines engines = options_.engines(run_);
     const std::string build = engines.own->build();
@@ -152,7 +157,7 @@ class Training {
       target = read_target_samples(store_.target_file(), run_);
     }
     trainer_.emplace(run_, engines, options_.threads, std::move(state), std::move(target), help_);
-    if (fresh) save();
+    if (fresh) save(stop);
     spdlog::info("training with {} on {} threads from step {}", build, options_.threads, trainer_->state().step);
   }
 
@@ -182,7 +187,7 @@ class Training {
       }
       if (report_due || did == Trainer::Did::kEvaluation) report(TrainingReport::STATE_TRAINING);
       if (Clock::now() - last_save >= options_.save_every) {
-        save();
+        save(stop);
         last_save = Clock::now();
       }
     }
@@ -218,9 +223,9 @@ class Training {
     if (!ess) return;
     std::string bytes = trainer_->checkpoint().bytes();
     const Publication publication{state.step, *ess, reasons, to_hex(sha256(bytes))};
-    store_.write_checkpoint(publication, bytes);
+    keep([&] { store_.write_checkpoint(publication, bytes); }, stop);
     saved_.publications.push_back(publication);
-    save();
+    save(stop);
     send(publication, std::move(bytes));
   }
 
@@ -236,10 +241,29 @@ class Training {
     uplink_.publish(std::move(header), std::move(bytes));
   }
 
-  void save() {
+  void save(std::stop_token stop) {
     saved_.state = trainer_->state();
     saved_.undelivered = uplink_.undelivered();
-    store_.save(run_, saved_);
+    keep([&] { store_.save(run_, saved_); }, stop);
+  }
+
+  // Writes. A disk that is full or read-only is waited for: what was trained so far is worth more than the time.
+  template <class Write>
+  void keep(Write write, std::stop_token stop) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    for (bool said = false;;) {
+      try {
+        write();
+        if (said) spdlog::info("The state can be written again.");
+        return;
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::kUnavailable || stop.stop_requested()) throw;
+        if (!std::exchange(said, true)) spdlog::warn("{} Until then training waits.", error.what());
+        report(TrainingReport::STATE_TRAINING, error.what());
+      }
+      std::condition_variable_any().wait_for(lock, stop, kRoom, [] { return false; });
+    }
   }
 
   RunSpec run_;

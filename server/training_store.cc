@@ -88,8 +88,11 @@ SafeTensors read(const std::filesystem::path& file, const std::string& name) {
 }
 
 std::filesystem::path made(std::filesystem::path directory) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);  // where it fails, the lock does
+  try {
+    make_directories(directory);
+  } catch (const std::filesystem::filesystem_error&) {
+    // the lock fails too, with a sentence
+  }
   return directory;
 }
 

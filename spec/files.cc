@@ -28,6 +28,16 @@ class Descriptor {
   int fd_;
 };
 
+std::filesystem::path parent_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+// Makes the directory's names durable.
+bool synchronise(const std::filesystem::path& directory) {
+  const Descriptor open(directory, O_RDONLY | O_DIRECTORY, 0);
+  return open.get() >= 0 && ::fsync(open.get()) == 0;
+}
+
 }  // namespace
 
 void write_file_atomically(const std::filesystem::path& file, std::string_view bytes, int mode) {
@@ -49,9 +59,21 @@ void write_file_atomically(const std::filesystem::path& file, std::string_view b
     if (::fsync(out.get()) != 0) fail("write");
   }
   if (::rename(temporary.c_str(), file.c_str()) != 0) fail("replace");
-  const auto parent = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-  const Descriptor directory(parent, O_RDONLY | O_DIRECTORY, 0);
-  if (directory.get() < 0 || ::fsync(directory.get()) != 0) fail("make durable");
+  if (!synchronise(parent_of(file))) fail("make durable");
+}
+
+void make_directories(const std::filesystem::path& directory) {
+  std::filesystem::path path = directory.lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // "run/"
+  const std::filesystem::path parent = parent_of(path);
+  if (path == parent || path == ".") return;
+  if (!std::filesystem::exists(parent)) make_directories(parent);
+  const bool made = std::filesystem::create_directory(path);
+  // Also where it was there: whoever made it may have been ended before this.
+  if (!synchronise(parent) && made) {
+    throw std::filesystem::filesystem_error("cannot synchronise", parent,
+                                            std::error_code(errno, std::generic_category()));
+  }
 }
 
 std::string read_file(const std::filesystem::path& file) {

@@ -6,7 +6,6 @@
 #include "client/results.h"
 #include "flow/catalog.h"
 #include "program/run_directory.h"
-#include "spec/files.h"
 
 namespace flowloom {
 namespace {
@@ -19,7 +18,7 @@ struct VerifyOptions {
 int verify(const VerifyOptions& options, const Console& console) {
   const RunDirectory directory(options.directory);
   const Store store = Store::open(directory.store(), Store::Mode::kReadOnly);
-  const RunSpec run = load_run_text(read_file(directory.run_file()), directory.run_file().string());
+  const RunSpec run = load_run_text(directory.read_run_file(), directory.run_file().string());
   const std::string total = std::to_string(store.frontier());
   const auto progress = [&](std::uint64_t proposals) {
     if (console.err_is_terminal)

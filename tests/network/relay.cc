@@ -1,5 +1,7 @@
 #include "network/relay.h"
 
+#include <utility>  // before Boost 1.74, which forgets it
+
 #include <array>
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
@@ -14,6 +16,8 @@
 #include <boost/asio/write.hpp>
 #include <cstdio>
 #include <deque>
+#include <limits>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -30,7 +34,10 @@ constexpr std::size_t kOnTheWay = 4 << 20;  // of one connection in one directio
 
 // One direction of the line that all connections share.
 struct Direction {
+  explicit Direction(const Line& l) : line(l), random(l.seed) {}
+
   Line line;
+  std::mt19937_64 random;
   Clock::time_point free{};  // when it has carried everything so far
   std::atomic<std::uint64_t> bytes{0};
 
@@ -39,7 +46,17 @@ struct Direction {
     bytes += count;
     free = std::max(free, Clock::now());
     if (line.bytes_per_second > 0) free += seconds(static_cast<double>(count) / line.bytes_per_second);
-    return free + seconds(line.delay.count());
+    return free + seconds(line.delay.count() + uniform(line.jitter.count()));
+  }
+  double uniform(double end) { return end > 0 ? std::uniform_real_distribution<double>(0, end)(random) : 0; }
+
+  // How many bytes a connection lives: with this mean, none for ever.
+  double life(double mean) {
+    return mean > 0 ? std::exponential_distribution<double>(1 / mean)(random) : std::numeric_limits<double>::infinity();
+  }
+  std::size_t piece(std::size_t left) {
+    if (line.fragment == 0) return left;
+    return std::min(left, std::uniform_int_distribution<std::size_t>(1, line.fragment)(random));
   }
   static Clock::duration seconds(double count) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(count));
@@ -49,7 +66,12 @@ struct Direction {
 // One direction of one connection: what was read waits here until it arrives.
 struct Pipe {
   Pipe(std::shared_ptr<tcp::socket> f, std::shared_ptr<tcp::socket> t, Direction& d)
-      : from(std::move(f)), to(std::move(t)), direction(d), changed(from->get_executor()) {}
+      : from(std::move(f)),
+        to(std::move(t)),
+        direction(d),
+        changed(from->get_executor()),
+        cut(d.life(d.line.cut_after)),
+        stall(d.life(d.line.stall_after)) {}
 
   struct Chunk {
     Clock::time_point arrives;
@@ -57,10 +79,30 @@ struct Pipe {
   };
   std::shared_ptr<tcp::socket> from, to;
   Direction& direction;
-  asio::steady_timer changed;  // cancelled when anything below changes
+  asio::steady_timer changed;   // cancelled when anything below changes
+  double cut, stall;            // bytes until then
+  Clock::time_point arrived{};  // when the last of those on the way will be there: nothing overtakes it
   std::deque<Chunk> on_the_way;
   std::size_t bytes = 0;  // of these
   bool broken = false;
+
+  void push(std::vector<char> data) {
+    bytes += data.size();
+    arrived = std::max(arrived, direction.carry(data.size()));
+    on_the_way.push_back({arrived, std::move(data)});
+    changed.cancel();
+  }
+
+  // Both ends see a connection that was reset.
+  void reset() {
+    boost::system::error_code ignored;
+    for (const auto& socket : {from, to}) {
+      socket->set_option(asio::socket_base::linger(true, 0), ignored);
+      socket->close(ignored);
+    }
+    broken = true;
+    changed.cancel();
+  }
 
   asio::awaitable<void> change() {
     boost::system::error_code cancelled;
@@ -76,13 +118,10 @@ asio::awaitable<void> read(std::shared_ptr<Pipe> pipe) {
     const std::size_t count =
         co_await pipe->from->async_read_some(asio::buffer(buffer), asio::redirect_error(use_awaitable, error));
     if (error) break;
-    pipe->on_the_way.push_back({pipe->direction.carry(count), {buffer.data(), buffer.data() + count}});
-    pipe->bytes += count;
-    pipe->changed.cancel();
+    pipe->push({buffer.data(), buffer.data() + count});
     while (pipe->bytes >= kOnTheWay && !pipe->broken) co_await pipe->change();
   }
-  pipe->on_the_way.push_back({pipe->direction.carry(0), {}});
-  pipe->changed.cancel();
+  pipe->push({});
 }
 
 asio::awaitable<void> write(std::shared_ptr<Pipe> pipe) {
@@ -98,7 +137,14 @@ asio::awaitable<void> write(std::shared_ptr<Pipe> pipe) {
       pipe->to->shutdown(tcp::socket::shutdown_send, error);
       co_return;
     }
-    co_await asio::async_write(*pipe->to, asio::buffer(chunk.bytes), asio::redirect_error(use_awaitable, error));
+    for (std::size_t done = 0; done < chunk.bytes.size() && !error;) {
+      const std::size_t piece = pipe->direction.piece(chunk.bytes.size() - done);
+      if ((pipe->stall -= static_cast<double>(piece)) < 0) co_return;
+      co_await asio::async_write(*pipe->to, asio::buffer(chunk.bytes.data() + done, piece),
+                                 asio::redirect_error(use_awaitable, error));
+      if ((pipe->cut -= static_cast<double>(piece)) < 0) co_return pipe->reset();
+      done += piece;
+    }
     pipe->bytes -= chunk.bytes.size();
     pipe->changed.cancel();
     if (error) {
@@ -113,7 +159,7 @@ asio::awaitable<void> write(std::shared_ptr<Pipe> pipe) {
 
 struct Relay::Impl {
   Impl(const tcp::endpoint& s, Line line)
-      : server(s), to{line}, back{line}, acceptor(io, {asio::ip::make_address("127.0.0.1"), 0}) {
+      : server(s), to(line), back(line), acceptor(io, {asio::ip::make_address("127.0.0.1"), 0}) {
     asio::co_spawn(io, accept(), asio::detached);
     thread = std::thread([this] { io.run(); });
   }

@@ -56,7 +56,7 @@ TEST_F(OpeningTest, MakesANewDirectory) {
   const OpenedRun opened = open();
   EXPECT_EQ(opened.recovered.epoch, 1u);
   EXPECT_THAT(opened.recovered.run_id, SizeIs(32));
-  EXPECT_EQ(read_file(directory_.run_file()), opened.run.toml);
+  EXPECT_EQ(directory_.read_run_file(), opened.run.toml);
   EXPECT_EQ(opened.store.identity(), opened.run.identity());
   EXPECT_THAT(directory_.token(), SizeIs(64));
 }
@@ -268,7 +268,7 @@ TEST_F(OpeningTest, FinishesAStartThatWasCutShort) {
   write_file_atomically(directory_.run_file(), RunText{.seed = 9}.text());
   const OpenedRun opened = open();
   EXPECT_EQ(opened.run.identity(), RunText{}.run().identity());
-  EXPECT_EQ(read_file(directory_.run_file()), opened.run.toml);
+  EXPECT_EQ(directory_.read_run_file(), opened.run.toml);
 }
 
 }  // namespace

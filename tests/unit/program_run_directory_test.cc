@@ -31,6 +31,31 @@ class RunDirectoryTest : public testing::Test {
   RunDirectory directory_{temporary_.path() / "runs" / "phi4"};
 };
 
+TEST_F(RunDirectoryTest, TheRunFileIsReadAsItWasWritten) {
+  directory_.create();
+  for (const std::string toml : {"length = 8000\n", "length = 8000", "", "\n"}) {
+    directory_.write_run_file(toml);
+    const std::string once = directory_.read_run_file();
+    EXPECT_THAT(once, testing::StartsWith(toml));
+    directory_.write_run_file(read_file(directory_.run_file()));  // who copies the file copies the last line too
+    EXPECT_EQ(directory_.read_run_file(), once);
+  }
+}
+
+TEST_F(RunDirectoryTest, ADigitThatChangedInTheRunFileIsSeen) {
+  directory_.create();
+  directory_.write_run_file("length = 8000\n");
+  const std::string text = read_file(directory_.run_file());
+  write_file_atomically(directory_.run_file(), "length = 9" + text.substr(10));
+  EXPECT_EQ(code_of([&] { directory_.read_run_file(); }), ErrorCode::kCorrupt);
+}
+
+TEST_F(RunDirectoryTest, ARunFileWithoutItsHashIsTakenAsItIs) {
+  directory_.create();
+  write_file_atomically(directory_.run_file(), "length = 8000\n");
+  EXPECT_EQ(directory_.read_run_file(), "length = 8000\n");
+}
+
 TEST_F(RunDirectoryTest, IsMadeWithATokenThatOnlyItsOwnerCanRead) {
   directory_.create();
   struct stat info {};

@@ -1,0 +1,146 @@
+"""Bytes that were on disk and are not any more what was written: somewhere it is seen and refused with a sentence, or it was
+harmless. Never is another chain presented as good."""
+
+import shutil
+import sys
+import time
+import unittest
+
+from campaign import DEADLINE, SCALE, Campaign, small_run
+
+
+class DamageTest(Campaign):
+    """Each test damages copies of one run that was ended in mid-chain, and goes on with every copy."""
+
+    def setUp(self):
+        super().setUp()
+        self.run_file = self.write(small_run(length=6400, lease=2))
+        self.undisturbed(self.run_file)
+        self.half = self.tmp / "half"
+
+    def half_a_run(self, in_order):
+        """Ended in order (all in one file) or killed (much of it in the write-ahead log)."""
+        coordinator = self.coordinator(self.run_file, "--set", "chain.length=4480")
+        server, _ = self.server("--to-end"), self.worker()
+        if in_order:
+            self.assertEqual(self.ended(coordinator), 0)
+            self.ended(server)
+        else:
+            self.until(lambda: self.proposals() >= 2000, "2000 proposals")
+            self.kill(coordinator)
+        for child in list(self.children):
+            if child.poll() is None:
+                self.kill(child)
+        (self.run_dir / "coordinator.json").unlink(missing_ok=True)
+        self.run_dir.rename(self.half)
+
+    def flip(self, file, count=1):
+        """Flips bits in so many bytes of it."""
+        data = bytearray(file.read_bytes())
+        for _ in range(count):
+            place = self.random.randrange(len(data))
+            data[place] ^= 1 << self.random.randrange(8)
+            self.fault(f"{file.name}: a bit of byte {place} of {len(data)}")
+        file.write_bytes(data)
+
+    def go_on(self):
+        """Starts everything on the directory. What comes: "refused" (a sentence names the way out), "seen" (by reading or
+        verifying) or "harmless" (the undisturbed digest). Anything else fails."""
+        coordinator = self.start("flowloom-coordinator", "--dir", self.run_dir, "--run", self.run_file)
+        server, worker = self.server("--wait", "2"), self.worker("--wait", "2")
+        programs = {"coordinator": coordinator, "server": server, "worker": worker}
+        end = time.monotonic() + DEADLINE
+        refusal = None
+        while coordinator.poll() is None and not refusal:
+            self.assertLess(time.monotonic(), end, "neither a refusal nor an end")
+            time.sleep(0.02)
+            for role, program in programs.items():
+                if program.poll():
+                    refusal = role, program.returncode, program.stderr.read().strip().splitlines()[-1]
+            status = self.live_status(coordinator)
+            if status and status["state"] == "halted":
+                refusal = "status", 2, status["sentence"]
+        for child in list(self.children):
+            if child.poll() is None:
+                self.kill(child)
+            else:
+                self.forget(child)
+        if refusal or coordinator.returncode:
+            role, code, sentence = refusal or ("coordinator", coordinator.returncode, "?")
+            self.assertIn(code, (1, 2), f"{role}: {sentence}")
+            self.assertNotIn("internal error", sentence)
+            self.assertRegex(sentence, r"[.?]$", role)
+            return "refused", sentence
+        code, out, err = self.command("flowloom", "verify", self.run_dir)
+        if code:
+            return "seen", (out + err).strip().splitlines()[-1]
+        code, out, err = self.command("flowloom", "digest", self.run_dir)
+        if code:
+            return "seen", err
+        self.assertEqual(out.strip(), self.undisturbed(self.run_file), "another chain is presented as good")
+        return "harmless", ""
+
+    def damage(self, name, times):
+        """Damages a random byte of this file so many times, each in a fresh copy. Returns how often what happened."""
+        outcomes = {}
+        for _ in range(times):
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+            shutil.copytree(self.half, self.run_dir)
+            self.flip(self.run_dir / name)
+            outcome, sentence = self.go_on()
+            self.fault(f"  {outcome} {sentence}")
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        print(f"{name}: {outcomes}", file=sys.stderr)
+        return outcomes
+
+    def test_the_store(self):
+        self.half_a_run(in_order=True)
+        self.damage("chain.sqlite", 8 * SCALE)
+
+    def test_the_write_ahead_log_of_a_killed_coordinator(self):
+        """Its frames have checksums, and SQLite ends where one fails: as after a power cut, the units are drawn again."""
+        self.half_a_run(in_order=False)
+        self.damage("chain.sqlite-wal", 3 * SCALE)
+
+    def test_the_head_of_the_store(self):
+        self.half_a_run(in_order=True)
+        for place in (0, 18, 60, 68, 100):  # magic, format, version, application, the schema's page
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+            shutil.copytree(self.half, self.run_dir)
+            data = bytearray((self.run_dir / "chain.sqlite").read_bytes())
+            data[place] ^= 0x5A
+            self.fault(f"byte {place}")
+            (self.run_dir / "chain.sqlite").write_bytes(data)
+            self.assertEqual(self.go_on()[0], "refused")
+
+    def test_a_checkpoint(self):
+        self.half_a_run(in_order=True)
+        outcomes = self.damage("models/000001.safetensors", 2 * SCALE)
+        self.assertEqual(outcomes, {"refused": 2 * SCALE})
+
+    def test_the_run_file(self):
+        self.half_a_run(in_order=True)
+        self.damage("run.toml", 4 * SCALE)
+
+    def test_a_digit_of_the_run_file(self):
+        """It still reads as a run file, of another chain: no start takes it."""
+        self.half_a_run(in_order=True)
+        text = (self.half / "run.toml").read_text()
+        digits = [place for place, letter in enumerate(text) if letter.isdigit()]
+        for place in self.random.sample(digits, 3 * min(SCALE, 10)):
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+            shutil.copytree(self.half, self.run_dir)
+            other = self.random.choice([digit for digit in "123456789" if digit != text[place]])
+            (self.run_dir / "run.toml").write_text(text[:place] + other + text[place + 1 :])
+            self.fault(f"run.toml: digit {place}, '{text[place]}', is {other}")
+            for program, arguments in (("flowloom-coordinator", ["--dir", self.run_dir]), ("flowloom", ["verify", self.run_dir])):
+                self.assertIn("run.toml", self.refused(program, *arguments))
+
+    def test_the_trainers_state(self):
+        self.half_a_run(in_order=False)
+        for name in ("state.safetensors", "step-000000060.safetensors"):
+            self.damage("train/" + name, 2 * SCALE)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

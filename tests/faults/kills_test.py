@@ -1,0 +1,159 @@
+"""kill -9 of coordinator, workers, training server and clients, at any moment of a run. Afterwards the digest is the
+undisturbed run's, and nothing that a client was shown is lost."""
+
+import shutil
+import signal
+import sys
+import time
+import unittest
+
+from campaign import DEADLINE, SCALE, Campaign, Reader
+
+# Slow enough to be killed in: every unit takes milliseconds. With several switches, so that kills fall on them.
+RUN = """
+[run]
+name = "kills"
+seed = 11
+unit = 64
+engine = "lanes"
+
+[theory]
+kind = "phi4"
+lattice = [4, 4]
+m2 = -4.0
+lambda = 8.0
+
+[flow]
+kind = "affine-coupling"
+layers = 16
+hidden = [32, 32]
+
+[train]
+batch = 128
+gradient_unit = 32
+learning_rate = 1e-2
+clip = 10.0
+evaluate_every = 5
+evaluate_samples = 256
+stop = {{ steps = 40 }}
+
+[chain]
+length = {length}
+window = 16
+lease = 2
+versions = [
+  {{ from = 0, when = {{ step = 10 }} }}, {{ from = {first}, when = {{ step = 20 }} }},
+  {{ from = {second}, when = {{ step = 30 }} }}, {{ from = {third}, when = "trained" }} ]
+"""
+
+
+def slow_run(length):
+    quarter = length // 4 // 64 * 64
+    return RUN.format(length=length, first=quarter, second=2 * quarter + 32, third=3 * quarter)
+
+
+class KillsTest(Campaign):
+    def test_everything_is_killed_again_and_again(self):
+        """Chain after chain until there were enough kills; a long campaign's are all over one chain."""
+        wanted = 30 * SCALE
+        run = self.write(slow_run(80_000 if SCALE == 1 else 800_000))
+        kills = 0
+        while kills < wanted:
+            kills += self.kills_over_one_chain(run, wanted - kills)
+            self.assert_same_chain(run)
+            shutil.rmtree(self.run_dir)
+
+    def kills_over_one_chain(self, run, wanted):
+        self.undisturbed(run)
+        start = {
+            "coordinator": lambda: self.start("flowloom-coordinator", "--dir", self.run_dir, "--run", run),
+            "worker 1": lambda: self.worker("--name", "1"),
+            "worker 2": lambda: self.worker("--name", "2"),
+            "server": lambda: self.server(),
+        }
+        running = {role: begin() for role, begin in start.items()}
+        reader = Reader(self)
+        kills = 0
+        end = time.monotonic() + DEADLINE * SCALE
+        while running["coordinator"].poll() is None:
+            self.assertLess(time.monotonic(), end, "the chain ends")
+            # Shortly after a start, or somewhere in the life that follows.
+            time.sleep(self.random.uniform(0, 0.08) if self.random.random() < 0.5 else self.random.uniform(0, 0.3))
+            self.leave_only_in_order(running)
+            role = self.random.choice([*start, "coordinator", "reader"])
+            if kills >= wanted or running["coordinator"].poll() is not None:
+                break
+            self.fault(f"kill {role}")
+            if role == "reader":
+                reader.kill()
+            elif role in running:  # the server is not, when it has trained
+                shown = len(reader.lines)
+                self.kill(running[role])
+                running[role] = start[role]()
+                if role == "coordinator" and self.random.random() < 0.3:
+                    self.never_fewer_than(shown, running[role])
+            else:
+                continue
+            kills += 1
+        while running["coordinator"].poll() is None:
+            self.assertLess(time.monotonic(), end, "the chain ends")
+            time.sleep(0.05)
+        self.assertEqual(running["coordinator"].returncode, 0)
+        print(f"{kills} kills, {reader.assert_kept()} proposals read on the way", file=sys.stderr)
+        return kills
+
+    def leave_only_in_order(self, running):
+        """Who was not killed ends with 0, or not at all."""
+        for role, child in list(running.items()):
+            if child.poll() is None:
+                continue
+            self.assertEqual(child.returncode, 0, f"{role} ended by itself: {child.stderr.read() if child.returncode else ''}")
+            if role != "coordinator":
+                self.forget(running.pop(role))
+
+    def never_fewer_than(self, shown, coordinator):
+        self.until(lambda: coordinator.poll() is not None or self.serves(coordinator), "the coordinator serves again")
+        status = self.live_status(coordinator) if coordinator.poll() is None else None
+        self.assertTrue(status is None or int(status["proposals"]) >= shown, f"{shown} proposals were shown")
+
+
+class PausesTest(Campaign):
+    """SIGSTOP: a process that is there, holds its connection and does nothing, for longer than a lease."""
+
+    def setUp(self):
+        super().setUp()
+        self.run_file = self.run_from_files(length=40_000, lease=1)
+        self.undisturbed(self.run_file)
+        self.coordinator_process = self.coordinator(self.run_file)
+
+    def pause(self, child, what, seconds):
+        self.fault(f"SIGSTOP of {what} for {seconds} s")
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        child.send_signal(signal.SIGCONT)
+
+    def test_a_worker_sleeps_through_its_lease(self):
+        sleeper, _ = self.worker("--name", "sleeper"), self.worker("--name", "awake")
+        self.until(lambda: self.proposals() >= 64, "64 proposals")
+        self.pause(sleeper, "a worker", 2.5)
+        self.assertEqual(self.ended(self.coordinator_process), 0)
+        self.assert_same_chain(self.run_file)
+
+    def test_the_only_worker_sleeps_through_its_lease(self):
+        sleeper = self.worker()
+        self.until(lambda: self.proposals() >= 64, "64 proposals")
+        self.pause(sleeper, "the only worker", 2.5)
+        self.assertEqual(self.ended(self.coordinator_process), 0)
+        self.assert_same_chain(self.run_file)
+
+    def test_the_coordinator_sleeps_through_everybodys_lease(self):
+        self.worker()
+        self.worker()
+        self.until(lambda: self.proposals() >= 64, "64 proposals")
+        self.pause(self.coordinator_process, "the coordinator", 2.5)
+        self.assertEqual(self.ended(self.coordinator_process), 0)
+        self.assert_same_chain(self.run_file)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
