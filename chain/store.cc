@@ -96,7 +96,7 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
   const auto corrupt = [&](const char* why) { return Error(ErrorCode::kCorrupt, what + " " + why + "."); };
   if (kind == "unit") {
     const std::vector<double> values = unpack(row.data);
-    if (row.count == 0 || row.data.size() % (row.count * sizeof(double)) != 0 || values.size() < 2 * row.count ||
+    if (row.count == 0 || row.count > values.size() / 2 || row.data.size() % (row.count * sizeof(double)) != 0 ||
         row.flags.size() != (row.count + 7) / 8) {
       throw corrupt("is a unit whose arrays have the wrong size");
     }
@@ -137,6 +137,7 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
                                                "); make room on its disk or mend its permissions.");
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
+    case SQLITE_ERROR:  // a table or column that is not there
       throw Error(ErrorCode::kCorrupt,
                   "'" + file + "' is damaged or no Flowloom store (" + reason + "); restore it from a backup.");
     default:
@@ -309,13 +310,16 @@ std::uint64_t Store::frontier() const {
 std::uint64_t Store::begin_epoch() {
   return impl_->guard([&] {
     impl_->db->exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'");
-    return static_cast<std::uint64_t>(impl_->db->execAndGet("SELECT value FROM meta WHERE key = 'epoch'").getInt64());
+    SQLite::Statement query(*impl_->db, "SELECT value FROM meta WHERE key = ?");
+    return static_cast<std::uint64_t>(impl_->meta(query, "epoch").getInt64());
   });
 }
 
 std::string Store::pinned_build() const {
-  return impl_->guard(
-      [&] { return impl_->db->execAndGet("SELECT value FROM meta WHERE key = 'pinned_build'").getString(); });
+  return impl_->guard([&] {
+    SQLite::Statement query(*impl_->db, "SELECT value FROM meta WHERE key = ?");
+    return impl_->meta(query, "pinned_build").getString();
+  });
 }
 
 void Store::pin_build(const std::string& build) {
