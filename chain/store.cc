@@ -135,6 +135,10 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
     case SQLITE_CANTOPEN:
       throw Error(ErrorCode::kUnavailable, "The store '" + file + "' cannot be written (" + reason +
                                                "); make room on its disk or mend its permissions.");
+    case SQLITE_NOMEM:  // a damaged size asks for any amount
+      throw Error(ErrorCode::kUnavailable, "The store '" + file +
+                                               "' needs more memory than there is, or is damaged; end other programs, "
+                                               "or restore it from a backup.");
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
     case SQLITE_ERROR:  // a table or column that is not there
