@@ -13,7 +13,9 @@
 #endif
 
 #ifdef FLOWLOOM_COUNTS_ALLOCATIONS
-#include <sanitizer/allocator_interface.h>
+// GCC has the function in its library and no header for it.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*allocated)(const volatile void*, std::size_t),
+                                                         void (*freed)(const volatile void*));
 #endif
 
 namespace flowloom::fuzz {

@@ -8,6 +8,9 @@
 #include "targets.h"
 
 namespace flowloom::fuzz {
+
+inline void PrintTo(const Target& target, std::ostream* out) { *out << target.name; }
+
 namespace {
 
 class FuzzCorpus : public testing::TestWithParam<Target> {};
