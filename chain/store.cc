@@ -122,7 +122,8 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
 }
 
 [[noreturn]] void rethrow(const SQLite::Exception& error, const std::string& file) {
-  const std::string reason = error.getErrorStr();
+  constexpr int kNotThere = -1;  // SQLiteCpp's own: a row or column that is not there
+  const std::string reason = error.getErrorCode() == kNotThere ? error.what() : error.getErrorStr();
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -141,7 +142,8 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
                                                "or restore it from a backup.");
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-    case SQLITE_ERROR:  // a table or column that is not there
+    case SQLITE_ERROR:  // a table that is not there
+    case kNotThere:
       throw Error(ErrorCode::kCorrupt,
                   "'" + file + "' is damaged or no Flowloom store (" + reason + "); restore it from a backup.");
     default:
