@@ -122,8 +122,8 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
 }
 
 [[noreturn]] void rethrow(const SQLite::Exception& error, const std::string& file) {
-  constexpr int kNotThere = -1;  // SQLiteCpp's own: a row or column that is not there
-  const std::string reason = error.getErrorCode() == kNotThere ? error.what() : error.getErrorStr();
+  const bool own = error.getErrorCode() < 0;  // SQLiteCpp's: a row or column that is not there
+  const std::string reason = own ? error.what() : error.getErrorStr();
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -140,14 +140,14 @@ Record from_row(const std::string& kind, const Row& row, const std::string& what
       throw Error(ErrorCode::kUnavailable, "The store '" + file +
                                                "' needs more memory than there is, or is damaged; end other programs, "
                                                "or restore it from a backup.");
-    case SQLITE_NOTADB:
-    case SQLITE_CORRUPT:
-    case SQLITE_ERROR:  // a table that is not there
-    case kNotThere:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_INTERNAL:
+    case SQLITE_MISUSE:
+    case SQLITE_RANGE:
+      throw Error(ErrorCode::kInternal, "The store '" + file + "' failed: " + reason + ".");
+    default:  // also what is missing or too large in a file whose damage SQLite did not see
       throw Error(ErrorCode::kCorrupt,
                   "'" + file + "' is damaged or no Flowloom store (" + reason + "); restore it from a backup.");
-    default:
-      throw Error(ErrorCode::kInternal, "The store '" + file + "' failed: " + reason + ".");
   }
 }
 
