@@ -49,8 +49,7 @@ ChainAnalysis::Result ChainAnalysis::result(std::uint64_t burn_in) const {
   for (std::size_t o = 0; o < series_.size(); ++o) {
     Row row{walk_.observables()[o], false, {}};
     const auto series = std::span(series_[o]).subspan(burn_in);
-    row.defined =
-        series.size() >= 2 && std::all_of(series.begin(), series.end(), [](double x) { return std::isfinite(x); });
+    row.defined = series.size() >= 2 && std::all_of(series.begin(), series.end(), is_measurable);
     if (row.defined) row.estimate = stats::gamma_method(series);
     result.rows.push_back(std::move(row));
   }

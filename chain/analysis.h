@@ -15,7 +15,7 @@ namespace flowloom {
 // Collects the series that the Gamma method needs, unit by unit, then computes. Memory: 8 bytes per proposal and sum.
 class ChainAnalysis {
  public:
-  explicit ChainAnalysis(const AnyTheory& theory) : walk_(theory_observables(theory)) {}
+  explicit ChainAnalysis(const AnyTheory& theory) : walk_(theory_observables(theory), theory_sums(theory).size()) {}
 
   void add(const UnitRecord& unit);
 

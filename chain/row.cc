@@ -24,8 +24,8 @@ std::string canonical_head(const Row& row) {
   const auto add = [&](const auto& value) { head += bytes_of(value); };
   if (row.kind == "unit") {
     add('U'), add(row.first_index), add(static_cast<std::uint32_t>(row.count));
-    const std::size_t fields = row.count ? row.data.size() / (row.count * sizeof(double)) : 2;
-    add(static_cast<std::uint32_t>(fields));
+    const std::size_t column = row.count * sizeof(double);  // zero for a damaged count, too
+    add(static_cast<std::uint32_t>(column != 0 ? row.data.size() / column : 2));
   } else if (row.kind == "switch" || row.kind == "reweigh") {
     add(row.kind == "switch" ? 'S' : 'R'), add(row.first_index);
   } else {

@@ -1,14 +1,14 @@
 #include "chain/statistics.h"
 
 #include <algorithm>
-#include <cmath>
 #include <span>
 
 #include "stats/ess.h"
 
 namespace flowloom {
 
-ChainStatistics::ChainStatistics(const AnyTheory& theory) : walk_(theory_observables(theory)) {
+ChainStatistics::ChainStatistics(const AnyTheory& theory)
+    : walk_(theory_observables(theory), theory_sums(theory).size()) {
   for (const Observable& observable : walk_.observables()) observables_.push_back({observable, stats::MultiTau()});
 }
 
@@ -25,7 +25,7 @@ void ChainStatistics::add(const UnitRecord& unit) {
   for (std::size_t o = 0; o < steps.size(); ++o) {
     Live& live = observables_[o];
     if (!live.defined) continue;
-    const auto end = std::ranges::find_if_not(steps[o], [](double x) { return std::isfinite(x); });
+    const auto end = std::ranges::find_if_not(steps[o], is_measurable);
     live.defined = end == steps[o].end();
     live.series.add(std::span(steps[o].begin(), end));
   }

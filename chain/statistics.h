@@ -27,7 +27,7 @@ class ChainStatistics {
   struct Live {
     Observable observable;
     stats::MultiTau series;
-    bool defined = true;  // false once a state's value was not finite: this observable has no statistics any more
+    bool defined = true;  // false once a state's value was not measurable: this observable has no statistics any more
   };
 
   std::uint64_t proposals() const { return acceptance_.count(); }

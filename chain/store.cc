@@ -75,7 +75,8 @@ Sha256 digest_of(const SQLite::Column& column, const std::string& what) {
 }
 
 [[noreturn]] void rethrow(const SQLite::Exception& error, const std::string& file) {
-  const std::string reason = error.getErrorStr();
+  const bool own = error.getErrorCode() < 0;  // SQLiteCpp's: a row or column that is not there
+  const std::string reason = own ? error.what() : error.getErrorStr();
   switch (error.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -88,12 +89,18 @@ Sha256 digest_of(const SQLite::Column& column, const std::string& what) {
     case SQLITE_CANTOPEN:
       throw Error(ErrorCode::kUnavailable, "The store '" + file + "' cannot be written (" + reason +
                                                "); make room on its disk or mend its permissions.");
-    case SQLITE_NOTADB:
-    case SQLITE_CORRUPT:
+    case SQLITE_NOMEM:  // a damaged size asks for any amount
+      throw Error(ErrorCode::kUnavailable, "The store '" + file +
+                                               "' needs more memory than there is, or is damaged; end other programs, "
+                                               "or restore it from a backup.");
+    case SQLITE_CONSTRAINT:
+    case SQLITE_INTERNAL:
+    case SQLITE_MISUSE:
+    case SQLITE_RANGE:
+      throw Error(ErrorCode::kInternal, "The store '" + file + "' failed: " + reason + ".");
+    default:  // also what is missing or too large in a file whose damage SQLite did not see
       throw Error(ErrorCode::kCorrupt,
                   "'" + file + "' is damaged or no Flowloom store (" + reason + "); restore it from a backup.");
-    default:
-      throw Error(ErrorCode::kInternal, "The store '" + file + "' failed: " + reason + ".");
   }
 }
 
@@ -210,13 +217,16 @@ Sha256 Store::identity() const {
 std::uint64_t Store::begin_epoch() {
   return impl_->guard([&] {
     impl_->db->exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'");
-    return static_cast<std::uint64_t>(impl_->db->execAndGet("SELECT value FROM meta WHERE key = 'epoch'").getInt64());
+    SQLite::Statement query(*impl_->db, "SELECT value FROM meta WHERE key = ?");
+    return static_cast<std::uint64_t>(impl_->meta(query, "epoch").getInt64());
   });
 }
 
 std::string Store::pinned_build() const {
-  return impl_->guard(
-      [&] { return impl_->db->execAndGet("SELECT value FROM meta WHERE key = 'pinned_build'").getString(); });
+  return impl_->guard([&] {
+    SQLite::Statement query(*impl_->db, "SELECT value FROM meta WHERE key = ?");
+    return impl_->meta(query, "pinned_build").getString();
+  });
 }
 
 }  // namespace flowloom

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 
+#include "client/states.h"
 #include "flowloom/v1/chain.grpc.pb.h"
 #include "flowloom/v1/models.grpc.pb.h"
 #include "program/rpc.h"
 #include "program/run_directory.h"
 #include "spec/error.h"
 #include "spec/files.h"
-#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
@@ -21,21 +21,6 @@ std::string trimmed(std::string text) {
 }
 
 std::string named(const Endpoint& endpoint) { return "The coordinator at " + endpoint.address; }
-
-UnitRecord unit_of(const v1::StatesReply& reply, const Endpoint& endpoint) {
-  const std::size_t count = reply.count();
-  const std::size_t column = count * sizeof(double);
-  if (count == 0 || reply.accepted().size() != count || reply.log_p().size() != column ||
-      reply.log_q().size() != column || reply.sums().size() % column != 0) {
-    throw Error(ErrorCode::kCorrupt, named(endpoint) + " sent a unit at proposal " +
-                                         std::to_string(reply.first_index()) + " whose arrays do not fit together.");
-  }
-  UnitRecord unit;
-  unit.data = {reply.first_index(), reply.version(), unpack(reply.log_p()), unpack(reply.log_q()),
-               unpack(reply.sums())};
-  unit.accepted.assign(reply.accepted().begin(), reply.accepted().end());
-  return unit;
-}
 
 // Reads a stream until `visit` returns false or `stop` is requested; both cancel the call and are no error.
 template <class Reply>
@@ -118,7 +103,7 @@ void Connection::stream_states(std::uint64_t first_index, bool follow, std::stop
   const auto stub = v1::Chain::NewStub(channel_);
   const auto reader = stub->StreamStates(&context, request);
   follow_stream<v1::StatesReply>(context, *reader, stop, endpoint_,
-                                 [&](const v1::StatesReply& reply) { return visit(unit_of(reply, endpoint_)); });
+                                 [&](const v1::StatesReply& reply) { return visit(unit_of(reply, named(endpoint_))); });
 }
 
 v1::ListReply Connection::models() const {

@@ -42,13 +42,19 @@ if(FLOWLOOM_SANITIZE)
   endif()
 endif()
 
+if(FLOWLOOM_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # coverage
+endif()
+
 # Warnings are errors on our own code, not on generated code or on headers of libraries. g++ 12 sees
 # uninitialized members in moves of std::variant (GCC bug 105562) and overlapping copies in std::string's operator+ (GCC bug
-# 105651) where there are none; in a unity build it takes a file's own types for a header's (subobject-linkage).
+# 105651) where there are none; in a unity build it takes a file's own types for a header's (subobject-linkage). What clang
+# means by conversion are changes of sign, too.
 function(flowloom_warnings target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
-                                           -Wno-maybe-uninitialized -Wno-restrict -Wno-subobject-linkage
-                                           -Werror)
+  target_compile_options(${target} PRIVATE
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Werror
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-restrict;-Wno-subobject-linkage>
+    $<$<CXX_COMPILER_ID:Clang>:-Wno-sign-conversion>)
 endfunction()
 
 # A library of ours: one per folder, found by its path from the root of the repository.

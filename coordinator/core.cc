@@ -74,6 +74,9 @@ void Core::replay(const Record& record) {
 
 std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refusal::Code& code) const {
   code = Refusal::CODE_PROTOCOL;
+  if (hello.ByteSizeLong() > limits::kHelloBytes) {
+    return "A Hello has at most " + std::to_string(limits::kHelloBytes) + " bytes.";
+  }
   if (hello.protocol() != kProtocol) {
     return "This coordinator speaks " + std::string(kProtocol) + ", the worker '" + hello.protocol() +
            "'; use the same version of Flowloom on both sides.";
@@ -272,6 +275,7 @@ void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answ
       answer.version() != reweigh_->version) {
     return;  // a late or second answer
   }
+  if (!workers_.at(id).can("reweigh", answer.version())) return;  // rule 9
   const std::string state =
       "state " + std::to_string(answer.index()) + " under version " + std::to_string(answer.version());
   if (!(answer.mismatch() <= log_weight_tolerance(run_.numerics.precision))) {
@@ -336,6 +340,7 @@ void Core::published(const ModelRow& model, const std::vector<std::uint32_t>& en
 
 void Core::reported(const flowloom::v1::TrainingReport& report, Time now) {
   training_ = report;
+  training_.set_sentence(bounded(report.sentence()));
   training_heard_ = now;
 }
 

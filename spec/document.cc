@@ -2,6 +2,7 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -261,6 +262,11 @@ Document& Document::operator=(Document&&) noexcept = default;
 Document::~Document() = default;
 
 Document Document::parse(const std::string& text, const std::string& name) {
+  // A dot in a key makes a table inside a table, and to forget them takes a call inside a call.
+  constexpr std::ptrdiff_t kMostDots = 10000;
+  if (std::count(text.begin(), text.end(), '.') > kMostDots) {
+    refuse(name, " has more than " + std::to_string(kMostDots) + " dots, which no run file needs; make it shorter.");
+  }
   auto impl = std::make_unique<Impl>();
   impl->name = name;
   try {

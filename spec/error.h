@@ -24,7 +24,8 @@ enum class ErrorCode {
 
 class Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const std::string& sentence) : std::runtime_error(sentence), code_(code) {}
+  // Control characters in `sentence` are escaped, and of a very long one the middle is left out.
+  Error(ErrorCode code, const std::string& sentence);
   ErrorCode code() const { return code_; }
 
  private:

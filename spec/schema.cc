@@ -60,6 +60,8 @@ std::vector<Section> Section::tables(const std::string& key) const {
 }
 
 std::optional<std::string> did_you_mean(const std::string& name, const std::vector<std::string>& names) {
+  constexpr std::size_t kLongest = 64;  // twice any name of ours; what is compared costs the product of the lengths
+  if (name.size() > kLongest) return {};
   const auto best = std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) {
     return edit_distance(name, a) < edit_distance(name, b);
   });

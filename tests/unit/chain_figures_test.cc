@@ -151,6 +151,13 @@ TEST_F(Figures, RefuseABurnInThatLeavesLessThanTwoSteps) {
   EXPECT_THROW(both.analysis.result(std::numeric_limits<std::uint64_t>::max()), Error);
 }
 
+TEST_F(Figures, OfAnObservableWhoseSquareNoDoubleHoldsAreUndefined) {
+  for (UnitRecord& unit : units_) unit.data.sums[0] = 1e200 * static_cast<double>(unit.data.first_index);
+  const Both both(run_, units_);
+  EXPECT_FALSE(both.statistics.observable("hopping").defined);
+  for (const auto& row : both.analysis.result(0).rows) EXPECT_EQ(row.defined, row.observable.name != "hopping");
+}
+
 TEST_F(Figures, OfAnEmptyLogAreUndefined) {
   const auto whole = Both(run_, {}).analysis.result(0);
   EXPECT_EQ(whole.proposals, 0u);
@@ -178,12 +185,18 @@ TEST_F(Figures, NameTheChosenObservableOrTheFirst) {
 TEST(StateWalk, GivesEachStepTheValuesOfTheStateThatItEndsIn) {
   StateWalk walk({{"first sum", "", "", [](double, std::span<const double> sums) { return sums[0]; }},
                   {"second sum", "", "", [](double, std::span<const double> sums) { return sums[1]; }},
-                  {"log_p", "", "", [](double log_p, std::span<const double>) { return log_p; }}});
+                  {"log_p", "", "", [](double log_p, std::span<const double>) { return log_p; }}},
+                 2);
   const UnitRecord first{{0, 1, {kNan, -1, -2}, {0, 0, 0}, {1, 2, 3, 10, 20, 30}}, {0, 1, 0}};
   const UnitRecord second{{3, 1, {-4, -5, -6}, {0, 0, 0}, {4, 5, 6, 40, 50, 60}}, {0, 0, 1}};
   EXPECT_THAT(walk.walk(first), ElementsAre(ElementsAre(2, 2), ElementsAre(20, 20), ElementsAre(-1, -1)))
       << "none before the start state";
   EXPECT_THAT(walk.walk(second), ElementsAre(ElementsAre(2, 2, 6), ElementsAre(20, 20, 60), ElementsAre(-1, -1, -6)));
+}
+
+TEST(StateWalk, RefusesAUnitWithOtherSums) {
+  StateWalk walk({{"second sum", "", "", [](double, std::span<const double> sums) { return sums[1]; }}}, 2);
+  EXPECT_THROW(walk.walk({{0, 1, {-1, -2}, {0, 0}, {1, 2}}, {1, 0}}), Error) << "would read past its end";
 }
 
 }  // namespace

@@ -329,11 +329,27 @@ TEST_F(StoreTest, GivesNoUnitsAtTheFrontierOrWithoutALimit) {
   EXPECT_TRUE(store.units(0, 0).empty());
 }
 
+TEST_F(StoreTest, IsDamagedWithoutATableOrAnEntry) {
+  for (const char* damage : {"DROP TABLE switches", "DELETE FROM meta WHERE key = 'pinned_build'"}) {
+    std::filesystem::remove(file_);
+    { create(); }
+    sql(damage);
+    const Error error = error_of([&] {
+      const Store store = open();
+      store.switches();
+      store.pinned_build();
+    });
+    EXPECT_EQ(error.code(), ErrorCode::kCorrupt) << damage << ": " << error.what();
+  }
+}
+
 TEST_F(StoreTest, NamesARecordThatCannotBeDecoded) {
   const std::vector<std::pair<std::string, std::string>> damages = {
       {"UPDATE records SET data = substr(data, 2) WHERE sequence = 2", "wrong size"},
       {"UPDATE records SET data = substr(data, 1, 64) WHERE sequence = 2", "wrong size"},
       {"UPDATE records SET count = 0 WHERE sequence = 2", "wrong size"},
+      {"UPDATE records SET count = 1 << 61 WHERE sequence = 2", "wrong size"},  // eight times that is zero
+      {"UPDATE records SET count = -1 WHERE sequence = 2", "wrong size"},
       {"UPDATE records SET flags = x'0000' WHERE sequence = 2", "wrong size"},
       {"UPDATE records SET kind = 'what' WHERE sequence = 2", "unknown kind"},
       {"UPDATE records SET link = x'00' WHERE sequence = 2", "was changed"},

@@ -71,6 +71,14 @@ TEST_F(CoreHelloTest, RefusesADeviceNameThatIsTooLong) {
   EXPECT_EQ(refusal_of(message).code(), Refusal::CODE_PROTOCOL);
 }
 
+TEST_F(CoreHelloTest, RefusesAHelloThatIsTooLargeWithoutRepeatingIt) {
+  auto message = hello();
+  message.set_protocol(std::string(limits::kHelloBytes, 'x'));
+  const Refusal refusal = refusal_of(message);
+  EXPECT_EQ(refusal.code(), Refusal::CODE_PROTOCOL);
+  EXPECT_LT(refusal.sentence().size(), 200u);
+}
+
 TEST_F(CoreHelloTest, RefusesAWorkerOfAnotherRun) {
   auto message = hello();
   message.mutable_run()->set_run_id("ffffffffffffffffffffffffffffffff");
@@ -169,6 +177,14 @@ TEST_F(CoreTest, GrantsNothingToAWorkerThatIsNotReadyForTheVersion) {
   say(second, message);
   tick();
   EXPECT_THAT(grants_, IsEmpty());
+}
+
+TEST_F(CoreTest, KeepsNoSentenceOfATrainerThatFillsTheStatus) {
+  open({});
+  flowloom::v1::TrainingReport report;
+  report.set_sentence(std::string(1 << 20, 'x'));
+  core_->reported(report, now_);
+  EXPECT_EQ(status().training().sentence(), "a reason of 1048576 bytes");
 }
 
 TEST_F(CoreTest, SaysThatATrainerHasFallenSilent) {
@@ -666,6 +682,16 @@ TEST_F(CoreReweighTest, IsGrantedToNobodyWhoCannotReweigh) {
   for (const std::uint32_t version : {1, 2, 3}) say(join(message), ready(version));
   leave(worker_);
   EXPECT_THAT(reweighs_, SizeIs(1));
+}
+
+TEST_F(CoreReweighTest, IsNotTakenFromAWorkerThatHasNotVerifiedTheVersion) {
+  const WorkerId unproven = join();
+  WorkerMessage message = reweigh_answer();
+  message.mutable_reweigh()->set_log_q(std::nan(""));  // would halt the run
+  say(unproven, message);
+  EXPECT_EQ(log_->records.size(), 3u);
+  work();
+  EXPECT_EQ(log_->head(), reference_head());
 }
 
 TEST_F(CoreReweighTest, TakesALateAnswer) {

@@ -207,12 +207,14 @@ struct Numbers {
   }
 };
 
-// The records of a chain with these switches, from their definition: one loop, no ledger, no workers.
-inline std::vector<Record> reference_log(const RunSpec& run, const MemoryLog& log, const Numbers& numbers) {
+// The records of the first `units` units of a chain with these switches, from their definition: one loop, no ledger, no
+// workers.
+inline std::vector<Record> reference_log(const RunSpec& run, const MemoryLog& log, const Numbers& numbers,
+                                         std::uint64_t units) {
   Chain chain(run.noise_key());
   std::vector<Record> records;
   const SwitchRecord* serving = nullptr;
-  for (std::uint64_t unit = 0; unit < run.length_in_units(); ++unit) {
+  for (std::uint64_t unit = 0; unit < units; ++unit) {
     const SwitchRecord* row = log.serving(unit * run.unit);
     const ModelRow& model = log.models.at(row->version - 1);
     if (row != serving) {
@@ -230,6 +232,9 @@ inline std::vector<Record> reference_log(const RunSpec& run, const MemoryLog& lo
     records.push_back(UnitRecord{std::move(data), std::move(accepted)});
   }
   return records;
+}
+inline std::vector<Record> reference_log(const RunSpec& run, const MemoryLog& log, const Numbers& numbers) {
+  return reference_log(run, log, numbers, run.length_in_units());
 }
 
 inline Sha256 head_of(const RunSpec& run, const std::vector<Record>& records) {

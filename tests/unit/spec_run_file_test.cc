@@ -113,6 +113,27 @@ TEST(RunFile, AMistypedKeyGetsASuggestion) {
   EXPECT_EQ(refusal(with_chain("widnow = 3")), "r.toml:12: [chain]: unknown key 'widnow'; did you mean 'window'?");
 }
 
+TEST(RunFile, ARefusalIsOneLineOfPrintableText) {
+  EXPECT_EQ(
+      refusal(with("name = \"x\"", "name = \"a\\n\\u001b/\"")),
+      "r.toml:2: [run] name = \"a\\n\\x1b/\" names a directory: use 1 to 128 bytes without '/' and without a leading "
+      "dot.");
+}
+
+TEST(RunFile, ARefusalOfALongTextHasItsBeginningAndItsEnd) {
+  const std::string sentence = refusal(with("lambda", std::string(100'000, 'x')));
+  EXPECT_LT(sentence.size(), 2000u);
+  EXPECT_TRUE(sentence.starts_with("r.toml:7: [theory]: unknown key 'xxx")) << sentence;
+  EXPECT_TRUE(sentence.ends_with("it takes kind, lattice, form, m2, beta or lambda.")) << sentence;
+}
+
+TEST(RunFile, TablesInTablesHaveABound) {
+  std::string key = "a";
+  for (int i = 0; i < 40'000; ++i) key += ".a";  // to forget so many would overflow the stack
+  EXPECT_EQ(refusal(with_chain(key + " = 1")),
+            "r.toml has more than 10000 dots, which no run file needs; make it shorter.");
+}
+
 TEST(RunFile, AnUnknownKeyNamesTheKeysThereAre) {
   EXPECT_EQ(refusal(with("lambda", "coupling")),
             "r.toml:7: [theory]: unknown key 'coupling'; it takes kind, lattice, form, m2, beta or lambda.");

@@ -1,0 +1,14 @@
+// A unit of the chain as a coordinator sends it.
+#pragma once
+
+#include <string>
+
+#include "chain/record.h"
+#include "flowloom/v1/chain.pb.h"
+
+namespace flowloom {
+
+// `sender` begins the sentence of the `kCorrupt` that is thrown for arrays that do not fit together.
+UnitRecord unit_of(const flowloom::v1::StatesReply& reply, const std::string& sender);
+
+}  // namespace flowloom

@@ -1,0 +1,74 @@
+// When the numbers of a unit are certain (docs/exactness.md, rule 9).
+//
+// A unit is drawn once, or twice: a share of all units, chosen by noise, and those with a log-weight above their version's
+// threshold. Drawn twice, it is certain once two workers have found the same numbers. Where only one worker can draw it, the same
+// numbers twice from that one do, as long as no other has found different ones. A worker that contradicts itself, or two who
+// agree, is wrong.
+//
+// Keeps true:
+//   - which numbers win does not depend on when they came, as long as of two workers that agree at least one is right;
+//   - nobody's word counts twice but for the last rule above, and nobody is asked for a unit more than twice.
+//
+// Pure: no clock, file, socket or thread. One owner, no locks.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chain/record.h"
+#include "coordinator/unit_ledger.h"
+#include "spec/noise.h"
+
+namespace flowloom {
+
+class Jury {
+ public:
+  // `share` of all units is drawn twice; numbers are the same if they differ by no more than `tolerance`, in log_p and log_q
+  // (0: if all their bits are the same).
+  Jury(NoiseKey key, double share, double tolerance) : key_(key), share_(share), tolerance_(tolerance) {}
+
+  struct Finding {
+    std::optional<UnitData> numbers;  // certain; nothing: draw it again
+    WorkerId worker = 0, second = 0;  // whose they are, and who drew them again (0: nobody)
+    std::vector<WorkerId> wrong;      // workers that this answer has proved wrong
+  };
+
+  // An answer, canonical, of a worker that may draw the unit. `threshold`: of its version. `alone`: nobody else can draw it now.
+  Finding heard(UnitNumber unit, WorkerId worker, UnitData numbers, double threshold, bool alone);
+
+  // Whether a worker may still be asked for this unit.
+  bool may_draw(WorkerId worker, UnitNumber unit) const;
+
+  // Units that are not certain although somebody answered.
+  std::size_t open() const { return cases_.size(); }
+
+  // The first one on which two workers disagree; nothing if there is none.
+  struct Dispute {
+    UnitNumber unit;
+    WorkerId one, other;
+  };
+  std::optional<Dispute> dispute() const;
+
+  // How many of a worker's answers were compared with another one's so far.
+  std::uint64_t compared(WorkerId worker) const;
+
+ private:
+  struct Answer {
+    WorkerId worker;
+    UnitData numbers;
+  };
+  using Case = std::vector<Answer>;  // in the order of their coming
+
+  bool same(const UnitData& a, const UnitData& b) const;
+  bool drawn_twice(UnitNumber unit, const UnitData& numbers, double threshold) const;
+
+  NoiseKey key_;
+  double share_, tolerance_;
+  std::map<UnitNumber, Case> cases_;
+  std::map<WorkerId, std::uint64_t> compared_;
+};
+
+}  // namespace flowloom
