@@ -61,11 +61,8 @@ bool is_address(const std::string& where) {
 }
 
 Peer find_coordinator(const std::string& where, const ConnectionOptions& options) {
-  PeerOptions peer;
-  peer.token_file = options.token_file;
-  peer.insecure = options.insecure;
-  peer.tls = options.tls;
-  peer.role = options.role;
+  PeerOptions peer{
+      .token_file = options.token_file, .insecure = options.insecure, .tls = options.tls, .role = options.role};
   if (is_address(where)) {
     if (options.token_file.empty() && options.tls.empty()) {
       throw Error(ErrorCode::kInvalidInput,

@@ -15,11 +15,11 @@
 namespace flowloom {
 
 struct PeerOptions {
-  std::filesystem::path directory;   // of a run; or, where that is not in reach,
-  std::string address;               // "host:port" and a token:
-  std::filesystem::path token_file;  // this one,
+  std::filesystem::path directory = {};   // of a run; or, where that is not in reach,
+  std::string address = {};               // "host:port" and a token:
+  std::filesystem::path token_file = {};  // this one,
   bool insecure = false;
-  std::filesystem::path tls;  // or that of `role` in this folder (TlsFolder), whose authority is trusted
+  std::filesystem::path tls = {};  // or that of `role` in this folder (TlsFolder), whose authority is trusted
   Role role = Role::kClient;
 };
 

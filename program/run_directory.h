@@ -14,7 +14,7 @@ struct Owner {
   std::string host;
   std::int64_t pid = 0;
   std::uint64_t epoch = 0;
-  std::string authority;  // PEM: of the certificate that it shows; empty: it speaks no TLS
+  std::string authority = {};  // PEM: of the certificate that it shows; empty: it speaks no TLS
 };
 
 class RunDirectory {

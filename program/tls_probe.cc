@@ -70,11 +70,12 @@ class Socket {
 };
 
 struct Handshake {
-  bool tls = false;    // the other side speaks it
-  bool plain = false;  // it said something else
+  bool tls = false;      // the other side speaks it,
+  bool plain = false;    // or said something else
+  bool asked = false;    // for our certificate
+  bool hung_up = false;  // without a word, after our part was done: a coordinator's first words come by themselves
   long verified = X509_V_OK;
   std::string certificate;  // of the other side
-  int alert = 0;            // what it objected to, SSL_R_…_ALERT_…
 };
 
 openssl::Context context_for(const std::optional<ClientTls>& tls) {
@@ -95,32 +96,18 @@ openssl::Context context_for(const std::optional<ClientTls>& tls) {
   return context;
 }
 
-// Repeats `step` until it is done, fails or takes too long; true if it is done.
+enum class Driven { kDone, kTooLate, kFailed };
+
+// Repeats `step` until it is done, fails or takes too long.
 template <class Step>
-bool drive(SSL* session, const Socket& socket, Step step, Handshake& seen) {
+Driven drive(SSL* session, const Socket& socket, Step step) {
   for (;;) {
     ERR_clear_error();
     const int result = step();
-    if (result > 0) return true;
-    switch (SSL_get_error(session, result)) {
-      case SSL_ERROR_WANT_READ:
-        if (!socket.wait(POLLIN)) return false;
-        break;
-      case SSL_ERROR_WANT_WRITE:
-        if (!socket.wait(POLLOUT)) return false;
-        break;
-      case SSL_ERROR_SSL: {
-        const int reason = ERR_GET_REASON(ERR_peek_error());
-        if (reason > SSL_AD_REASON_OFFSET) {
-          seen.tls = true;
-          seen.alert = reason;
-        }
-        seen.plain = reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST;
-        return false;
-      }
-      default:
-        return false;
-    }
+    if (result > 0) return Driven::kDone;
+    const int error = SSL_get_error(session, result);
+    if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return Driven::kFailed;
+    if (!socket.wait(error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT)) return Driven::kTooLate;
   }
 }
 
@@ -128,19 +115,27 @@ Handshake shake_hands(const Socket& socket, const std::string& host, const std::
   Handshake seen;
   const openssl::Context context = context_for(tls);
   const openssl::Session session(good(SSL_new(context.get()), "TLS"));
-  SSL_set_fd(session.get(), socket.fd());
-  SSL_set_alpn_protos(session.get(), reinterpret_cast<const unsigned char*>(kHttp2), sizeof kHttp2 - 1);
-  SSL_set_tlsext_host_name(session.get(), host.c_str());
-  if (drive(
-          session.get(), socket, [&] { return SSL_connect(session.get()); }, seen)) {
-    seen.tls = true;
-    // In TLS 1.3 the other side looks at our certificate after that; then it says its first word or what it objects to.
+  SSL* const ssl = session.get();
+  SSL_set_fd(ssl, socket.fd());
+  SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(kHttp2), sizeof kHttp2 - 1);
+  SSL_set_tlsext_host_name(ssl, host.c_str());
+  const auto asked = [](SSL*, void* flag) {
+    *static_cast<bool*>(flag) = true;
+    return 1;
+  };
+  SSL_set_cert_cb(ssl, asked, &seen.asked);
+  Driven driven = drive(ssl, socket, [&] { return SSL_connect(ssl); });
+  if (driven == Driven::kFailed) {
+    const int reason = ERR_GET_REASON(ERR_peek_error());
+    seen.plain = reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST;
+  } else if (driven == Driven::kDone) {
     char first = 0;
-    drive(
-        session.get(), socket, [&] { return SSL_read(session.get(), &first, 1); }, seen);
+    driven = drive(ssl, socket, [&] { return SSL_read(ssl, &first, 1); });
   }
-  seen.verified = SSL_get_verify_result(session.get());
-  if (const openssl::Certificate shown{SSL_get1_peer_certificate(session.get())}) {
+  seen.hung_up = driven == Driven::kFailed;
+  seen.verified = SSL_get_verify_result(ssl);
+  if (const openssl::Certificate shown{SSL_get1_peer_certificate(ssl)}) {
+    seen.tls = true;
     const openssl::Bio bio(good(BIO_new(BIO_s_mem()), "a certificate"));
     PEM_write_bio_X509(bio.get(), shown.get());
     char* data = nullptr;
@@ -157,6 +152,60 @@ std::string joined(const std::vector<std::string>& hosts) {
   return text.empty() ? "nobody" : text;
 }
 
+std::string server_fault(const Handshake& seen, const std::string& host) {
+  const CertificateFacts facts = read_certificate(seen.certificate, "What it shows");
+  switch (seen.verified) {
+    case X509_V_OK:
+      if (is_for_host(seen.certificate, host)) return "";
+      return "shows a certificate for " + joined(facts.hosts) + ", not for " + host +
+             "; call it by one of these names, or make a certificate with 'flowloom certs DIR --host " + host + "'.";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return "shows a certificate that expired on " + date(facts.until) +
+             "; make a new one with 'flowloom certs' and start the coordinator again.";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return "shows a certificate that does not count yet; set the clocks of both machines.";
+    default:
+      return std::string("shows a certificate that the authority here did not sign (") +
+             X509_verify_cert_error_string(seen.verified) +
+             "); copy ca.crt from the folder that it was started with, and check the address.";
+  }
+}
+
+struct Place {
+  std::string address, host, port;
+};
+
+std::optional<Error> look(const Place& place, const std::optional<ClientTls>& tls, bool again) {
+  const Socket socket(place.host, place.port, Clock::now() + limits::kProbe);
+  if (!socket.connected()) return {};
+  const Handshake seen = shake_hands(socket, place.host, tls);
+  const auto trouble = [&](ErrorCode code, const std::string& what) {
+    return Error(code, "The coordinator at " + place.address + " " + what);
+  };
+  if (!tls) {
+    if (!seen.tls) return {};
+    return trouble(ErrorCode::kInvalidInput,
+                   "speaks TLS; name the folder that 'flowloom certs' made with --tls, or the run's directory.");
+  }
+  if (seen.plain) {
+    return trouble(ErrorCode::kInvalidInput, "does not speak TLS; start it with --tls, or check the address.");
+  }
+  if (!seen.tls) return {};
+  if (const std::string fault = server_fault(seen, place.host); !fault.empty()) {
+    return trouble(ErrorCode::kUnauthenticated, fault);
+  }
+  if (!seen.asked || !seen.hung_up) return {};
+  // gRPC does not say that it dislikes a certificate, it hangs up, as a coordinator does that is killed at this moment.
+  if (!again) return look(place, tls, true);
+  return trouble(
+      ErrorCode::kUnauthenticated,
+      tls->certificate.empty()
+          ? "wants a client certificate; copy client.crt and client.key from the folder that 'flowloom certs' "
+            "made, and name theirs with --tls."
+          : "refuses the certificate that this program shows; copy client.crt and client.key from the folder "
+            "that the coordinator was started with.");
+}
+
 }  // namespace
 
 std::optional<Error> tls_trouble(const std::string& address, const std::optional<ClientTls>& tls) {
@@ -164,55 +213,7 @@ std::optional<Error> tls_trouble(const std::string& address, const std::optional
   if (colon == std::string::npos) return {};
   std::string host = address.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  const Socket socket(host, address.substr(colon + 1), Clock::now() + limits::kProbe);
-  if (!socket.connected()) return {};
-  const Handshake seen = shake_hands(socket, host, tls);
-  const std::string it = "The coordinator at " + address;
-  const auto refused = [](const std::string& sentence) { return Error(ErrorCode::kUnauthenticated, sentence); };
-  if (!tls) {
-    if (!seen.tls) return {};
-    return Error(ErrorCode::kInvalidInput,
-                 it + " speaks TLS; name the folder that 'flowloom certs' made with --tls, or the run's directory.");
-  }
-  if (seen.plain) {
-    return Error(ErrorCode::kInvalidInput, it + " does not speak TLS; start it with --tls, or check the address.");
-  }
-  if (!seen.tls) return {};
-  switch (seen.alert) {
-    case 0:
-      break;
-    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
-      if (tls->certificate.empty()) {
-        return refused(
-            it + " wants a client certificate; copy client.crt and client.key into a folder and name it with --tls.");
-      }
-      [[fallthrough]];
-    default:
-      return refused(it + " refuses this program's certificate (" +
-                     ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, seen.alert)) +
-                     "); copy client.crt and client.key from the folder that its own certificate is from.");
-  }
-  if (seen.verified == X509_V_ERR_CERT_HAS_EXPIRED) {
-    return refused(it + " shows a certificate that expired on " +
-                   date(read_certificate(seen.certificate, "Its certificate").until) +
-                   "; make a new one with 'flowloom certs' and start the coordinator again.");
-  }
-  if (seen.verified == X509_V_ERR_CERT_NOT_YET_VALID) {
-    return refused(it + " shows a certificate that does not count yet; set the clocks of both machines.");
-  }
-  if (seen.verified != X509_V_OK) {
-    return refused(it + " shows a certificate that the authority here did not sign (" +
-                   X509_verify_cert_error_string(seen.verified) +
-                   "); copy ca.crt from the folder that it was started with, and check the address.");
-  }
-  if (!is_for_host(seen.certificate, host)) {
-    return refused(it + " shows a certificate for " +
-                   joined(read_certificate(seen.certificate, "Its certificate").hosts) + ", not for " + host +
-                   "; call it by one of these names, or make a certificate with 'flowloom certs DIR --host " + host +
-                   "'.");
-  }
-  return {};
+  return look({address, host, address.substr(colon + 1)}, tls, false);
 }
 
 }  // namespace flowloom
