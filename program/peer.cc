@@ -55,7 +55,9 @@ Peer PeerFinder::find() {
     if (!peer.tls && !owner->authority.empty()) peer.tls = ClientTls{owner->authority, "", ""};
   }
   peer.token = token();
-  const bool same = peer.address == last_.address && peer.tls == last_.tls;
+  // A channel that could not connect may go on to say so long after the coordinator is there.
+  const bool same = peer.address == last_.address && peer.tls == last_.tls &&
+                    last_.channel->GetState(false) != GRPC_CHANNEL_TRANSIENT_FAILURE;
   peer.channel = same ? last_.channel : open_channel(peer.address, options_.insecure, peer.tls);
   return last_ = peer;
 }
