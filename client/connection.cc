@@ -15,17 +15,12 @@
 namespace flowloom {
 namespace {
 
-std::string trimmed(std::string text) {
-  text.erase(text.find_last_not_of(" \t\r\n") + 1);
-  return text;
-}
+std::string named(const Peer& peer) { return "The coordinator at " + peer.address; }
 
-std::string named(const Endpoint& endpoint) { return "The coordinator at " + endpoint.address; }
-
-// Reads a stream until `visit` returns false or `stop` is requested; both cancel the call and are no error.
+// Reads a stream until `visit` returns false or `stop` is requested; both cancel the call and are OK.
 template <class Reply>
-void follow_stream(grpc::ClientContext& context, grpc::ClientReaderInterface<Reply>& reader, std::stop_token stop,
-                   const Endpoint& endpoint, const std::function<bool(const Reply&)>& visit) {
+grpc::Status follow_stream(grpc::ClientContext& context, grpc::ClientReaderInterface<Reply>& reader,
+                           std::stop_token stop, const std::function<bool(const Reply&)>& visit) {
   const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
   bool wanted = true;
   try {
@@ -37,7 +32,7 @@ void follow_stream(grpc::ClientContext& context, grpc::ClientReaderInterface<Rep
   }
   if (!wanted) context.TryCancel();
   const grpc::Status status = reader.Finish();
-  if (wanted && !stop.stop_requested() && !status.ok()) throw to_error(status, named(endpoint));
+  return wanted && !stop.stop_requested() ? status : grpc::Status::OK;
 }
 
 }  // namespace
@@ -50,90 +45,98 @@ bool is_address(const std::string& where) {
   return where.find('/') == std::string::npos && !std::filesystem::exists(where);
 }
 
-Endpoint find_coordinator(const std::string& where, const ConnectionOptions& options) {
-  Endpoint endpoint{where, "", options.insecure};
-  const RunDirectory directory(where);
-  if (!is_address(where)) {
-    if (!directory.exists()) {
-      throw Error(ErrorCode::kNotFound, "'" + where +
-                                            "' is neither a run directory nor an address HOST:PORT; check "
-                                            "the path, or start a run with 'flowloom up'.");
+Peer find_coordinator(const std::string& where, const ConnectionOptions& options) {
+  PeerOptions peer{
+      .token_file = options.token_file, .insecure = options.insecure, .tls = options.tls, .role = options.role};
+  if (is_address(where)) {
+    if (options.token_file.empty() && options.tls.empty()) {
+      throw Error(ErrorCode::kInvalidInput,
+                  "The coordinator at " + where +
+                      " wants a token: name the folder that 'flowloom certs' made with --tls, "
+                      "or a copy of the run directory's token with --token-file.");
     }
-    const auto owner = directory.owner();
-    if (!owner) throw Error(ErrorCode::kUnavailable, "No coordinator serves '" + where + "'.");
-    endpoint.address = owner->address;
-    endpoint.token = options.token_file.empty() ? directory.token() : "";
+    peer.address = where;
+  } else if (RunDirectory(where).exists()) {
+    peer.directory = where;
+  } else {
+    throw Error(ErrorCode::kNotFound, "'" + where +
+                                          "' is neither a run directory nor an address HOST:PORT; check "
+                                          "the path, or start a run with 'flowloom up'.");
   }
-  if (!options.token_file.empty()) endpoint.token = trimmed(read_file(options.token_file));
-  return endpoint;
+  return PeerFinder(std::move(peer)).find();
 }
-
-Connection::Connection(Endpoint endpoint)
-    : endpoint_(std::move(endpoint)), channel_(open_channel(endpoint_.address, endpoint_.insecure)) {}
-
-Connection::~Connection() = default;
 
 v1::StatusReply Connection::status() const {
   grpc::ClientContext context;
-  prepare(context, endpoint_.token, limits::kUnaryDeadline);
+  prepare(context, peer_.token, limits::kUnaryDeadline);
   v1::StatusReply reply;
-  const auto stub = v1::Chain::NewStub(channel_);
-  if (const auto status = stub->Status(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  const auto stub = v1::Chain::NewStub(peer_.channel);
+  if (const auto status = stub->Status(&context, {}, &reply); !status.ok()) throw to_error(status, peer_);
   return reply;
 }
 
 void Connection::watch_status(double interval, std::stop_token stop,
                               const std::function<bool(const v1::StatusReply&)>& visit) const {
   grpc::ClientContext context;
-  prepare(context, endpoint_.token, std::chrono::milliseconds(0));
+  prepare(context, peer_.token, std::chrono::milliseconds(0));
   v1::WatchStatusRequest request;
   request.set_interval_seconds(interval);
-  const auto stub = v1::Chain::NewStub(channel_);
+  const auto stub = v1::Chain::NewStub(peer_.channel);
   const auto reader = stub->WatchStatus(&context, request);
-  follow_stream<v1::StatusReply>(context, *reader, stop, endpoint_, visit);
+  const auto status = follow_stream<v1::StatusReply>(context, *reader, stop, visit);
+  if (!status.ok()) throw to_error(status, peer_);
 }
 
 void Connection::stream_states(std::uint64_t first_index, bool follow, std::stop_token stop,
                                const std::function<bool(const UnitRecord&)>& visit) const {
-  grpc::ClientContext context;
-  prepare(context, endpoint_.token, std::chrono::milliseconds(0));
   v1::StreamStatesRequest request;
-  request.set_first_index(first_index);
   request.set_follow(follow);
-  const auto stub = v1::Chain::NewStub(channel_);
-  const auto reader = stub->StreamStates(&context, request);
-  follow_stream<v1::StatesReply>(context, *reader, stop, endpoint_,
-                                 [&](const v1::StatesReply& reply) { return visit(unit_of(reply, named(endpoint_))); });
+  const auto stub = v1::Chain::NewStub(peer_.channel);
+  for (bool paused = true; paused;) {
+    grpc::ClientContext context;
+    prepare(context, peer_.token, std::chrono::milliseconds(0));
+    request.set_first_index(first_index);
+    const std::uint64_t before = first_index;
+    const auto reader = stub->StreamStates(&context, request);
+    const auto status = follow_stream<v1::StatesReply>(context, *reader, stop, [&](const v1::StatesReply& reply) {
+      first_index = reply.first_index() + reply.count();
+      return visit(unit_of(reply, named(peer_)));
+    });
+    // CANCELLED, not by us, is how a stream ends whose last word was not read either.
+    const bool dropped = status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED ||
+                         status.error_code() == grpc::StatusCode::CANCELLED;
+    paused = dropped && first_index > before;
+    if (!status.ok() && !paused) throw to_error(status, peer_);
+  }
 }
 
 v1::ListReply Connection::models() const {
   grpc::ClientContext context;
-  prepare(context, endpoint_.token, limits::kUnaryDeadline);
+  prepare(context, peer_.token, limits::kUnaryDeadline);
   v1::ListReply reply;
-  const auto stub = v1::Models::NewStub(channel_);
-  if (const auto status = stub->List(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  const auto stub = v1::Models::NewStub(peer_.channel);
+  if (const auto status = stub->List(&context, {}, &reply); !status.ok()) throw to_error(status, peer_);
   return reply;
 }
 
 v1::DescribeReply Connection::describe() const {
   grpc::ClientContext context;
-  prepare(context, endpoint_.token, limits::kUnaryDeadline);
+  prepare(context, peer_.token, limits::kUnaryDeadline);
   v1::DescribeReply reply;
-  const auto stub = v1::Models::NewStub(channel_);
-  if (const auto status = stub->Describe(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  const auto stub = v1::Models::NewStub(peer_.channel);
+  if (const auto status = stub->Describe(&context, {}, &reply); !status.ok()) throw to_error(status, peer_);
   return reply;
 }
 
 std::vector<v1::TrainingPoint> Connection::training() const {
   std::vector<v1::TrainingPoint> points;
-  const auto stub = v1::Models::NewStub(channel_);
+  const auto stub = v1::Models::NewStub(peer_.channel);
   v1::RecordRequest request;
   request.set_after_step(-1);
   for (v1::RecordReply reply;;) {
     grpc::ClientContext context;
-    prepare(context, endpoint_.token, limits::kUnaryDeadline);
-    if (const auto status = stub->Record(&context, request, &reply); !status.ok())
-      throw to_error(status, named(endpoint_));
+    prepare(context, peer_.token, limits::kUnaryDeadline);
+    if (const auto status = stub->Record(&context, request, &reply); !status.ok()) throw to_error(status, peer_);
     if (reply.points().empty()) return points;
     points.insert(points.end(), reply.points().begin(), reply.points().end());
     request.set_after_step(points.back().step());
@@ -146,19 +149,20 @@ std::string Connection::fetch(const v1::ModelVersion& version) const {
                                               std::to_string(version.size()) + " bytes, more than this build reads.");
   }
   grpc::ClientContext context;
-  prepare(context, endpoint_.token, limits::kTransferDeadline);
+  prepare(context, peer_.token, limits::kTransferDeadline);
   v1::FetchRequest request;
   request.set_version(version.version());
-  const auto stub = v1::Models::NewStub(channel_);
+  const auto stub = v1::Models::NewStub(peer_.channel);
   const auto reader = stub->Fetch(&context, request);
   std::string bytes;
-  follow_stream<v1::FetchReply>(context, *reader, {}, endpoint_, [&](const v1::FetchReply& reply) {
+  const auto status = follow_stream<v1::FetchReply>(context, *reader, {}, [&](const v1::FetchReply& reply) {
     bytes += reply.chunk();
     return bytes.size() <= version.size();
   });
+  if (!status.ok()) throw to_error(status, peer_);
   const Sha256 digest = sha256(bytes);
   if (version.sha256() != std::string(digest.begin(), digest.end())) {
-    throw Error(ErrorCode::kCorrupt, named(endpoint_) + " sent other bytes for version " +
+    throw Error(ErrorCode::kCorrupt, named(peer_) + " sent other bytes for version " +
                                          std::to_string(version.version()) + " than its SHA-256 says; fetch it again.");
   }
   return bytes;
@@ -166,10 +170,10 @@ std::string Connection::fetch(const v1::ModelVersion& version) const {
 
 void Connection::drain() const {
   grpc::ClientContext context;
-  prepare(context, endpoint_.token, limits::kUnaryDeadline);
+  prepare(context, peer_.token, limits::kUnaryDeadline);
   v1::DrainReply reply;
-  const auto stub = v1::Chain::NewStub(channel_);
-  if (const auto status = stub->Drain(&context, {}, &reply); !status.ok()) throw to_error(status, named(endpoint_));
+  const auto stub = v1::Chain::NewStub(peer_.channel);
+  if (const auto status = stub->Drain(&context, {}, &reply); !status.ok()) throw to_error(status, peer_);
 }
 
 }  // namespace flowloom

@@ -18,23 +18,15 @@
 #include "chain/record.h"
 #include "flowloom/v1/chain.pb.h"
 #include "flowloom/v1/models.pb.h"
-
-namespace grpc {
-class Channel;
-}
+#include "program/peer.h"
 
 namespace flowloom {
 
 struct ConnectionOptions {
-  std::filesystem::path token_file;  // empty: the run directory's, if a directory was named
+  std::filesystem::path token_file;  // empty: of `tls`, or the run directory's
   bool insecure = false;             // accept an address that is not on loopback, without TLS
-};
-
-// Where a coordinator listens, and what it wants to see.
-struct Endpoint {
-  std::string address;  // "127.0.0.1:40123"
-  std::string token;
-  bool insecure = false;
+  std::filesystem::path tls = {};    // the folder that 'flowloom certs' made
+  Role role = Role::kClient;         // whose token is shown
 };
 
 // True if `where` is written as an address, HOST:PORT, and is no directory.
@@ -42,14 +34,13 @@ bool is_address(const std::string& where);
 
 // `where` is a run directory with a running coordinator, or an address. Throws `kNotFound` if there is no
 // such directory, `kUnavailable` if nobody serves it. Opens no connection.
-Endpoint find_coordinator(const std::string& where, const ConnectionOptions& options = {});
+Peer find_coordinator(const std::string& where, const ConnectionOptions& options = {});
 
 class Connection {
  public:
-  explicit Connection(Endpoint endpoint);
-  ~Connection();
+  explicit Connection(Peer peer) : peer_(std::move(peer)) {}
 
-  const std::string& address() const { return endpoint_.address; }
+  const std::string& address() const { return peer_.address; }
 
   v1::StatusReply status() const;
 
@@ -59,7 +50,8 @@ class Connection {
                     const std::function<bool(const v1::StatusReply&)>& visit) const;
 
   // Calls `visit` with committed units in order, from the one that holds proposal `first_index` on. Returns
-  // as `watch_status` does, and without `follow` at the frontier. Throws `kCorrupt` if a unit's arrays do not
+  // as `watch_status` does, and without `follow` at the frontier. A coordinator ends the stream of a reader that pauses for
+  // long (limits::kSlowReader); then it is opened again where it was. Throws `kCorrupt` if a unit's arrays do not
   // fit together.
   void stream_states(std::uint64_t first_index, bool follow, std::stop_token stop,
                      const std::function<bool(const UnitRecord&)>& visit) const;
@@ -80,8 +72,7 @@ class Connection {
   void drain() const;
 
  private:
-  Endpoint endpoint_;
-  std::shared_ptr<grpc::Channel> channel_;
+  Peer peer_;
 };
 
 }  // namespace flowloom

@@ -21,7 +21,7 @@ namespace {
 
 class LiveSource final : public Source {
  public:
-  explicit LiveSource(Endpoint endpoint) : connection_(std::move(endpoint)) {}
+  explicit LiveSource(Peer peer) : connection_(std::move(peer)) {}
 
   bool live() const override { return true; }
   const RunSpec& run() override {

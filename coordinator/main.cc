@@ -6,14 +6,16 @@
 #include "coordinator/services.h"
 #include "program/options.h"
 #include "program/program.h"
+#include "program/tls_folder.h"
+#include "spec/error.h"
 
 namespace flowloom {
 namespace {
 
 struct Options {
-  std::string directory, run_file, listen = "127.0.0.1:0", log_level = "info";
+  std::string directory, run_file, listen = "127.0.0.1:0", tls, log_level = "info";
   std::vector<std::string> overrides;
-  bool insecure = false, stay = false, die_with_parent = false;
+  bool insecure = false, require_client_certificate = false, stay = false, die_with_parent = false;
 };
 
 // Where others find a coordinator that listens at `address`: on all interfaces is no address to call.
@@ -21,6 +23,21 @@ std::string announced(const std::string& address) {
   const auto colon = address.rfind(':');
   const std::string host = address.substr(0, colon);
   return (host == "0.0.0.0" || host == "[::]" ? host_name() : host) + address.substr(colon);
+}
+
+// What it takes to speak TLS, if that is asked for.
+std::optional<ServerTls> server_tls(const Options& options) {
+  if (options.tls.empty()) {
+    if (!options.require_client_certificate) return {};
+    throw Error(ErrorCode::kInvalidInput,
+                "--require-client-cert needs --tls DIR, whose authority signs the certificates.");
+  }
+  const std::string address = announced(options.listen);
+  std::string host = address.substr(0, address.rfind(':'));
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  ServerTls tls = TlsFolder(options.tls).server_side(host);
+  tls.require_client_certificate = options.require_client_certificate;
+  return tls;
 }
 
 int run(const Options& options) {
@@ -34,7 +51,8 @@ int run(const Options& options) {
     const std::lock_guard lock(mutex);
     if (brain) brain->drain();
   });
-  refuse_unusable_address(options.listen, options.insecure);
+  refuse_unusable_address(options.listen, options.insecure || !options.tls.empty());
+  const std::optional<ServerTls> tls = server_tls(options);
   const RunDirectory directory(options.directory);
   OpenedRun opened = open_run(
       directory, options.run_file.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.run_file),
@@ -46,9 +64,9 @@ int run(const Options& options) {
   const std::uint64_t epoch = opened.recovered.epoch;
   Brain owner(std::move(opened), directory, options.stay);
   {
-    const Services services(owner, options.listen, directory.token());
-    directory.write_owner({announced(services.address()), host_name(), ::getpid(), epoch});
-    spdlog::info("epoch {}: serving on {}", epoch, services.address());
+    const Services services(owner, options.listen, directory.token(), tls);
+    directory.write_owner({announced(services.address()), host_name(), ::getpid(), epoch, tls ? tls->authority : ""});
+    spdlog::info("epoch {}: serving on {} {}", epoch, services.address(), tls ? "with TLS" : "without TLS");
     {
       const std::lock_guard lock(mutex);
       brain = &owner;
@@ -76,6 +94,11 @@ int main(int argc, char** argv) {
   app.add_option("--set", options.overrides, "Overrides a key of the run file: SECTION.KEY=VALUE")
       ->allow_extra_args(false);
   app.add_option("--listen", options.listen, "Address and port; port 0 takes a free one")->capture_default_str();
+  app.add_option("--tls", options.tls,
+                 "Speak TLS, with the certificate and the tokens in this folder ('flowloom certs')")
+      ->type_name("DIR");
+  app.add_flag("--require-client-cert", options.require_client_certificate,
+               "Refuse callers without a certificate of the same authority");
   app.add_flag("--insecure", options.insecure, "Allow an address that is not on loopback, without TLS");
   app.add_flag("--stay", options.stay, "Go on answering clients when the chain is complete");
   flowloom::add_log_level(app, options.log_level);

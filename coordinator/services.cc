@@ -28,13 +28,27 @@ using grpc::CallbackServerContext;
 // What every method needs: the brain, the table of permissions, the run that requests must mean.
 class Edge {
  public:
-  Edge(Brain& brain, std::string token, std::string run_id)
-      : brain_(brain), authorizer_(std::move(token)), run_id_(std::move(run_id)) {}
+  Edge(Brain& brain, const std::string& token, const std::filesystem::path& tokens, std::string run_id)
+      : brain_(brain), authorizer_(token, tokens), run_id_(std::move(run_id)) {}
 
   Brain& brain() const { return brain_; }
 
   grpc::Status permission(const CallbackServerContext* context, const char* method) const {
     return authorizer_.check(*context, method);
+  }
+
+  // Authorises, and feeds the stream with `pull`; RESOURCE_EXHAUSTED if too many are served already.
+  template <class Reply, class Pull>
+  grpc::ServerWriteReactor<Reply>* follow(CallbackServerContext* context, const char* method, Pull pull) const {
+    grpc::Status status = permission(context, method);
+    auto seat = seats_.take();
+    if (status.ok() && !seat) {
+      status = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                            "This coordinator serves " + std::to_string(limits::kSubscribers) +
+                                " streams already; try again when somebody has left.");
+    }
+    return Subscription<Reply>::start(brain_, context, status, limits::kSlowReader,
+                                      [pull = std::move(pull), seat](Reply& reply) mutable { return pull(reply); });
   }
 
   // Throws `kConflict` if a request is for another run, `kInvalidInput` for another chain.
@@ -84,8 +98,9 @@ class Edge {
 
  private:
   Brain& brain_;
-  Authorizer authorizer_;
+  mutable Authorizer authorizer_;
   std::string run_id_;
+  mutable Seats seats_{limits::kSubscribers};
 };
 
 // Reads the chain's units for one stream, a few ahead.
@@ -178,8 +193,9 @@ class ModelsService final : public v1::Models::CallbackService {
   grpc::ServerWriteReactor<v1::FetchReply>* Fetch(CallbackServerContext* context,
                                                   const v1::FetchRequest* request) override {
     using Stream = Subscription<v1::FetchReply>;
+    // Not counted: every worker may fetch at a switch, and a transfer ends.
     return Stream::start(
-        edge_.brain(), edge_.permission(context, "flowloom.v1.Models/Fetch"),
+        edge_.brain(), context, edge_.permission(context, "flowloom.v1.Models/Fetch"), limits::kTransferDeadline,
         [this, request, file = std::shared_ptr<std::ifstream>()](v1::FetchReply& reply) mutable {
           if (!file) {
             edge_.check(request->run());
@@ -208,17 +224,17 @@ class ModelsService final : public v1::Models::CallbackService {
   grpc::ServerWriteReactor<v1::ListReply>* Watch(CallbackServerContext* context,
                                                  const v1::ListRequest* request) override {
     using Stream = Subscription<v1::ListReply>;
-    return Stream::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Models/Watch"),
-                         [this, request, seen = std::uint64_t{0}](v1::ListReply& reply) mutable {
-                           edge_.check(request->run());
-                           Core& core = edge_.brain().core();
-                           if (seen != core.models_revision()) {
-                             seen = core.models_revision();
-                             reply = core.models();
-                             return Stream::Step::kReply;
-                           }
-                           return core.finished() ? Stream::Step::kEnd : Stream::Step::kWait;
-                         });
+    return edge_.follow<v1::ListReply>(context, "flowloom.v1.Models/Watch",
+                                       [this, request, seen = std::uint64_t{0}](v1::ListReply& reply) mutable {
+                                         edge_.check(request->run());
+                                         Core& core = edge_.brain().core();
+                                         if (seen != core.models_revision()) {
+                                           seen = core.models_revision();
+                                           reply = core.models();
+                                           return Stream::Step::kReply;
+                                         }
+                                         return core.finished() ? Stream::Step::kEnd : Stream::Step::kWait;
+                                       });
   }
 
   grpc::ServerUnaryReactor* Describe(CallbackServerContext* context, const v1::DescribeRequest* request,
@@ -275,43 +291,45 @@ class ChainService final : public v1::Chain::CallbackService {
   grpc::ServerWriteReactor<v1::StatusReply>* WatchStatus(CallbackServerContext* context,
                                                          const v1::WatchStatusRequest* request) override {
     using Stream = Subscription<v1::StatusReply>;
-    return Stream::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Chain/WatchStatus"),
-                         [this, request, next = Time{0}, last = false](v1::StatusReply& reply) mutable {
-                           edge_.check(request->run());
-                           const double seconds = request->interval_seconds();
-                           if (!(seconds >= 0.1 && seconds <= 60)) {
-                             throw Error(ErrorCode::kInvalidInput, "interval_seconds must be from 0.1 to 60.");
-                           }
-                           Brain& brain = edge_.brain();
-                           if (last) return Stream::Step::kEnd;
-                           last = brain.core().finished();
-                           if (!last && brain.now() < next) return Stream::Step::kWait;
-                           next = brain.now() + Time(static_cast<std::int64_t>(1000 * seconds));
-                           reply = brain.core().status(brain.now());
-                           return Stream::Step::kReply;
-                         });
+    return edge_.follow<v1::StatusReply>(context, "flowloom.v1.Chain/WatchStatus",
+                                         [this, request, next = Time{0}, last = false](v1::StatusReply& reply) mutable {
+                                           edge_.check(request->run());
+                                           const double seconds = request->interval_seconds();
+                                           if (!(seconds >= 0.1 && seconds <= 60)) {
+                                             throw Error(ErrorCode::kInvalidInput,
+                                                         "interval_seconds must be from 0.1 to 60.");
+                                           }
+                                           Brain& brain = edge_.brain();
+                                           if (last) return Stream::Step::kEnd;
+                                           last = brain.core().finished();
+                                           if (!last && brain.now() < next) return Stream::Step::kWait;
+                                           next = brain.now() + Time(static_cast<std::int64_t>(1000 * seconds));
+                                           reply = brain.core().status(brain.now());
+                                           return Stream::Step::kReply;
+                                         });
   }
 
   grpc::ServerWriteReactor<v1::StatesReply>* StreamStates(CallbackServerContext* context,
                                                           const v1::StreamStatesRequest* request) override {
     using Stream = Subscription<v1::StatesReply>;
-    return Stream::start(edge_.brain(), edge_.permission(context, "flowloom.v1.Chain/StreamStates"),
-                         [this, request, reader = std::make_shared<UnitReader>(edge_.brain(), request->first_index()),
-                          first = true](v1::StatesReply& reply) mutable {
-                           edge_.check(request->run());
-                           Core& core = edge_.brain().core();
-                           const auto unit = reader->next();
-                           if (!unit) {
-                             const bool more = reader->behind() || (request->follow() && !core.finished());
-                             return more ? Stream::Step::kWait : Stream::Step::kEnd;
-                           }
-                           fill(reply, *unit);
-                           if (std::exchange(first, false)) {
-                             for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory)))
-                               reply.add_columns(sum.name);
-                           }
-                           return Stream::Step::kReply;
-                         });
+    return edge_.follow<v1::StatesReply>(
+        context, "flowloom.v1.Chain/StreamStates",
+        [this, request, reader = std::make_shared<UnitReader>(edge_.brain(), request->first_index()),
+         first = true](v1::StatesReply& reply) mutable {
+          edge_.check(request->run());
+          Core& core = edge_.brain().core();
+          const auto unit = reader->next();
+          if (!unit) {
+            const bool more = reader->behind() || (request->follow() && !core.finished());
+            return more ? Stream::Step::kWait : Stream::Step::kEnd;
+          }
+          fill(reply, *unit);
+          if (std::exchange(first, false)) {
+            for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory)))
+              reply.add_columns(sum.name);
+          }
+          return Stream::Step::kReply;
+        });
   }
 
   grpc::ServerUnaryReactor* Drain(CallbackServerContext* context, const v1::DrainRequest* request,
@@ -339,14 +357,23 @@ Error cannot_bind(const std::string& address) {
                                          "not this host's; choose another with --listen (port 0 takes a free one).");
 }
 
+std::shared_ptr<grpc::ServerCredentials> credentials(const ServerTls& tls) {
+  grpc::SslServerCredentialsOptions options(tls.require_client_certificate
+                                                ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                                                : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  options.pem_root_certs = tls.authority;
+  options.pem_key_cert_pairs = {{tls.key, tls.certificate}};
+  return grpc::SslServerCredentials(options);
+}
+
 }  // namespace
 
-void refuse_unusable_address(const std::string& address, bool insecure) {
-  if (!is_loopback(address) && !insecure) {
+void refuse_unusable_address(const std::string& address, bool accepted) {
+  if (!is_loopback(address) && !accepted) {
     throw Error(ErrorCode::kInvalidInput,
                 "--listen " + address +
-                    " is not on loopback, and this build has no TLS: numbers "
-                    "and token would travel readable by others. Give --insecure to accept that.");
+                    " is not on loopback: without TLS, numbers and token would travel readable by others. Name the "
+                    "folder that 'flowloom certs' made with --tls, or give --insecure to accept that.");
   }
   const auto colon = address.rfind(':');
   const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
@@ -370,7 +397,8 @@ void refuse_unusable_address(const std::string& address, bool insecure) {
 }
 
 struct Services::Impl {
-  Impl(Brain& brain, const std::string& token) : edge(brain, token, brain.run_id()) {}
+  Impl(Brain& brain, const std::string& token, const std::filesystem::path& tokens)
+      : edge(brain, token, tokens, brain.run_id()) {}
   Edge edge;
   WorkService work{edge};
   ModelsService models{edge};
@@ -379,18 +407,22 @@ struct Services::Impl {
   std::unique_ptr<grpc::Server> server;
 };
 
-Services::Services(Brain& brain, const std::string& address, const std::string& token) {
-  impl_ = std::make_unique<Impl>(brain, token);
+Services::Services(Brain& brain, const std::string& address, const std::string& token,
+                   const std::optional<ServerTls>& tls) {
+  impl_ = std::make_unique<Impl>(brain, token, tls ? tls->tokens : std::filesystem::path());
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(address, tls ? credentials(*tls) : grpc::InsecureServerCredentials(), &port);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
-                             static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                             static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));
+  const auto milliseconds = [](auto time) { return static_cast<int>(std::chrono::milliseconds(time).count()); };
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, milliseconds(limits::kHandshake));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, milliseconds(limits::kIdleConnection));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits::kStreams);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits::kHeaderBytes);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(limits::kKeepAlive));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, milliseconds(limits::kKeepAlive));
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
   builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));

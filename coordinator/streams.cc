@@ -7,7 +7,7 @@
 namespace flowloom {
 namespace {
 
-constexpr Time kHelloDeadline{10000};
+constexpr Time kHelloDeadline = limits::kHello;
 
 }  // namespace
 

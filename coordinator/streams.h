@@ -6,9 +6,11 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 
 #include "coordinator/brain.h"
 #include "flowloom/v1/models.pb.h"
@@ -151,8 +153,27 @@ class ShareReactor final : public Conversation<flowloom::v1::ShareRequest, flowl
   std::function<void(const flowloom::v1::Target&)> check_target_;
 };
 
+// How many streams of replies may be served at once. A seat is free again when its last copy is gone. Any thread.
+class Seats {
+ public:
+  explicit Seats(std::size_t count) : free_(count) {}
+
+  // Nothing if all are taken.
+  std::shared_ptr<void> take() {
+    std::size_t free = free_;
+    while (free > 0) {
+      if (free_.compare_exchange_weak(free, free - 1)) return {this, [this](void*) { ++free_; }};
+    }
+    return {};
+  }
+
+ private:
+  std::atomic<std::size_t> free_;
+};
+
 // A server-side stream fed by `pull`, which is asked on the brain's thread whenever the last reply is out or something
-// may be new.
+// may be new. A reply that is not read within `patience` ends the stream with RESOURCE_EXHAUSTED; after as long again, in
+// which that word was not read either, it is cut off. Nobody else waits for a reader.
 template <class Reply>
 class Subscription final : public grpc::ServerWriteReactor<Reply>,
                            public Subscriber,
@@ -161,8 +182,9 @@ class Subscription final : public grpc::ServerWriteReactor<Reply>,
   enum class Step { kReply, kWait, kEnd };
   using Pull = std::function<Step(Reply&)>;  // may throw Error: the stream ends with its status
 
-  static Subscription* start(Brain& brain, const grpc::Status& permission, Pull pull) {
-    auto reactor = std::shared_ptr<Subscription>(new Subscription(brain, std::move(pull)));
+  static Subscription* start(Brain& brain, grpc::CallbackServerContext* context, const grpc::Status& permission,
+                             Time patience, Pull pull) {
+    auto reactor = std::shared_ptr<Subscription>(new Subscription(brain, context, patience, std::move(pull)));
     reactor->self_ = reactor;
     if (!permission.ok()) {
       reactor->finished_ = true;
@@ -177,18 +199,36 @@ class Subscription final : public grpc::ServerWriteReactor<Reply>,
   }
 
   void poke() override {
-    if (writing_ || finished_) return;
+    if (writing_) return lose_patience();
+    if (finished_) return;
     Step step = Step::kEnd;
     reply_.Clear();
     const grpc::Status status = guarded([&] { step = pull_(reply_); });
     if (!status.ok() || step == Step::kEnd) return finish(status);
     if (step == Step::kWait) return;
     writing_ = true;
+    since_ = brain_.now();
     this->StartWrite(&reply_);
   }
 
  private:
-  Subscription(Brain& brain, Pull pull) : brain_(brain), pull_(std::move(pull)) {}
+  Subscription(Brain& brain, grpc::CallbackServerContext* context, Time patience, Pull pull)
+      : brain_(brain), context_(context), patience_(patience), pull_(std::move(pull)) {}
+
+  // The last reply is still on its way; the brain's ticks come here.
+  void lose_patience() {
+    if (brain_.now() - since_ <= patience_ || cut_off_) return;
+    if (finished_) {
+      cut_off_ = true;
+      const std::lock_guard lock(context_mutex_);
+      if (context_) context_->TryCancel();
+      return;
+    }
+    since_ = brain_.now();
+    finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                        "Nothing was read for " + std::to_string(patience_.count() / 1000) +
+                            " seconds, so the coordinator ended this stream; ask again from where it was."));
+  }
 
   void OnWriteDone(bool ok) override {
     brain_.post([self = self_, ok] {
@@ -200,7 +240,13 @@ class Subscription final : public grpc::ServerWriteReactor<Reply>,
   void OnCancel() override {
     brain_.post([self = self_] { self->finish(grpc::Status::CANCELLED); });
   }
-  void OnDone() override { self_.reset(); }
+  void OnDone() override {
+    {
+      const std::lock_guard lock(context_mutex_);
+      context_ = nullptr;
+    }
+    self_.reset();
+  }
 
   void finish(const grpc::Status& status) {
     if (std::exchange(finished_, true)) return;
@@ -208,10 +254,14 @@ class Subscription final : public grpc::ServerWriteReactor<Reply>,
   }
 
   Brain& brain_;
+  std::recursive_mutex context_mutex_;    // recursive: gRPC may call OnDone within TryCancel
+  grpc::CallbackServerContext* context_;  // gRPC's own, which it frees after OnDone
+  const Time patience_;
   Pull pull_;
   std::shared_ptr<Subscription> self_;
   Reply reply_;
-  bool writing_ = false, finished_ = false;
+  Time since_{};  // of the write under way, or of the word that ends the stream
+  bool writing_ = false, finished_ = false, cut_off_ = false;
 };
 
 // Receives a checkpoint and registers it.

@@ -21,7 +21,11 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
   app.add_option("--coordinator", options.peer.address,
                  "Address of the coordinator, where its directory is not in reach")
       ->type_name("HOST:PORT");
-  app.add_option("--token-file", options.peer.token_file, "A copy of the run directory's token")->type_name("FILE");
+  app.add_option("--tls", options.peer.tls, "Folder made by 'flowloom certs': whom to trust, and this program's token")
+      ->type_name("DIR");
+  app.add_option("--token-file", options.peer.token_file,
+                 "The token to show; default: of --tls, or the run directory's")
+      ->type_name("FILE");
   app.add_flag("--insecure", options.peer.insecure, "Accept an address that is not on loopback without TLS");
   app.add_option("--wait", options.wait_seconds, "How long to wait for the coordinator to appear")
       ->type_name("SECONDS")

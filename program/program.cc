@@ -1,5 +1,6 @@
 #include "program/program.h"
 
+#include <grpc/support/log.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -11,9 +12,21 @@
 #include "spec/error.h"
 
 namespace flowloom {
+namespace {
+
+// What gRPC says goes to the log, for who looks into it: a user reads our sentences on stderr. Its traces
+// ($GRPC_TRACE) show headers, and one of them is the token.
+void take_grpc_log(gpr_log_func_args* args) {
+  const std::string_view message = args->message;
+  if (message.find("authorization") != message.npos || message.find("Bearer") != message.npos) return;
+  spdlog::debug("gRPC: {}", message);
+}
+
+}  // namespace
 
 int run_program(const std::string& name, const std::function<int()>& body) {
   spdlog::set_level(spdlog::level::off);  // until log_to says where the log is
+  gpr_set_log_function(take_grpc_log);
   try {
     return body();
   } catch (const Error& error) {

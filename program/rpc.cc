@@ -19,6 +19,7 @@ constexpr Pair kPairs[] = {
     {ErrorCode::kUnauthenticated, grpc::StatusCode::UNAUTHENTICATED},
     {ErrorCode::kPermissionDenied, grpc::StatusCode::PERMISSION_DENIED},
     {ErrorCode::kUnavailable, grpc::StatusCode::UNAVAILABLE},
+    {ErrorCode::kUnavailable, grpc::StatusCode::RESOURCE_EXHAUSTED},
     {ErrorCode::kInternal, grpc::StatusCode::INTERNAL},
 };
 
@@ -49,11 +50,13 @@ bool is_loopback(const std::string& address) {
   return host == "localhost" || host == "[::1]" || (numeric && host.starts_with("127."));
 }
 
-std::shared_ptr<grpc::Channel> open_channel(const std::string& address, bool insecure) {
-  if (!is_loopback(address) && !insecure) {
-    throw Error(ErrorCode::kInvalidInput, "'" + address +
-                                              "' is not on loopback, and this build has no TLS: numbers and "
-                                              "token would travel readable by others. Give --insecure to accept that.");
+std::shared_ptr<grpc::Channel> open_channel(const std::string& address, bool insecure,
+                                            const std::optional<ClientTls>& tls) {
+  if (!tls && !is_loopback(address) && !insecure) {
+    throw Error(ErrorCode::kInvalidInput,
+                "'" + address +
+                    "' is not on loopback: without TLS, numbers and token would travel readable by others. Name the "
+                    "folder that 'flowloom certs' made with --tls, or give --insecure to accept that.");
   }
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));
@@ -63,9 +66,13 @@ std::shared_ptr<grpc::Channel> open_channel(const std::string& address, bool ins
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  // A new channel begins anew: it does not wait where another one to this address failed.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // A proxy of the environment is for the world outside, and a cluster's coordinator is not there.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  const auto credentials =
+      tls ? grpc::SslCredentials({tls->authority, tls->key, tls->certificate}) : grpc::InsecureChannelCredentials();
+  return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
 void prepare(grpc::ClientContext& context, const std::string& token, std::chrono::milliseconds deadline) {

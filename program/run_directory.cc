@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "program/secrets.h"
 #include "spec/error.h"
 #include "spec/files.h"
 #include "spec/sha256.h"
@@ -43,15 +44,7 @@ void RunDirectory::create() const {
   if (!std::filesystem::exists(token_file())) write_file_atomically(token_file(), random_hex(32) + "\n", 0600);
 }
 
-std::string RunDirectory::token() const {
-  struct stat info {};
-  if (::stat(token_file().c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
-    throw Error(ErrorCode::kPermissionDenied, "'" + token_file().string() + "' can be read by others; chmod 600 it.");
-  }
-  std::string token = read_file(token_file());
-  while (!token.empty() && (token.back() == '\n' || token.back() == ' ')) token.pop_back();
-  return token;
-}
+std::string RunDirectory::token() const { return read_tokens(token_file()).front(); }
 
 void RunDirectory::write_run_file(std::string_view toml) const {
   std::string contents(toml.substr(0, end_of_contents(toml)));
@@ -72,8 +65,8 @@ std::string RunDirectory::read_run_file() const {
 }
 
 void RunDirectory::write_owner(const Owner& owner) const {
-  const nlohmann::json json{
-      {"address", owner.address}, {"host", owner.host}, {"pid", owner.pid}, {"epoch", owner.epoch}};
+  nlohmann::json json{{"address", owner.address}, {"host", owner.host}, {"pid", owner.pid}, {"epoch", owner.epoch}};
+  if (!owner.authority.empty()) json["tls_authority"] = owner.authority;
   write_file_atomically(owner_file(), json.dump(2) + "\n");
 }
 
@@ -83,10 +76,20 @@ void RunDirectory::remove_owner() const {
 }
 
 std::optional<Owner> RunDirectory::owner() const {
-  if (!std::filesystem::exists(owner_file())) return {};
+  struct stat info {};
+  if (::stat(owner_file().c_str(), &info) != 0) return {};
+  if ((info.st_mode & 022) != 0) {
+    throw Error(ErrorCode::kPermissionDenied, "'" + owner_file().string() +
+                                                  "' can be changed by others, who could say where tokens are sent; "
+                                                  "chmod 644 it.");
+  }
   try {
     const auto json = nlohmann::json::parse(read_file(owner_file()));
-    return Owner{json.at("address"), json.at("host"), json.at("pid"), json.at("epoch")};
+    return Owner{json.at("address"), json.at("host"), json.at("pid"), json.at("epoch"),
+                 json.value("tls_authority", "")};
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kNotFound) return {};  // it has just left
+    throw;
   } catch (const nlohmann::json::exception&) {
     throw Error(ErrorCode::kCorrupt, "'" + owner_file().string() + "' is damaged; if no coordinator runs, remove it.");
   }

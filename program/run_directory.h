@@ -15,6 +15,7 @@ struct Owner {
   std::string host;
   std::int64_t pid = 0;
   std::uint64_t epoch = 0;
+  std::string authority = {};  // PEM: of the certificate that it shows; empty: it speaks no TLS
 };
 
 class RunDirectory {
@@ -47,7 +48,8 @@ class RunDirectory {
   void write_owner(const Owner& owner) const;
   void remove_owner() const;
 
-  // Nothing if no coordinator has announced itself. The process may be dead all the same.
+  // Nothing if no coordinator has announced itself. The process may be dead all the same. Throws `kPermissionDenied` if
+  // others may change the announcement: they could say where tokens are sent.
   std::optional<Owner> owner() const;
 
  private:

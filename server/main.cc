@@ -54,6 +54,7 @@ int run(Options options) {
 
 int main(int argc, char** argv) {
   flowloom::Options options;
+  options.common.peer.role = flowloom::Role::kTrainer;
   options.training.threads = std::max(1u, std::thread::hardware_concurrency());
   CLI::App app{"Trains a flow on a coordinator's run, publishes checkpoints, and goes on where it was stopped."};
   flowloom::add_common_options(app, options.common);

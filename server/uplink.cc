@@ -22,7 +22,7 @@ bool may_pass(const Error& error) {
 }
 
 void throw_unless_ok(const grpc::Status& status, const Peer& peer) {
-  if (!status.ok()) throw to_error(status, "The coordinator at " + peer.address);
+  if (!status.ok()) throw to_error(status, peer);
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   using flowloom::limits::kCredits;
   using flowloom::limits::kNameBytes;
   flowloom::Options options;
+  options.common.peer.role = flowloom::Role::kWorker;
   flowloom::SessionOptions& session = options.worker.session;
   session.name = flowloom::process_name();
   CLI::App app{"Computes units for a coordinator. Keeps nothing: any number may come and go."};

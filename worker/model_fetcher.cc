@@ -19,7 +19,7 @@ ModelVersion ModelFetcher::look_up(std::uint32_t version, std::stop_token stop) 
   flowloom::v1::ListReply reply;
   const grpc::Status status = stub_->List(&context, request, &reply);
   if (stop.stop_requested()) throw Error(ErrorCode::kUnavailable, "The call was given up.");
-  if (!status.ok()) throw to_error(status, "The coordinator at " + peer_.address);
+  if (!status.ok()) throw to_error(status, peer_);
   for (const ModelVersion& model : reply.versions()) {
     if (model.version() == version) return model;
   }
@@ -47,7 +47,7 @@ std::string ModelFetcher::fetch(const ModelVersion& model, std::stop_token stop)
   }
   const grpc::Status status = stream->Finish();
   if (stop.stop_requested()) throw Error(ErrorCode::kUnavailable, "The transfer was given up.");
-  if (!status.ok() && bytes.size() <= model.size()) throw to_error(status, "The coordinator at " + peer_.address);
+  if (!status.ok() && bytes.size() <= model.size()) throw to_error(status, peer_);
   const Sha256 digest = sha256(bytes);
   if (bytes.size() != model.size() || model.sha256() != std::string(digest.begin(), digest.end())) {
     throw Error(ErrorCode::kCorrupt, name + " did not arrive whole: " + std::to_string(bytes.size()) + " of " +

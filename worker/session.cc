@@ -87,7 +87,12 @@ SessionEnd Session::run(std::stop_token stop) {
   if (end) return *end;
   if (stop.stop_requested()) return {SessionEnd::Kind::kStopped, "", {}};
   if (silent_) return {SessionEnd::Kind::kLost, "no Welcome came", {}};
-  if (!may_pass(status.error_code())) throw to_error(status, "The coordinator at " + peer_.address);
+  if (!status.ok()) {
+    const Error error = to_error(status, peer_);
+    const bool refused_by_tls =
+        status.error_code() == grpc::StatusCode::UNAVAILABLE && error.code() != ErrorCode::kUnavailable;
+    if (refused_by_tls || !may_pass(status.error_code())) throw error;
+  }
   return {SessionEnd::Kind::kLost, status.ok() ? "the coordinator closed the stream" : status.error_message(), {}};
 }
 

@@ -33,7 +33,11 @@ void add_place(CLI::App& command, Place& place) {
   command.add_option("directory", place.where, "A run directory, or the address of its coordinator")
       ->required()
       ->type_name("DIR|HOST:PORT");
-  command.add_option("--token-file", place.options.token_file, "The token for an address; a directory has its own")
+  command
+      .add_option("--tls", place.options.tls, "Folder made by 'flowloom certs': whom to trust, and the token to show")
+      ->type_name("DIR");
+  command
+      .add_option("--token-file", place.options.token_file, "The token to show; a run directory and --tls have theirs")
       ->type_name("FILE");
   command.add_flag("--insecure", place.options.insecure, "Accept an address that is not on loopback, without TLS");
 }
@@ -52,7 +56,9 @@ int run_command_line(std::vector<std::string> arguments, const Console& console)
   add_digest(app, action);
   add_models(app, action);
   add_training(app, action);
+  add_drain(app, action);
   add_study(app, action);
+  add_certs(app, action);
   if (arguments.empty()) {
     console.out << app.help();
     return 0;

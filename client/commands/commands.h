@@ -14,18 +14,21 @@ namespace flowloom {
 // What was chosen; returns the exit code, or throws `Error`.
 using Action = std::function<int(const Console&)>;
 
+void add_certs(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
 void add_up(CLI::App& app, Action& action);
 void add_status(CLI::App& app, Action& action);
 void add_samples(CLI::App& app, Action& action);
 void add_verify(CLI::App& app, Action& action);
 void add_digest(CLI::App& app, Action& action);
+void add_drain(CLI::App& app, Action& action);
 void add_models(CLI::App& app, Action& action);
 void add_study(CLI::App& app, Action& action);
 void add_train(CLI::App& app, Action& action);
 void add_training(CLI::App& app, Action& action);
 
-// The options that every command has that may talk to a coordinator: DIR|ADDRESS, --token-file, --insecure.
+// The options that every command has that may talk to a coordinator: DIR|ADDRESS, --tls, --token-file,
+// --insecure.
 struct Place {
   std::string where;
   ConnectionOptions options;

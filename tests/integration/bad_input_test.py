@@ -54,6 +54,7 @@ class BadInputTest(Flowloom):
             self.assertIn("--insecure", self.refused("flowloom-coordinator", "--dir", self.run_dir, "--run", run, "--listen", address))
         self.assertFalse(self.run_dir.exists())
         token = self.write("secret\n", "token")
+        os.chmod(token, 0o600)
         self.assertIn("--insecure", self.refused("flowloom-worker", "--coordinator", "192.0.2.1:4000", "--token-file", token))
 
     def test_a_port_in_use(self):

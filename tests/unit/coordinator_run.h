@@ -54,7 +54,8 @@ Error error_of_opening(Work work) {
 // A coordinator as its program makes it, on a free port of 127.0.0.1.
 class Served {
  public:
-  explicit Served(const RunText& text, bool stay = true) : run(text.run()) {
+  explicit Served(const RunText& text, bool stay = true, std::optional<ServerTls> with = {})
+      : run(text.run()), tls(std::move(with)) {
     write_file_atomically(run_file, text.text());
     start(stay);
   }
@@ -63,13 +64,19 @@ class Served {
   void start(bool stay = true) {
     spdlog::set_level(spdlog::level::off);
     brain = std::make_unique<Brain>(open_run(directory, run_file, {}), directory, stay);
-    services = std::make_unique<Services>(*brain, "127.0.0.1:0", directory.token());
-    channel = open_channel(services->address(), false);
+    services = std::make_unique<Services>(*brain, "127.0.0.1:0", directory.token(), tls);
+    channel = open_channel(services->address(), false, trusting());
     token = directory.token();
   }
   void stop() {
     services.reset();
     brain.reset();
+  }
+
+  // What a caller needs to know of its TLS.
+  std::optional<ClientTls> trusting() const {
+    if (!tls) return {};
+    return ClientTls{tls->authority, "", ""};
   }
 
   struct Call {
@@ -136,6 +143,7 @@ class Served {
   RunDirectory directory{temporary.path() / "run"};
   std::filesystem::path run_file = temporary.path() / "test.toml";
   RunSpec run;
+  std::optional<ServerTls> tls;
   std::unique_ptr<Brain> brain;
   std::unique_ptr<Services> services;
   std::shared_ptr<grpc::Channel> channel;

@@ -2,14 +2,13 @@
 #include "coordinator/services.h"
 
 #include <gmock/gmock.h>
-#include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <set>
 
+#include "coordinator_calls.h"
 #include "coordinator_run.h"
-#include "flowloom/v1/training.pb.h"
 #include "program/authorization.h"
 #include "spec/packing.h"
 
@@ -20,59 +19,6 @@ using flowloom::v1::CoordinatorMessage;
 using flowloom::v1::StatusReply;
 using grpc::StatusCode;
 using testing::HasSubstr;
-
-// "flowloom.v1.Chain/Status" of every method of every service of ours, as the protocol's files say.
-std::vector<std::string> all_methods() {
-  std::vector<std::string> methods;
-  for (const auto* file : {flowloom::v1::StatusRequest::descriptor()->file(), flowloom::v1::Hello::descriptor()->file(),
-                           flowloom::v1::ListRequest::descriptor()->file(),
-                           flowloom::v1::ShareRequest::descriptor()->file()}) {
-    for (int s = 0; s < file->service_count(); ++s) {
-      for (int m = 0; m < file->service(s)->method_count(); ++m) {
-        methods.push_back(file->service(s)->full_name() + "/" + file->service(s)->method(m)->name());
-      }
-    }
-  }
-  return methods;
-}
-
-// Calls any method with one message of these bytes; the status, and the first reply if there is one.
-struct Raw {
-  grpc::Status status;
-  std::string reply;
-};
-Raw call_raw(const std::shared_ptr<grpc::Channel>& channel, const std::string& method, const std::string& authorization,
-             const std::string& bytes = "") {
-  grpc::GenericStub stub(channel);
-  grpc::ClientContext context;
-  if (!authorization.empty()) context.AddMetadata("authorization", authorization);
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-  grpc::CompletionQueue queue;
-  const auto call = stub.PrepareCall(&context, "/" + method, &queue);
-  void* tag = nullptr;
-  bool ok = false;
-  const auto step = [&](auto start) {
-    start();
-    queue.Next(&tag, &ok);
-    return ok;
-  };
-  const grpc::Slice slice(bytes);
-  const grpc::ByteBuffer request(&slice, 1);
-  grpc::ByteBuffer reply;
-  Raw raw;
-  step([&] { call->StartCall(&tag); });
-  step([&] { call->Write(request, &tag); });
-  if (step([&] { call->Read(&reply, &tag); })) {
-    std::vector<grpc::Slice> slices;
-    reply.Dump(&slices);
-    for (const grpc::Slice& piece : slices)
-      raw.reply.append(reinterpret_cast<const char*>(piece.begin()), piece.size());
-  }
-  step([&] { call->WritesDone(&tag); });
-  step([&] { call->Finish(&raw.status, &tag); });
-  queue.Shutdown();
-  return raw;
-}
 
 class ServicesTest : public testing::Test {
  protected:

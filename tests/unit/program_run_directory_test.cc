@@ -162,8 +162,7 @@ TEST(PeerFinder, WantsADirectoryOrAnAddressWithAToken) {
   for (const PeerOptions& options :
        {PeerOptions{}, PeerOptions{.directory = "", .address = "127.0.0.1:1", .token_file = ""},
         PeerOptions{.directory = "", .address = "", .token_file = "t"},
-        PeerOptions{.directory = "d", .address = "127.0.0.1:1", .token_file = "t"},
-        PeerOptions{.directory = "d", .address = "", .token_file = "t"}}) {
+        PeerOptions{.directory = "d", .address = "127.0.0.1:1", .token_file = "t"}}) {
     EXPECT_EQ(code_of([&] { PeerFinder finder(options); }), ErrorCode::kInvalidInput);
   }
 }

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <thread>
 
+#include "spec/files.h"
 #include "worker/worker.h"
 #include "worker_fakes.h"
 
@@ -369,7 +369,7 @@ class WorkTest : public ::testing::Test {
  protected:
   WorkTest() {
     token_ = std::filesystem::temp_directory_path() / ("flowloom-token-" + std::to_string(::getpid()));
-    std::ofstream(token_) << "token\n";
+    write_file_atomically(token_, "token\n", 0600);
   }
   ~WorkTest() override { std::filesystem::remove(token_); }
 
