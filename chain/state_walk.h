@@ -35,14 +35,17 @@ class StateWalk {
                   "The unit at proposal " + std::to_string(data.first_index) +
                       " has other sums than this theory; its log is damaged or another version's.");
     }
-    for (std::size_t k = 0; k < data.count(); ++k) {
+    for (std::size_t k = 0; k < data.count();) {
       if (unit.accepted[k]) {
         started_ = true;
         for (std::size_t s = 0; s < sums_.size(); ++s) sums_[s] = data.sums[s * data.count() + k];
         for (std::size_t o = 0; o < observables_.size(); ++o) current_[o] = observables_[o].value(data.log_p[k], sums_);
       }
+      std::size_t steps = 1;  // in this state
+      while (k + steps < data.count() && !unit.accepted[k + steps]) ++steps;
+      k += steps;
       if (!started_) continue;
-      for (std::size_t o = 0; o < observables_.size(); ++o) steps_[o].push_back(current_[o]);
+      for (std::size_t o = 0; o < observables_.size(); ++o) steps_[o].insert(steps_[o].end(), steps, current_[o]);
     }
     return steps_;
   }

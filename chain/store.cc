@@ -167,9 +167,9 @@ Store Store::open(const std::filesystem::path& file, Mode mode) {
   auto impl = std::make_unique<Impl>();
   impl->file = file.string();
   impl->guard([&] {
-    // A read-only opener too must be able to replay the write-ahead log that a killed coordinator left behind.
+    // A read-only opener too must be able to roll back what a killed coordinator left behind.
     impl->db = std::make_unique<SQLite::Database>(file.string(), SQLite::OPEN_READWRITE, 200);
-    impl->db->exec("PRAGMA locking_mode=EXCLUSIVE;");
+    impl->db->exec("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT;");  // the lock is held from here on
     if (impl->db->execAndGet("PRAGMA application_id").getInt() != kApplicationId) {
       throw Error(ErrorCode::kCorrupt, "'" + file.string() + "' is an SQLite file, but not a Flowloom store.");
     }
@@ -179,7 +179,9 @@ Store Store::open(const std::filesystem::path& file, Mode mode) {
                                             "; this build reads format " + std::to_string(kFormat) +
                                             ": use the Flowloom that wrote it.");
     }
-    impl->db->exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
+    // The log only grows, so a rollback journal holds next to nothing: what is appended is written once. (A write-ahead log
+    // would be written and copied.)
+    impl->db->exec("PRAGMA journal_mode=PERSIST; PRAGMA synchronous=FULL;");
     if (mode == Mode::kReadOnly) impl->db->exec("PRAGMA query_only=ON;");
     impl->load_head();
     impl->load_abandoned();

@@ -26,10 +26,12 @@ Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay)
         });
         return std::move(opened.store);
       }()) {
+  durable_frontier_ = core_.durable_frontier();
   thread_ = std::thread([this] {
     post([this] { tick(); });
     io_.run();
   });
+  ::pthread_setname_np(thread_.native_handle(), "brain");
 }
 
 Brain::~Brain() {
@@ -140,6 +142,7 @@ void Brain::decide() {
   core_.turn(now());
   hand_out();
   write();
+  core_.catch_up();  // while the disk works
 }
 
 void Brain::write() {
@@ -153,6 +156,7 @@ void Brain::write() {
       [this, write](std::future<Sha256> head) {
         try {
           core_.written(head.get());
+          durable_frontier_ = core_.durable_frontier();
           for (const SwitchRecord& row : write->switches) {
             spdlog::info("switch placed: version {} serves from proposal {}", row.version, row.from);
           }

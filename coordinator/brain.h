@@ -7,6 +7,7 @@
 
 #include <grpcpp/support/status.h>
 
+#include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -71,6 +72,9 @@ class Brain {
   // Stops granting; finishes what is leased. Any thread.
   void drain();
 
+  // Proposals that are durable. Any thread.
+  std::uint64_t durable_frontier() const { return durable_frontier_; }
+
   // From here on: on the brain's thread only.
   Core& core() { return core_; }
   const std::string& run_id() const { return run_id_; }
@@ -134,6 +138,7 @@ class Brain {
   std::shared_ptr<ShareStream> sharer_;
   std::optional<std::uint32_t> told_helpers_;  // nothing: a new trainer
   bool settling_ = false;
+  std::atomic<std::uint64_t> durable_frontier_;
   std::vector<std::weak_ptr<WorkerStream>> unnamed_;  // have not said Hello yet
   std::vector<std::weak_ptr<Subscriber>> subscribers_;
   std::promise<void> finished_promise_;

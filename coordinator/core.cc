@@ -33,6 +33,7 @@ Core::Core(const RunSpec& run, Recovered recovered, std::uint64_t snapshot_every
     : run_(run),
       recovered_(std::move(recovered)),
       durable_(recovered_.log ? std::move(*recovered_.log) : LogState(run)),
+      durable_frontier_(durable_.frontier()),
       ledger_(durable_.frontier() / run.unit, run.chain.window, lease_of(run)),
       rollout_(run, recovered_.models, recovered_.fulfilled, recovered_.switches),
       chain_(run.noise_key(), durable_.frontier(), durable_.current()),
@@ -68,6 +69,7 @@ void Core::replay(const Record& record) {
   }
   end_.add(record);
   durable_.add(record);
+  durable_frontier_ = durable_.frontier();
 }
 
 // ---------------------------------------------------------------------------------------------------- workers
@@ -358,7 +360,7 @@ void Core::tick(Time now) {
   if (UnitLedger* ledger = sharing_.ledger()) expire(*ledger);
   if (reweigh_ && reweigh_->worker != 0 && reweigh_->expires <= now) reweigh_->worker = 0;
   retry_ = true;
-  progress_.emplace_back(now, durable_.frontier());
+  progress_.emplace_back(now, durable_frontier_);
   while (progress_.size() > 2 && progress_.front().first + std::chrono::seconds(5) < now)
     progress_.erase(progress_.begin());
 }
@@ -422,15 +424,24 @@ std::shared_ptr<const Write> Core::take_write() {
   if (writing_ || (!stalled_.empty() && !retry_) || pending_.empty()) return {};
   retry_ = false;
   // A snapshot is of what is durable now.
-  if (!pending_.records.empty() && durable_.frontier() >= snapshot_at_ + snapshot_every_) {
+  if (!pending_.records.empty() && durable_frontier_ >= snapshot_at_ + snapshot_every_) {
+    catch_up();
     pending_.snapshot = durable_.save();
-    snapshot_at_ = durable_.frontier();
+    snapshot_at_ = durable_frontier_;
   }
   return writing_ = std::make_shared<const Write>(std::exchange(pending_, {}));
 }
 
+void Core::catch_up() {
+  const auto write = std::exchange(uncounted_, {});
+  if (!write) return;
+  for (const Record& record : write->records) durable_.add(record);
+}
+
 void Core::written(const Sha256& head) {
+  catch_up();
   const auto write = std::exchange(writing_, {});
+  uncounted_ = write;
   recovered_.head = head;
   stalled_.clear();
   if (write->build) recovered_.pinned_build = *write->build;
@@ -438,8 +449,9 @@ void Core::written(const Sha256& head) {
   for (const SwitchRecord& row : write->switches) rollout_.placed(row);
   models_revision_ += write->verified.size() + write->switches.size();
   for (const Record& record : write->records) {
-    durable_.add(record);
-    if (std::holds_alternative<UnitRecord>(record)) ledger_.committed();
+    if (!std::holds_alternative<UnitRecord>(record)) continue;
+    ledger_.committed();
+    durable_frontier_ += run_.unit;
   }
 }
 
@@ -483,6 +495,7 @@ bool Core::test_until() {
     return true;
   if (!log_is_written()) return false;
   until_tested_ = chain_.frontier();
+  catch_up();
   const Until& until = *run_.chain.until;
   const auto& live = durable_.statistics().observable(until.observable);
   if (!live.defined || live.series.count() < 2) return true;

@@ -83,6 +83,9 @@ class Core {
   void written(const Sha256& head);
   void write_failed(const std::string& sentence);
 
+  // Takes what was written last into the figures. It may be called when nothing else waits, `status` does it too.
+  void catch_up();
+
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
 
@@ -95,7 +98,7 @@ class Core {
 
   // True when no more work will be given out: the chain is complete, or drained.
   bool finished() const;
-  bool complete() const { return durable_.frontier() >= end_.index() && log_is_written(); }
+  bool complete() const { return durable_frontier_ >= end_.index() && log_is_written(); }
 
   struct Outgoing {
     WorkerId worker = 0;
@@ -107,11 +110,11 @@ class Core {
   // What is to be made durable now; null if nothing is, or a write is under way.
   std::shared_ptr<const Write> take_write();
 
-  flowloom::v1::StatusReply status(Time now) const;
+  flowloom::v1::StatusReply status(Time now);
   flowloom::v1::ListReply models() const;
 
   const Rollout& rollout() const { return rollout_; }
-  std::uint64_t durable_frontier() const { return durable_.frontier(); }
+  std::uint64_t durable_frontier() const { return durable_frontier_; }
 
   // Counts changes of versions and switches, so that watchers see each.
   std::uint64_t models_revision() const { return models_revision_; }
@@ -174,7 +177,8 @@ class Core {
 
   RunSpec run_;
   Recovered recovered_;
-  LogState durable_;
+  LogState durable_;  // without `uncounted_`
+  std::uint64_t durable_frontier_;
   UnitLedger ledger_;
   Rollout rollout_;
   Chain chain_;
@@ -187,6 +191,7 @@ class Core {
   std::map<UnitNumber, Answer> answers_;        // inside the window, waiting for their turn
   Write pending_;                               // decided, not yet under way to the disk
   std::shared_ptr<const Write> writing_;        // under way
+  std::shared_ptr<const Write> uncounted_;      // durable, and not in the figures yet
   bool retry_ = false;                          // a write that failed may be tried again
   std::uint64_t snapshot_every_, snapshot_at_;  // proposals; the frontier of the last one
   std::string build_;                           // pinned, durable or not

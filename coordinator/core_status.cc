@@ -68,7 +68,8 @@ void Core::set_state(StatusReply& reply) const {
   }
 }
 
-StatusReply Core::status(Time now) const {
+StatusReply Core::status(Time now) {
+  catch_up();
   StatusReply reply =
       chain_status(run_, recovered_.run_id, recovered_.pinned_build, durable_.statistics(), durable_.end(), models());
   reply.set_epoch(recovered_.epoch);
@@ -80,7 +81,7 @@ StatusReply Core::status(Time now) const {
   set_state(reply);
   if (!progress_.empty()) {
     const double seconds = std::chrono::duration<double>(now - progress_.front().first).count();
-    const auto moved = static_cast<double>(durable_.frontier() - progress_.front().second);
+    const auto moved = static_cast<double>(durable_frontier_ - progress_.front().second);
     reply.set_proposals_per_second(seconds > 0.5 ? moved / seconds : 0.0);
   }
   for (const auto& [id, worker] : workers_) {

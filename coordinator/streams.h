@@ -69,14 +69,16 @@ class Conversation : public grpc::ServerBidiReactor<In, Out>,
   bool finished_ = false;
 
  private:
+  // A few messages wait for the brain while the next is read; no more: a flood stays in its own stream.
+  static constexpr int kAhead = 4;
+
   void OnReadDone(bool ok) override {
-    brain_.post([self = self_, ok] {
-      if (self->finished_) return;
-      if (!ok) return self->finish(grpc::Status::OK);
-      self->handle(self->in_);
-      // The next message is read only after this one was taken in: a flood stays in its own stream.
-      if (!self->finished_) self->StartRead(&self->in_);
+    if (!ok) return brain_.post([self = self_] { self->finish(grpc::Status::OK); });
+    brain_.post([self = self_, message = std::move(in_)] {
+      if (!self->finished_) self->handle(message);
+      if (self->waiting_.fetch_sub(1) == kAhead && !self->finished_) self->StartRead(&self->in_);
     });
+    if (waiting_.fetch_add(1) + 1 < kAhead) this->StartRead(&in_);
   }
   void OnWriteDone(bool ok) override {
     brain_.post([self = self_, ok] {
@@ -104,6 +106,7 @@ class Conversation : public grpc::ServerBidiReactor<In, Out>,
   }
 
   In in_;
+  std::atomic<int> waiting_ = 0;  // messages that were read, and not taken in
   std::deque<Out> out_;
   bool writing_ = false, closing_ = false;
 };

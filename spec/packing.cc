@@ -9,12 +9,16 @@ namespace flowloom {
 
 static_assert(std::endian::native == std::endian::little, "packing copies memory as it lies");
 
-double canonical(double value) {
-  return std::isnan(value) ? std::bit_cast<double>(std::uint64_t{0x7ff8000000000000}) : value;
-}
+namespace {
+
+constexpr double kNan = std::bit_cast<double>(std::uint64_t{0x7ff8000000000000});
+
+}  // namespace
+
+double canonical(double value) { return value == value ? value : kNan; }
 
 void canonicalize(std::span<double> values) {
-  for (double& value : values) value = canonical(value);
+  for (double& value : values) value = value == value ? value : kNan;
 }
 
 std::string pack(std::span<const double> values) {

@@ -6,10 +6,31 @@
 
 #include "stats/window.h"
 
+// Compiled for each of these, chosen when the program starts.
+#if defined(__x86_64__)
+#define FLOWLOOM_EVERY_WIDTH __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FLOWLOOM_EVERY_WIDTH
+#endif
+
 namespace flowloom::stats {
 namespace {
 
 constexpr std::size_t kPortion = 256;  // values that are taken in at once
+
+// products[t] += sum over i of values[i] * back[n - 1 - i + t], in the order of i: the same bits for every instruction set.
+FLOWLOOM_EVERY_WIDTH
+void add_products(double* products, const double* values, const double* back, std::size_t n) {
+  constexpr std::size_t kChannels = MultiTau::kChannels;
+  std::array<double, kChannels> p;
+  std::copy_n(products, kChannels, p.begin());
+  for (std::size_t i = 0; i < n; ++i) {
+    const double x = values[i];
+    const double* const earlier = back + (n - 1 - i);
+    for (std::size_t t = 0; t < kChannels; ++t) p[t] += x * earlier[t];
+  }
+  std::copy_n(p.begin(), kChannels, products);
+}
 
 }  // namespace
 
@@ -23,16 +44,8 @@ void MultiTau::Level::push(std::span<const double> values) {
   const std::size_t n = values.size();
   std::reverse_copy(values.begin(), values.end(), back.begin());
   std::copy(latest.begin(), latest.end(), back.begin() + static_cast<std::ptrdiff_t>(n));
-  std::array<double, kChannels> p = products;
-  double s = sum;
-  for (std::size_t i = 0; i < n; ++i) {
-    const double x = values[i];
-    const double* const earlier = back.data() + (n - 1 - i);
-    for (std::size_t t = 0; t < kChannels; ++t) p[t] += x * earlier[t];
-    s += x;
-  }
-  products = p;
-  sum = s;
+  add_products(products.data(), values.data(), back.data(), n);
+  for (const double x : values) sum += x;
   for (std::size_t i = 0; i < n && count + i < kChannels; ++i) first[count + i] = values[i];
   count += n;
   std::copy_n(back.begin(), kChannels, latest.begin());

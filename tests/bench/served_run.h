@@ -30,8 +30,9 @@ class ServedRun {
                              "[chain]\nlength = 1000000000000\nversions = [{ from = 0, when = " +
                              (serving ? "{ file = \"model.safetensors\" }" : "\"trained\"") + " }]\n";
     run_ = load_run_text(text, "bench");
-    Checkpoint checkpoint{run_.theory, run_.flow, run_.numerics.precision, 0,
-                          architecture_of(run_).initial_weights(run_.noise_key()), {}};
+    Checkpoint checkpoint{
+        run_.theory, run_.flow, run_.numerics.precision, 0, architecture_of(run_).initial_weights(run_.noise_key()),
+        {}};
     add_references(checkpoint, *open_engine("lanes"));
     write_file_atomically(base_ / "model.safetensors", checkpoint.bytes());
     write_file_atomically(base_ / "run.toml", text);
@@ -47,6 +48,8 @@ class ServedRun {
   const RunSpec& run() const { return run_; }
   const RunDirectory& directory() const { return directory_; }
   const std::string& address() const { return services_->address(); }
+  // Proposals that are durable. Any thread.
+  std::uint64_t frontier() const { return brain_->durable_frontier(); }
 
  private:
   std::filesystem::path base_;

@@ -97,10 +97,10 @@ class DamageTest(Campaign):
         self.half_a_run(in_order=True)
         self.damage("chain.sqlite", 8 * SCALE)
 
-    def test_the_write_ahead_log_of_a_killed_coordinator(self):
-        """Its frames have checksums, and SQLite ends where one fails: as after a power cut, the units are drawn again."""
+    def test_the_journal_of_a_killed_coordinator(self):
+        """Its pages have checksums, and it counts only if a transaction was under way."""
         self.half_a_run(in_order=False)
-        self.damage("chain.sqlite-wal", 3 * SCALE)
+        self.damage("chain.sqlite-journal", 3 * SCALE)
 
     def test_the_head_of_the_store(self):
         self.half_a_run(in_order=True)

@@ -141,7 +141,7 @@ class ReadOnlyTest(Campaign):
         coordinator = self.coordinator(run)
         self.worker()
         self.until(lambda: self.proposals() >= 64, "64 proposals")
-        files = [self.run_dir / "chain.sqlite", self.run_dir / "chain.sqlite-wal"]
+        files = [self.run_dir / "chain.sqlite", self.run_dir / "chain.sqlite-journal"]
         self.addCleanup(lambda: [subprocess.run(["chattr", "-i", file]) for file in files if file.exists()])
         self.fault("the store is read-only")
         system("chattr", "+i", *files)

@@ -34,7 +34,7 @@ const Files& original_files() {
     {
       const Store store = original().store(file);
       files.killed = read_file(file);
-      files.killed_log = read_file(file.string() + "-wal");
+      files.killed_log = read_file(file.string() + "-journal");
     }
     files.closed = read_file(file);
     return files;
@@ -49,10 +49,10 @@ const std::filesystem::path& place() {
   return kFile;
 }
 
-void write(const std::string& file, const std::string& write_ahead_log) {
+void write(const std::string& file, const std::string& journal) {
   for (const char* end : {"-wal", "-shm", "-journal"}) std::filesystem::remove(place().string() + end);
   write_file_atomically(place(), file);
-  if (!write_ahead_log.empty()) write_file_atomically(place().string() + "-wal", write_ahead_log);
+  if (!journal.empty()) write_file_atomically(place().string() + "-journal", journal);
 }
 
 struct Seen {
@@ -116,8 +116,8 @@ void require_prefix(const std::vector<Record>& records) {
 
 // ------------------------------------------------------------------------------------------------------- edits
 
-constexpr const char* kTables[] = {"records", "meta", "models", "switches", "scheduled", "training", "columns",
-                                      "workers", "snapshots"};
+constexpr const char* kTables[] = {"records",  "meta",    "models",  "switches", "scheduled",
+                                   "training", "columns", "workers", "snapshots"};
 
 std::vector<std::string> columns_of(SQLite::Database& database, const std::string& table) {
   std::vector<std::string> names;

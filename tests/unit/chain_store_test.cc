@@ -217,7 +217,7 @@ TEST_F(StoreTest, TellsOthersWhatItIs) {
   SQLite::Database database(file_.string());
   EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x466c6f6d);
   EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 3);
-  EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "wal");
+  EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "delete");
   EXPECT_EQ(database.execAndGet("SELECT group_concat(name) FROM columns").getString(),
             "hopping,phi2_sum,phi4_sum,phi_sum");
   EXPECT_EQ(database.execAndGet("SELECT value FROM meta WHERE key = 'identity_text'").getString(),
@@ -369,12 +369,13 @@ TEST_F(StoreTest, NamesARecordThatCannotBeDecoded) {
 // ------------------------------------------------------------------------------------------- failures and deaths
 
 TEST_F(StoreTest, AppendsNothingIfThereIsNoRoomAndEverythingLater) {
+  const std::vector<Record> log = make_log(run_, 400, {0});
   Store store = create();
-  store.append({log_.begin(), log_.begin() + 5});
+  store.append({log.begin(), log.begin() + 5});
   const Sha256 head = store.head();
-  const std::vector<Record> rest(log_.begin() + 5, log_.end());
+  const std::vector<Record> rest(log.begin() + 5, log.end());
   {
-    const FullDisk full(std::filesystem::file_size(file_.string() + "-wal") + 5000);
+    const FullDisk full(std::filesystem::file_size(file_) + 5000);
     for (int attempt = 0; attempt < 3; ++attempt) {
       const Error error = error_of([&] { store.append(rest); });
       EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
@@ -386,17 +387,18 @@ TEST_F(StoreTest, AppendsNothingIfThereIsNoRoomAndEverythingLater) {
   EXPECT_EQ(store.units(0, 100).size(), 4u);
   store.append(rest);
   Sha256 expected = run_.identity();
-  for (const Record& record : log_) expected = next_link(expected, record);
+  for (const Record& record : log) expected = next_link(expected, record);
   EXPECT_EQ(store.head(), expected);
 }
 
 TEST_F(StoreTest, IsWholeIfItsOwnerDiesWithoutRoom) {
+  const std::vector<Record> log = make_log(run_, 400, {0});
   const int status = in_another_process([&] {
     Store store = create();
-    store.append({log_.begin(), log_.begin() + 5});
-    const FullDisk full(std::filesystem::file_size(file_.string() + "-wal") + 5000);
+    store.append({log.begin(), log.begin() + 5});
+    const FullDisk full(std::filesystem::file_size(file_) + 5000);
     try {
-      store.append({log_.begin() + 5, log_.end()});
+      store.append({log.begin() + 5, log.end()});
     } catch (const Error&) {
       ::raise(SIGKILL);
     }
