@@ -1,0 +1,135 @@
+#include "coordinator/jury.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <limits>
+
+namespace flowloom {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr double kNever = std::numeric_limits<double>::infinity();  // a threshold above every weight
+const NoiseKey kKey = NoiseKey::from("jury");
+
+UnitData numbers(double value) { return {0, 1, {value, 0}, {0, 0}, {1, 2}}; }
+
+class JuryTest : public testing::Test {
+ protected:
+  Jury::Finding heard(WorkerId worker, double value, bool alone = false) {
+    return jury_.heard(7, worker, numbers(value), kNever, alone);
+  }
+  Jury jury_{kKey, 1.0, 0.0};  // every unit is drawn twice
+};
+
+TEST_F(JuryTest, IsCertainOnceTwoWorkersAgree) {
+  EXPECT_FALSE(heard(1, 0.5).numbers);
+  EXPECT_EQ(jury_.open(), 1u);
+  const auto finding = heard(2, 0.5);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.numbers->log_p[0], 0.5);
+  EXPECT_EQ(finding.worker, 1u);
+  EXPECT_EQ(finding.second, 2u);
+  EXPECT_THAT(finding.wrong, IsEmpty());
+  EXPECT_EQ(jury_.open(), 0u);
+  EXPECT_EQ(jury_.compared(1), 1u);
+  EXPECT_EQ(jury_.compared(2), 1u);
+}
+
+TEST_F(JuryTest, IsDecidedByAThirdWorkerWhereTwoDisagree) {
+  heard(1, 0.5);
+  EXPECT_FALSE(heard(2, 0.75).numbers);
+  const auto dispute = jury_.dispute();
+  ASSERT_TRUE(dispute);
+  EXPECT_EQ(dispute->unit, 7u);
+  const auto finding = heard(3, 0.75);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.numbers->log_p[0], 0.75);
+  EXPECT_EQ(finding.worker, 2u);
+  EXPECT_EQ(finding.second, 3u);
+  EXPECT_THAT(finding.wrong, ElementsAre(1));
+  EXPECT_FALSE(jury_.dispute());
+}
+
+TEST_F(JuryTest, ComesToTheSameNumbersInWhateverOrder) {
+  for (const auto& order : {std::array{1, 2, 3}, std::array{1, 3, 2}, std::array{3, 1, 2}}) {
+    Jury jury(kKey, 1.0, 0.0);
+    Jury::Finding finding;
+    for (std::size_t i = 0; i < order.size() && !finding.numbers; ++i) {
+      const double value = order[i] == 2 ? 9.0 : 0.5;
+      finding = jury.heard(7, static_cast<WorkerId>(order[i]), numbers(value), kNever, false);
+    }
+    ASSERT_TRUE(finding.numbers);
+    EXPECT_EQ(finding.numbers->log_p[0], 0.5);
+  }
+}
+
+TEST_F(JuryTest, FindsAWorkerWrongThatContradictsItself) {
+  heard(1, 0.5);
+  const auto finding = heard(1, 0.75);
+  EXPECT_FALSE(finding.numbers);
+  EXPECT_THAT(finding.wrong, ElementsAre(1));
+  EXPECT_TRUE(jury_.may_draw(2, 7));
+}
+
+TEST_F(JuryTest, TakesTheSameTwiceFromAWorkerThatIsAlone) {
+  EXPECT_FALSE(heard(1, 0.5, true).numbers);
+  const auto finding = heard(1, 0.5, true);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.worker, 1u);
+  EXPECT_EQ(finding.second, 1u);
+}
+
+TEST_F(JuryTest, DoesNotTakeTheSameTwiceFromOneWhereAnotherDisagreed) {
+  heard(1, 0.5);
+  heard(2, 0.75);
+  EXPECT_FALSE(heard(2, 0.75, true).numbers) << "the other one has left: it may have been right";
+  EXPECT_FALSE(jury_.may_draw(2, 7)) << "nobody is asked more than twice";
+  EXPECT_TRUE(jury_.may_draw(3, 7));
+}
+
+TEST_F(JuryTest, DoesNotTakeTheSameTwiceFromOneWhereOthersCouldDrawIt) {
+  heard(1, 0.5);
+  EXPECT_FALSE(heard(1, 0.5).numbers);
+}
+
+TEST(Jury, BelievesAUnitThatIsDrawnOnce) {
+  Jury jury(kKey, 0.0, 0.0);
+  const auto finding = jury.heard(7, 1, numbers(0.5), kNever, false);
+  EXPECT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.second, 0u);
+}
+
+TEST(Jury, DrawsTheAskedShareOfUnitsTwiceAndAlwaysTheSameOnes) {
+  Jury one(kKey, 0.1, 0.0), other(kKey, 0.1, 0.0);
+  int twice = 0;
+  for (UnitNumber unit = 0; unit < 10000; ++unit) {
+    const bool first = !one.heard(unit, 1, numbers(0.5), kNever, false).numbers;
+    EXPECT_EQ(first, !other.heard(unit, 2, numbers(-3), kNever, false).numbers) << "whatever the numbers are";
+    twice += first;
+  }
+  EXPECT_NEAR(twice, 1000, 120);  // four standard deviations
+}
+
+TEST(Jury, DrawsAUnitTwiceWhoseWeightIsAboveTheThreshold) {
+  Jury jury(kKey, 0.0, 0.0);
+  EXPECT_TRUE(jury.heard(1, 1, numbers(2.0), 2.0, false).numbers);
+  EXPECT_FALSE(jury.heard(2, 1, numbers(2.5), 2.0, false).numbers);
+}
+
+TEST(Jury, ComparesEveryBitUnlessItIsGivenATolerance) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const double tolerance : {0.0, 1e-9}) {
+    Jury jury(kKey, 1.0, tolerance);
+    jury.heard(1, 1, numbers(0.5), kNever, false);
+    EXPECT_EQ(jury.heard(1, 2, numbers(0.5 + 1e-12), kNever, false).numbers.has_value(), tolerance > 0);
+    jury.heard(2, 1, numbers(nan), kNever, false);
+    EXPECT_TRUE(jury.heard(2, 2, numbers(nan), kNever, false).numbers);
+  }
+}
+
+}  // namespace
+}  // namespace flowloom
