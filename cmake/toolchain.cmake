@@ -42,6 +42,11 @@ if(FLOWLOOM_SANITIZE)
   endif()
 endif()
 
+# Functions that are compiled for several processors choose before the sanitizers are ready.
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT FLOWLOOM_SANITIZE)
+  set(FLOWLOOM_CLONES FLOWLOOM_CLONES)  # a definition for libraries that have such functions
+endif()
+
 if(FLOWLOOM_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)  # coverage
 endif()

@@ -83,18 +83,13 @@ class Brain {
   template <class Work, class Then>
   void on_store(Work work, Then then) {
     store_.post([this, work = std::move(work), then = std::move(then)](Store& store) mutable {
-      std::promise<std::invoke_result_t<Work, Store&>> result;
-      try {
-        if constexpr (std::is_void_v<std::invoke_result_t<Work, Store&>>) {
-          work(store);
-          result.set_value();
-        } else {
-          result.set_value(work(store));
-        }
-      } catch (...) {
-        result.set_exception(std::current_exception());
+      std::future<std::invoke_result_t<Work, Store&>> result;
+      {
+        std::packaged_task<std::invoke_result_t<Work, Store&>()> task([&] { return work(store); });
+        result = task.get_future();
+        task();
       }
-      post([then = std::move(then), result = result.get_future()]() mutable { then(std::move(result)); });
+      post([then = std::move(then), result = std::move(result)]() mutable { then(std::move(result)); });
     });
   }
 

@@ -41,11 +41,10 @@ void fill_uniform(NoiseKey key, Purpose purpose, std::uint64_t index, std::span<
 }
 
 // Once a proposal, everywhere: also compiled with fused multiply-adds as instructions, which give the same bits.
-#if defined(__x86_64__)
+#ifdef FLOWLOOM_CLONES  // cmake/toolchain.cmake
 __attribute__((target_clones("fma", "default")))
 #endif
-double
-accept_log_u(NoiseKey key, std::uint64_t index) {
+double accept_log_u(NoiseKey key, std::uint64_t index) {
   return log(uniforms(key, Purpose::kAccept, index, 0)[0]);
 }
 

@@ -7,7 +7,7 @@
 #include "stats/window.h"
 
 // Compiled for each of these, chosen when the program starts.
-#if defined(__x86_64__)
+#ifdef FLOWLOOM_CLONES  // cmake/toolchain.cmake
 #define FLOWLOOM_EVERY_WIDTH __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define FLOWLOOM_EVERY_WIDTH
