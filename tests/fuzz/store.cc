@@ -87,7 +87,7 @@ Seen read() {
   Sha256 link = original().run.identity();
   store->for_each_row(1, [&](std::int64_t, const Row& row, std::string_view stored) {
     seen.records.push_back(from_row(row, "A record"));
-    link = next_link(link, seen.records.back());
+    link = next_link(link, row);
     require(stored == std::string_view(reinterpret_cast<const char*>(link.data()), link.size()),
             "Every link of a good log follows from its record and the one before.");
     return true;
