@@ -10,7 +10,7 @@ namespace flowloom {
 namespace {
 
 constexpr int kApplicationId = 0x466c6f6d;  // "Flom"
-constexpr int kFormat = 3;                  // user_version; docs/log-format.md
+constexpr int kFormat = 4;                  // user_version; docs/log-format.md
 
 // A unit of 1024 proposals fills three pages and a row; smaller units share one.
 constexpr int kPageBytes = 16384;
@@ -29,9 +29,11 @@ constexpr char kSchema[] = R"sql(
     link BLOB NOT NULL,             -- SHA-256(previous link, SHA-256(canonical bytes))
     worker INTEGER NOT NULL,        -- unit: who drew it (table workers); else 0
     second INTEGER NOT NULL);       -- unit: who drew the same numbers again; 0 for nobody
-  CREATE INDEX units ON records(first_index) WHERE kind = 'unit';
+  CREATE INDEX units ON records(first_index, sequence, worker, second) WHERE kind = 'unit';
   CREATE INDEX rewinds ON records(sequence) WHERE kind = 'rewind';
-  CREATE TABLE workers(number INTEGER PRIMARY KEY, name TEXT NOT NULL, device TEXT NOT NULL, joined_at TEXT NOT NULL);
+  CREATE TABLE workers(
+    number INTEGER PRIMARY KEY, name TEXT NOT NULL, device TEXT NOT NULL, joined_at TEXT NOT NULL,
+    quarantined TEXT NOT NULL DEFAULT '');  -- why nothing more is taken from this name
   CREATE TABLE snapshots(sequence INTEGER PRIMARY KEY, link BLOB NOT NULL, state BLOB NOT NULL, digest BLOB NOT NULL);
   CREATE TABLE columns(position INTEGER PRIMARY KEY, name TEXT NOT NULL, sentence TEXT NOT NULL);
   CREATE TABLE models(

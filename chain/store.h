@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,19 +34,28 @@ struct ModelRow {
   double ess = 0;  // NaN: none given
   std::string origin;
   bool verified = false;
+  double threshold = std::numeric_limits<double>::infinity();  // log_w above which a proposal is drawn twice
 };
 
 // Who drew units. Numbers are never used again.
 struct WorkerRow {
   std::uint64_t number = 0;
   std::string name, device;
+  std::string quarantined{};  // why nothing more is taken from this name; empty: it is
+};
+
+// Who drew a unit, and who drew the same again (0: nobody).
+struct UnitPlace {
+  std::uint64_t first_index = 0, worker = 0, second = 0;
 };
 
 // One durable transaction: what a turn of the coordinator has decided.
 struct Write {
   std::vector<WorkerRow> workers{};
-  std::optional<std::string> build{};     // pinned
-  std::vector<std::uint32_t> verified{};  // versions
+  std::vector<std::pair<std::string, std::string>> quarantined{};    // workers' names, and why
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> confirmed{};  // units (first proposal): who drew the same again
+  std::optional<std::string> build{};                                // pinned
+  std::vector<std::uint32_t> verified{};                             // versions
   std::vector<SwitchRecord> switches{};   // of the table: durable before the first grant at or above `from`
   std::optional<std::string> snapshot{};  // of the state (chain/log_state.h) before `records`
   std::vector<Record> records{};
@@ -120,6 +130,10 @@ class Store {
   // `for_each`.
   std::vector<UnitRecord> units(std::uint64_t first_index, std::size_t limit) const;
 
+  // The chain's units that `wanted` chooses, from `first_index` on, at most `limit` of them, in order. Checked likewise.
+  std::vector<UnitRecord> choose_units(std::uint64_t first_index, std::size_t limit,
+                                       const std::function<bool(const UnitPlace&)>& wanted) const;
+
   bool has_rewinds() const;
 
   // The registry. `add_model` gives the next version number; its file must be durable already.
@@ -133,7 +147,6 @@ class Store {
 
   std::vector<SwitchRecord> switches() const;  // the table
   std::vector<WorkerRow> workers() const;
-  std::uint64_t last_worker() const;  // the largest number so far
 
   // Outside the log: what happened when, for people.
   void add_event(const std::string& kind, const std::string& text);

@@ -3,6 +3,7 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -65,6 +66,10 @@ struct Store::Impl {
   }
 
   void load_abandoned();
+  bool left_behind(std::int64_t sequence) const {
+    const auto range = std::ranges::lower_bound(abandoned, sequence, {}, [](const auto& r) { return r.second; });
+    return range != abandoned.end() && range->first <= sequence;
+  }
   void load_head() {
     SQLite::Statement query(*db, "SELECT sequence, link FROM records ORDER BY sequence DESC LIMIT 1");
     if (query.executeStep()) {

@@ -28,7 +28,8 @@ void bind_number(SQLite::Statement& statement, int position, std::uint64_t numbe
 }  // namespace
 
 bool Write::empty() const {
-  return workers.empty() && !build && verified.empty() && switches.empty() && !snapshot && records.empty();
+  return workers.empty() && quarantined.empty() && confirmed.empty() && !build && verified.empty() &&
+         switches.empty() && !snapshot && records.empty();
 }
 
 void Store::Impl::load_abandoned() {
@@ -63,6 +64,12 @@ void Store::write(const Write& write) {
       insert.bind(2, row.name);
       insert.bind(3, row.device);
       insert.exec();
+    }
+    for (const auto& [name, why] : write.quarantined) {
+      SQLite::Statement update(db, "UPDATE workers SET quarantined = ? WHERE name = ?");
+      update.bind(1, why);
+      update.bind(2, name);
+      update.exec();
     }
     if (write.build) {
       SQLite::Statement update(db, "UPDATE meta SET value = ? WHERE key = 'pinned_build'");
@@ -114,6 +121,14 @@ void Store::write(const Write& write) {
       bind_number(insert, 10, row.second);
       insert.exec();
     }
+    for (const auto& [first_index, worker] : write.confirmed) {
+      SQLite::Statement update(db,
+                               "UPDATE records SET second = ? WHERE sequence = (SELECT max(sequence) FROM records "
+                               "WHERE kind = 'unit' AND first_index = ?)");
+      bind_number(update, 1, worker);
+      bind_number(update, 2, first_index);
+      update.exec();
+    }
     transaction.commit();
   });
   impl_->head = link;
@@ -147,10 +162,8 @@ std::optional<Snapshot> Store::snapshot() const {
         return std::ranges::equal(blob_of(query.getColumn(column)), digest,
                                   [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
       };
-      const bool behind = std::ranges::any_of(impl_->abandoned, [&](const auto& range) {
-        return snapshot.sequence >= range.first && snapshot.sequence <= range.second;
-      });
-      if (of_log && !behind && equal(1, *of_log) && equal(3, sha256(snapshot.state))) return snapshot;
+      if (of_log && !impl_->left_behind(snapshot.sequence) && equal(1, *of_log) && equal(3, sha256(snapshot.state)))
+        return snapshot;
     }
     return {};
   });
@@ -208,6 +221,31 @@ std::vector<UnitRecord> Store::units(std::uint64_t first_index, std::size_t limi
     }
     return units.size() < limit;
   });
+  return units;
+}
+
+std::vector<UnitRecord> Store::choose_units(std::uint64_t first_index, std::size_t limit,
+                                            const std::function<bool(const UnitPlace&)>& wanted) const {
+  std::vector<std::int64_t> chosen;
+  impl_->guard([&] {
+    SQLite::Statement query(*impl_->db,
+                            "SELECT first_index, sequence, worker, second FROM records "
+                            "WHERE kind = 'unit' AND first_index >= ? ORDER BY first_index, sequence");
+    bind_number(query, 1, first_index);
+    while (chosen.size() < limit && query.executeStep()) {
+      const std::int64_t sequence = query.getColumn(1).getInt64();
+      const UnitPlace place{unsigned_of(query.getColumn(0)), unsigned_of(query.getColumn(2)),
+                            unsigned_of(query.getColumn(3))};
+      if (!impl_->left_behind(sequence) && wanted(place)) chosen.push_back(sequence);
+    }
+  });
+  std::vector<UnitRecord> units;
+  for (const std::int64_t sequence : chosen) {
+    for_each(sequence, [&](const LinkedRecord& linked) {
+      units.push_back(std::get<UnitRecord>(linked.record));
+      return false;
+    });
+  }
   return units;
 }
 

@@ -97,17 +97,13 @@ std::vector<SwitchRecord> Store::switches() const {
 std::vector<WorkerRow> Store::workers() const {
   return impl_->guard([&] {
     std::vector<WorkerRow> rows;
-    SQLite::Statement query(*impl_->db, "SELECT number, name, device FROM workers ORDER BY number");
+    SQLite::Statement query(*impl_->db, "SELECT number, name, device, quarantined FROM workers ORDER BY number");
     while (query.executeStep()) {
-      rows.push_back({unsigned_of(query.getColumn(0)), query.getColumn(1).getString(), query.getColumn(2).getString()});
+      rows.push_back({unsigned_of(query.getColumn(0)), query.getColumn(1).getString(), query.getColumn(2).getString(),
+                      query.getColumn(3).getString()});
     }
     return rows;
   });
-}
-
-std::uint64_t Store::last_worker() const {
-  return impl_->guard(
-      [&] { return unsigned_of(impl_->db->execAndGet("SELECT coalesce(max(number), 0) FROM workers")); });
 }
 
 void Store::add_event(const std::string& kind, const std::string& text) {

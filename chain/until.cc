@@ -24,6 +24,9 @@ ChainEnd::ChainEnd(const RunSpec& run) : until_(run.chain.until), length_(run.le
 
 void ChainEnd::add(const Record& record) {
   if (std::holds_alternative<UnitRecord>(record) || std::holds_alternative<RewindRecord>(record)) last_.reset();
+  if (const auto* rewind = std::get_if<RewindRecord>(&record)) {
+    decisions_.push_back(decision_event("what came from here on was left behind (" + rewind->reason + ")", rewind->to));
+  }
   const auto* event = std::get_if<EventRecord>(&record);
   if (!event) return;
   if (event->text.starts_with(kDecision)) {

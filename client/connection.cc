@@ -176,4 +176,15 @@ void Connection::drain() const {
   if (const auto status = stub->Drain(&context, {}, &reply); !status.ok()) throw to_error(status, peer_);
 }
 
+void Connection::recheck(double share, std::uint32_t seed) const {
+  grpc::ClientContext context;
+  prepare(context, peer_.token, limits::kUnaryDeadline);
+  v1::RecheckRequest request;
+  request.set_share(share);
+  request.set_seed(seed);
+  v1::RecheckReply reply;
+  const auto stub = v1::Chain::NewStub(peer_.channel);
+  if (const auto status = stub->Recheck(&context, request, &reply); !status.ok()) throw to_error(status, peer_);
+}
+
 }  // namespace flowloom

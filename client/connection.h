@@ -71,6 +71,9 @@ class Connection {
   // Ends granting: what is leased is finished and committed, then the coordinator exits.
   void drain() const;
 
+  // Draws this share of the chain's units again; the status tells what comes of it.
+  void recheck(double share, std::uint32_t seed) const;
+
  private:
   Peer peer_;
 };

@@ -35,6 +35,7 @@ json worker_json(const v1::WorkerStatus& worker) {
           {"leased_units", worker.leased_units()},
           {"answered_units", worker.answered_units()},
           {"gradient_units", worker.gradient_units()},
+          {"audited_units", worker.audited_units()},
           {"expired_units", worker.expired_units()},
           {"failures", worker.failures()},
           {"trouble", worker.trouble()},
@@ -117,6 +118,14 @@ json status_json(const v1::StatusReply& status) {
                            {"tau_int", row.tau_int()}});
   }
   for (const auto& worker : status.workers()) workers.push_back(worker_json(worker));
+  json quarantined = json::array(), recheck;
+  for (const auto& row : status.quarantined()) quarantined.push_back({{"name", row.name()}, {"reason", row.reason()}});
+  if (status.has_recheck()) {
+    recheck = {{"share", status.recheck().share()},
+               {"seed", status.recheck().seed()},
+               {"checked_units", status.recheck().checked_units()},
+               {"done", status.recheck().done()}};
+  }
   return {{"name", status.name()},
           {"run_id", status.run_id()},
           {"identity", to_hex(status.identity())},
@@ -137,6 +146,8 @@ json status_json(const v1::StatusReply& status) {
           {"live_estimates", observables},
           {"models", models_json(status.models())},
           {"workers", workers},
+          {"quarantined", quarantined},
+          {"recheck", recheck},
           {"training", training_json(status.training())},
           {"head", status.head()},
           {"numerics", status.numerics()},

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <set>
+
 #include "spec/error.h"
 
 namespace flowloom {
@@ -13,7 +15,7 @@ constexpr Time kFarewell{3000};         // how long a finished coordinator waits
 
 }  // namespace
 
-Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay)
+Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay, const std::optional<UnitSample>& only_recheck)
     : run_(opened.run),
       directory_(std::move(directory)),
       run_id_(opened.recovered.run_id),
@@ -27,6 +29,7 @@ Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay)
         return std::move(opened.store);
       }()) {
   durable_frontier_ = core_.durable_frontier();
+  if (only_recheck) core_.only_recheck(*only_recheck);
   thread_ = std::thread([this] {
     post([this] { tick(); });
     io_.run();
@@ -142,7 +145,34 @@ void Brain::decide() {
   core_.turn(now());
   hand_out();
   write();
+  read();
   core_.catch_up();  // while the disk works
+}
+
+// Units of the log that are drawn again.
+void Brain::read() {
+  const auto query = core_.take_query();
+  if (!query) return;
+  on_store(
+      [query, key = run_.noise_key(), unit = run_.unit](Store& store) {
+        std::set<std::uint64_t> quarantined;
+        for (const WorkerRow& row : store.workers()) {
+          if (!row.quarantined.empty()) quarantined.insert(row.number);
+        }
+        return store.choose_units(query->first_index, query->limit, [&](const UnitPlace& place) {
+          if (query->sample) return query->sample->contains(key, place.first_index / unit);
+          return quarantined.contains(place.worker) && (place.second == 0 || quarantined.contains(place.second));
+        });
+      },
+      [this, query](std::future<std::vector<UnitRecord>> units) {
+        try {
+          core_.read(query->number, units.get());
+        } catch (const Error& error) {
+          spdlog::error("{}", error.what());
+          core_.halt(error.what());
+        }
+        settle();
+      });
 }
 
 void Brain::write() {

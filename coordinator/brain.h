@@ -56,8 +56,10 @@ class ShareStream {
 
 class Brain {
  public:
-  // With `stay`, a complete chain goes on to answer clients until `drain`.
-  Brain(OpenedRun opened, RunDirectory directory, bool stay = false);
+  // With `stay`, a complete chain goes on to answer clients until `drain`. `only_recheck`: draws nothing but this sample of
+  // the chain's units, again.
+  Brain(OpenedRun opened, RunDirectory directory, bool stay = false,
+        const std::optional<UnitSample>& only_recheck = {});
   ~Brain();
 
   // Runs `work` on the brain's thread, later. Any thread.
@@ -118,6 +120,7 @@ class Brain {
   void decide();
   void hand_out();
   void write();
+  void read();
   void tell_trainer();
   void tick();
 

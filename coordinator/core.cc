@@ -19,7 +19,14 @@ constexpr int kFailuresToHalt = 3;
 // Rule 7: forward and inverse agree to 1e-10; in mixed precision to 1e-6 where a value sits on a rounding boundary of float32.
 constexpr double round_trip_limit(Precision precision) { return precision == Precision::kMixed ? 1e-5 : 1e-8; }
 
+// What two answers to one unit may differ by (rule 9): the lanes' bits are the same everywhere.
+double audit_tolerance(const RunSpec& run) {
+  return run.numerics.engine == "lanes" ? 0 : log_weight_tolerance(run.numerics.precision);
+}
+
 Time lease_of(const RunSpec& run) { return Time(static_cast<std::int64_t>(1000 * run.chain.lease_seconds)); }
+
+std::string difference(double by) { return by == 0 ? "in its observables" : "in log_w by up to " + std::to_string(by); }
 
 // A peer's sentence, kept for the status.
 std::string bounded(const std::string& sentence) {
@@ -35,17 +42,23 @@ Core::Core(const RunSpec& run, Recovered recovered, std::uint64_t snapshot_every
       durable_(recovered_.log ? std::move(*recovered_.log) : LogState(run)),
       durable_frontier_(durable_.frontier()),
       ledger_(durable_.frontier() / run.unit, run.chain.window, lease_of(run)),
+      jury_(run.noise_key(), run.chain.audit, audit_tolerance(run)),
+      recheck_(run.noise_key(), audit_tolerance(run), lease_of(run)),
       rollout_(run, recovered_.models, recovered_.fulfilled, recovered_.switches),
       chain_(run.noise_key(), durable_.frontier(), durable_.current()),
       sums_(theory_sums(make_theory(run.theory)).size()),
       recorded_switches_(durable_.switches()),
-      last_worker_(recovered_.last_worker),
       snapshot_every_(snapshot_every),
       snapshot_at_(durable_.frontier()),
       build_(recovered_.pinned_build),
       sharing_(architecture_of(run).parameter_count(), training_identity(run), lease_of(run)),
       end_(durable_.end()) {
   training_.set_ess(std::nan(""));
+  for (const WorkerRow& row : recovered_.workers) {
+    last_worker_ = std::max(last_worker_, row.number);
+    if (!row.quarantined.empty()) quarantined_[row.name] = row.quarantined;
+  }
+  if (!quarantined_.empty()) recheck_.begin_doubtful();
 }
 
 void Core::replay(const Record& record) {
@@ -87,6 +100,11 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
     return "Hello asks for more than " + std::to_string(limits::kCredits) + " units at once, or has too long a name.";
   }
   if (workers_.size() >= limits::kWorkers) return "All " + std::to_string(limits::kWorkers) + " places are taken.";
+  code = Refusal::CODE_QUARANTINED;
+  if (const auto found = quarantined_.find(hello.name()); found != quarantined_.end()) {
+    return "The worker '" + found->first + "' is in quarantine: " + found->second +
+           ". Have its machine checked; one that is mended joins under another --name.";
+  }
   code = Refusal::CODE_WRONG_RUN;
   if (hello.run().chain() != 0) return "A run has one chain, number 0.";
   if (!hello.run().run_id().empty() && hello.run().run_id() != recovered_.run_id) {
@@ -135,7 +153,7 @@ WorkerId Core::joined(const flowloom::v1::Hello& hello, Time now) {
   welcome->set_identity(identity.data(), identity.size());
   welcome->set_worker(id);
   send(id, std::move(message));
-  if (draining_) send(id, goodbye());
+  if (closing()) send(id, goodbye());
   Worker& worker = workers_[id];
   worker.hello = hello;
   worker.credits = hello.credits();
@@ -197,9 +215,14 @@ void Core::verified(std::uint32_t version) {
 }
 
 void Core::left(WorkerId id) {
-  if (workers_.erase(id) == 0) return;
+  if (workers_.contains(id)) leave(id, false);
+}
+
+void Core::leave(WorkerId id, bool proved_wrong) {
+  workers_.erase(id);
   ledger_.forget(id);
   sharing_.forget(id);
+  recheck_.forget(id, proved_wrong);
   if (reweigh_ && reweigh_->worker == id) reweigh_->worker = 0;
 }
 
@@ -233,7 +256,7 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
     left(id);
     return;
   }
-  if (answer.unit() < ledger_.frontier()) return;  // committed already: the same numbers
+  if (answer.unit() < ledger_.frontier()) return logged_unit_answered(id, answer);
   const std::uint64_t last_unit = run_.length_in_units();
   const auto version = answer.unit() < last_unit ? rollout_.version_for(answer.unit() * run_.unit) : std::nullopt;
   if (version && *version != answer.version()) {
@@ -254,28 +277,102 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
                std::to_string(*version) + ".");
     return;
   }
-  const auto verdict = ledger_.answered(answer.unit());
+  const UnitNumber unit = answer.unit();
+  const auto verdict = ledger_.verdict(unit);
   if (verdict == UnitLedger::Verdict::kNotInWindow) {
     refuse(id, Refusal::CODE_NEVER_LEASED,
            "The answer to " + name + " is not wanted: it is too far ahead of the chain.");
     return;
   }
   if (verdict == UnitLedger::Verdict::kSame) return;
-  UnitData data{answer.unit() * run_.unit, *version, unpack(answer.log_p()), unpack(answer.log_q()),
+  if (jury_.has_drawn(id, unit) && !ledger_.holds(id, unit)) return;  // the same message once more
+  contributed(id);
+  const bool nobody_else = alone(id, [&](WorkerId other) { return may_draw(other, unit); });
+  auto finding = jury_.heard(unit, id, data_of(answer), rollout_.find(*version)->threshold, nobody_else);
+  if (finding.numbers) {
+    ledger_.answered(unit);
+    answers_.emplace(unit, Answer{std::move(*finding.numbers), finding.worker, finding.second});
+  } else {
+    ledger_.again(unit, id);
+  }
+  proved_wrong(finding.wrong, unit * run_.unit);
+}
+
+UnitData Core::data_of(const flowloom::v1::SampleAnswer& answer) const {
+  UnitData data{answer.unit() * run_.unit, answer.version(), unpack(answer.log_p()), unpack(answer.log_q()),
                 unpack(answer.sums())};
   for (auto* values : {&data.log_p, &data.log_q, &data.sums}) canonicalize(*values);
-  answers_.emplace(answer.unit(), Answer{std::move(data), id});
+  return data;
+}
+
+// What a worker draws stands in the log with its number, which is durable no later.
+void Core::contributed(WorkerId id) {
   Worker& worker = workers_.at(id);
   ++worker.answered;
-  if (!std::exchange(worker.recorded, true)) {  // durable no later than its first unit
-    pending_.workers.push_back({id, worker.hello.name(), worker.hello.device()});
+  if (std::exchange(worker.recorded, true)) return;
+  names_[id] = worker.hello.name();
+  pending_.workers.push_back({id, worker.hello.name(), worker.hello.device()});
+}
+
+// ---------------------------------------------------------------------------------------------------- rule 9
+
+// A unit of the log, drawn again. What comes late, or was not asked for, is the unit's old answer.
+void Core::logged_unit_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer) {
+  const auto place = recheck_.place_of(answer.unit() * run_.unit);
+  if (!place || !recheck_.ledger()->holds(id, *place) || answer.version() != recheck_.at(*place).data.version) return;
+  contributed(id);
+  const bool nobody_else = alone(id, [&](WorkerId other) { return may_recheck(other, *place); });
+  const auto wrong = recheck_.heard(*place, id, data_of(answer), nobody_else);
+  std::ranges::copy(recheck_.take_confirmed(), std::back_inserter(pending_.confirmed));
+  proved_wrong(wrong, answer.unit() * run_.unit);
+  if (const auto& unit = recheck_.wrong()) {
+    const std::string number = std::to_string(unit->first_index / run_.unit);
+    halt("Unit " + number + " of the chain is wrong: worker " + std::to_string(unit->worker) +
+         " drew it, and others who draw it again agree on other numbers (they differ " + difference(unit->by) +
+         "). Everything from there on is in doubt; end the coordinator, leave it behind with "
+         "'flowloom rewind DIR --to " +
+         number + "' and start again: the chain goes on from there.");
+  }
+}
+
+void Core::proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t first_index) {
+  for (const Jury::Wrong& wrong : workers) {
+    quarantine(names_.at(wrong.worker), "for unit " + std::to_string(first_index / run_.unit) +
+                                            " it gave numbers that were proved wrong (" + difference(wrong.by) + ")");
+  }
+}
+
+// Nothing more is taken from this name, and what stands on its word alone is drawn again: here what is not yet of the
+// chain; what is, once this is durable.
+void Core::quarantine(const std::string& name, const std::string& reason) {
+  if (!quarantined_.emplace(name, reason).second) return;
+  pending_.quarantined.emplace_back(name, reason);
+  for (const auto& [id, other] : names_) {
+    if (other != name) continue;
+    jury_.forget(id);
+    recheck_.forget(id, true);
+  }
+  const auto vouches = [&](WorkerId id) { return id != 0 && !quarantined_.contains(names_.at(id)); };
+  for (auto answer = answers_.begin(); answer != answers_.end();) {
+    const auto [worker, second] = std::pair(answer->second.worker, answer->second.second);
+    const bool doubtful = !vouches(worker) && !vouches(second);
+    if (doubtful) ledger_.again(answer->first, worker);
+    answer = doubtful ? answers_.erase(answer) : std::next(answer);
+  }
+  std::vector<WorkerId> connected;
+  for (const auto& [id, worker] : workers_) {
+    if (worker.hello.name() == name) connected.push_back(id);
+  }
+  for (const WorkerId id : connected) {
+    refuse(id, Refusal::CODE_QUARANTINED, "This worker is in quarantine: " + reason + ".", true);
+    leave(id, true);
   }
 }
 
 void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answer) {
   if (!reweigh_ || reweigh_->log_q || !chain_.current() || answer.index() != chain_.current()->index ||
-      answer.version() != reweigh_->version) {
-    return;  // a late or second answer
+      answer.version() != reweigh_->version || !reweigh_->granted.contains(id)) {
+    return;  // a late or second answer, or one that nobody asked for
   }
   if (!workers_.at(id).can("reweigh", answer.version())) return;  // rule 9
   const std::string state =
@@ -315,7 +412,8 @@ void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
     return;
   }
   if (failure.grant_case() == flowloom::v1::Failure::kUnit) {
-    if (ledger_.failed(id, failure.unit()) >= kFailuresToHalt) {
+    const auto place = recheck_.place_of(failure.unit() * run_.unit);
+    if ((place ? recheck_.ledger()->failed(id, *place) : ledger_.failed(id, failure.unit())) >= kFailuresToHalt) {
       halt("Unit " + std::to_string(failure.unit()) + " failed " + std::to_string(kFailuresToHalt) +
            " times, last because: " + reason + " It is never skipped; mend the cause and start again.");
     }
@@ -358,6 +456,7 @@ void Core::tick(Time now) {
   };
   expire(ledger_);
   if (UnitLedger* ledger = sharing_.ledger()) expire(*ledger);
+  if (UnitLedger* ledger = recheck_.ledger()) expire(*ledger);
   if (reweigh_ && reweigh_->worker != 0 && reweigh_->expires <= now) reweigh_->worker = 0;
   retry_ = true;
   progress_.emplace_back(now, durable_frontier_);
@@ -365,22 +464,38 @@ void Core::tick(Time now) {
     progress_.erase(progress_.begin());
 }
 
+void Core::recheck(const UnitSample& sample) {
+  recheck_.begin_sample(sample);
+  dismissed_ = false;
+}
+
+void Core::only_recheck(const UnitSample& sample) {
+  only_recheck_ = true;
+  recheck(sample);
+}
+
 void Core::drain() {
   draining_ = true;
+  dismiss();
+}
+
+void Core::dismiss() {
+  dismissed_ = true;
   for (const auto& [id, worker] : workers_) send(id, goodbye());
 }
 
 CoordinatorMessage Core::goodbye() const {
   CoordinatorMessage message;
-  message.mutable_goodbye()->set_sentence(complete() ? "The chain is complete." : "The coordinator is going down.");
-  message.mutable_goodbye()->set_reconnect_after_seconds(complete() ? 0 : 1);
+  message.mutable_goodbye()->set_sentence(nothing_left() ? "There is no more to do."
+                                                         : "The coordinator is going down.");
+  message.mutable_goodbye()->set_reconnect_after_seconds(nothing_left() ? 0 : 1);
   return message;
 }
 
 bool Core::finished() const {
-  if (complete()) return true;
+  if (nothing_left()) return true;
   return draining_ &&
-         (!stalled_.empty() || (log_is_written() && ledger_.leased() == 0));  // what is not on disk is redrawn
+         (!stalled_.empty() || (all_is_written() && ledger_.leased() == 0));  // what is not on disk is redrawn
 }
 
 void Core::turn(Time now) {
@@ -388,15 +503,16 @@ void Core::turn(Time now) {
   advance();
   prepare_workers();
   grant_reweigh(now);
+  grant_rechecks(now);
   grant_units(now);
   grant_gradients(now);
-  if (complete() && !draining_) drain();
+  if (nothing_left() && !closing()) dismiss();
 }
 
 // Decides on the switches that the next grant, or an "asap" version, asks for. Until they are durable nothing at or above
 // them is granted.
 void Core::place_switches() {
-  if (!stalled_.empty() || !halted_.empty() || draining_ || rollout_.placing()) return;
+  if (!extends() || rollout_.placing()) return;
   const std::uint64_t first_fresh = ledger_.next_fresh() * run_.unit;
   if (first_fresh >= end_.index()) return;
   if (const auto row = rollout_.due(first_fresh)) {
@@ -415,7 +531,7 @@ void Core::advance() {
     if (found == answers_.end()) return;
     Answer& answer = found->second;
     std::vector<std::uint8_t> accepted = chain_.advance(answer.data);
-    pending_.records.push_back(UnitRecord{std::move(answer.data), std::move(accepted), answer.worker});
+    pending_.records.push_back(UnitRecord{std::move(answer.data), std::move(accepted), answer.worker, answer.second});
     answers_.erase(found);
   }
 }
@@ -448,6 +564,7 @@ void Core::written(const Sha256& head) {
   for (const std::uint32_t version : write->verified) rollout_.verified(version);
   for (const SwitchRecord& row : write->switches) rollout_.placed(row);
   models_revision_ += write->verified.size() + write->switches.size();
+  if (!write->quarantined.empty()) recheck_.begin_doubtful();
   for (const Record& record : write->records) {
     if (!std::holds_alternative<UnitRecord>(record)) continue;
     ledger_.committed();
@@ -462,6 +579,8 @@ void Core::write_failed(const std::string& sentence) {
     later.insert(later.begin(), earlier.begin(), earlier.end());
   };
   put_before(pending_.workers, write.workers);
+  put_before(pending_.quarantined, write.quarantined);
+  put_before(pending_.confirmed, write.confirmed);
   put_before(pending_.verified, write.verified);
   put_before(pending_.switches, write.switches);
   put_before(pending_.records, write.records);
@@ -476,7 +595,7 @@ bool Core::cross_switch() {
     if (!chain_.current()) {
       pending_.records.push_back(row);
     } else {
-      if (!reweigh_) reweigh_ = Reweigh{row.version, {}, 0, 0, {}, 0};
+      if (!reweigh_) reweigh_.emplace().version = row.version;
       if (!reweigh_->log_q) return false;
       pending_.records.push_back(row);
       pending_.records.push_back(ReweighRecord{chain_.current()->index, row.version, *reweigh_->log_q});
@@ -507,7 +626,8 @@ bool Core::test_until() {
 }
 
 void Core::prepare_workers() {
-  const auto needed = rollout_.needed(chain_.frontier());
+  auto needed = rollout_.needed(chain_.frontier());
+  std::ranges::copy(recheck_.versions(), std::back_inserter(needed));
   for (auto& [id, worker] : workers_) {
     for (const std::uint32_t version : needed) {
       if (std::find(worker.prepared.begin(), worker.prepared.end(), version) != worker.prepared.end()) continue;
@@ -524,8 +644,7 @@ void Core::prepare_workers() {
 }
 
 void Core::grant_reweigh(Time now) {
-  if (!reweigh_ || reweigh_->log_q || reweigh_->worker != 0 || !stalled_.empty() || !halted_.empty() || draining_)
-    return;
+  if (!reweigh_ || reweigh_->log_q || reweigh_->worker != 0 || !extends()) return;
   WorkerId next = 0;
   for (const auto& [id, worker] : workers_) {
     if (!worker.can("reweigh", reweigh_->version)) continue;
@@ -543,51 +662,88 @@ void Core::grant_reweigh(Time now) {
   grant->set_log_q(state.drawn_log_q);
   grant->set_lease_seconds(run_.chain.lease_seconds);
   reweigh_->worker = reweigh_->last = next;
+  reweigh_->granted.insert(next);
   reweigh_->expires = now + lease_of(run_);
   send(next, std::move(message));
 }
 
-// One unit each in turn, so that a few units are shared among all workers. `end` is asked before each grant.
+std::size_t Core::open(WorkerId id) const {
+  return ledger_.leased(id) + sharing_.open(id) + (recheck_.ledger() ? recheck_.ledger()->leased(id) : 0);
+}
+
+// One unit each in turn, from the worker on that follows the last one: a few units are shared among all. `end` is asked
+// before each grant.
 template <class MayServe, class Granted>
 void Core::grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& end, MayServe may_serve,
                          Granted granted, Time now) {
   if (!ledger.has_work(end())) return;
   std::vector<WorkerId> connected;
   for (const auto& [id, worker] : workers_) connected.push_back(id);
+  std::ranges::rotate(connected, std::ranges::upper_bound(connected, last_granted_));
   for (bool any = true; any && ledger.has_work(end());) {
     any = false;
-    for (const auto& [id, worker] : workers_) {
-      if (ledger_.leased(id) + sharing_.open(id) >= worker.credits) continue;
+    for (const WorkerId id : connected) {
+      if (open(id) >= workers_.at(id).credits) continue;
       const auto unit = ledger.grant(id, end(), connected, may_serve, now);
       if (!unit) continue;
       granted(id, *unit);
+      last_granted_ = id;
       any = true;
     }
   }
 }
 
+bool Core::can_sample(WorkerId id, std::uint32_t version) const {
+  const Worker& worker = workers_.at(id);
+  return worker.credits > 0 && worker.can("sample", version);
+}
+
+bool Core::may_draw(WorkerId id, UnitNumber unit) const {
+  const auto version = rollout_.version_for(unit * run_.unit);
+  return version && can_sample(id, *version) && jury_.may_draw(id, unit);
+}
+
+bool Core::may_recheck(WorkerId id, UnitNumber place) const {
+  return can_sample(id, recheck_.at(place).data.version) && recheck_.may_draw(id, place);
+}
+
+// Whether no other worker than this one can draw a unit now.
+template <class MayDraw>
+bool Core::alone(WorkerId id, MayDraw may_draw) const {
+  return std::ranges::none_of(workers_, [&](const auto& entry) { return entry.first != id && may_draw(entry.first); });
+}
+
+void Core::send_grant(WorkerId id, UnitNumber unit, std::uint32_t version) {
+  CoordinatorMessage message;
+  auto* grant = message.mutable_sample();
+  grant->set_first_unit(unit);
+  grant->set_units(1);
+  grant->set_unit_size(static_cast<std::uint32_t>(run_.unit));
+  grant->set_version(version);
+  grant->set_lease_seconds(run_.chain.lease_seconds);
+  send(id, std::move(message));
+}
+
 void Core::grant_units(Time now) {
-  if (!stalled_.empty() || !halted_.empty() || draining_) return;
-  const auto may_serve = [&](WorkerId id, UnitNumber number) {
-    const Worker& worker = workers_.at(id);
-    const auto version = rollout_.version_for(number * run_.unit);
-    return version && worker.credits > 0 && worker.can("sample", *version);
-  };
+  if (!extends()) return;
   const auto end = [&] {
     place_switches();
     return end_.index() / run_.unit;
   };
   grant_in_turn(
-      ledger_, end, may_serve,
-      [&](WorkerId id, UnitNumber unit) {
-        CoordinatorMessage message;
-        auto* grant = message.mutable_sample();
-        grant->set_first_unit(unit);
-        grant->set_units(1);
-        grant->set_unit_size(static_cast<std::uint32_t>(run_.unit));
-        grant->set_version(*rollout_.version_for(unit * run_.unit));
-        grant->set_lease_seconds(run_.chain.lease_seconds);
-        send(id, std::move(message));
+      ledger_, end, [&](WorkerId id, UnitNumber unit) { return may_draw(id, unit); },
+      [&](WorkerId id, UnitNumber unit) { send_grant(id, unit, *rollout_.version_for(unit * run_.unit)); }, now);
+}
+
+// Units of the log come before new ones.
+void Core::grant_rechecks(Time now) {
+  UnitLedger* ledger = recheck_.ledger();
+  if (!ledger || !stalled_.empty() || !halted_.empty() || closing()) return;
+  grant_in_turn(
+      *ledger, [&] { return recheck_.end(); }, [&](WorkerId id, UnitNumber place) { return may_recheck(id, place); },
+      [&](WorkerId id, UnitNumber place) {
+        const UnitData& data = recheck_.at(place).data;
+        send_grant(id, data.first_index / run_.unit, data.version);
       },
       now);
 }
@@ -597,14 +753,14 @@ bool Core::helps(WorkerId id, const Worker& worker) const {
 }
 
 std::uint32_t Core::helpers() const {
-  if (draining_) return 0;
+  if (closing() || only_recheck_) return 0;
   return static_cast<std::uint32_t>(std::count_if(workers_.begin(), workers_.end(),
                                                   [&](const auto& entry) { return helps(entry.first, entry.second); }));
 }
 
 void Core::grant_gradients(Time now) {
   UnitLedger* ledger = sharing_.ledger();
-  if (!ledger || draining_) return;
+  if (!ledger || closing() || only_recheck_) return;
   grant_in_turn(
       *ledger, [&] { return sharing_.end(); }, [&](WorkerId id, UnitNumber) { return helps(id, workers_.at(id)); },
       [&](WorkerId id, UnitNumber number) {

@@ -5,6 +5,7 @@
 //   - units are committed exactly once and in index order, each switch and reweigh at its place among them;
 //   - a switch is durable before the first grant at or above it;
 //   - a version serves only after a worker verified it;
+//   - nothing is taken from a worker that was proved wrong, and what stands on its word alone is drawn again by others;
 //   - after a failed write no unit of the chain is granted, nothing is lost, and everything goes on once a write succeeds;
 //   - what is decided and not yet durable is bounded;
 //   - `status` shows what is durable and nothing else.
@@ -27,6 +28,8 @@
 #include "chain/log_state.h"
 #include "chain/store.h"
 #include "chain/until.h"
+#include "coordinator/jury.h"
+#include "coordinator/recheck.h"
 #include "coordinator/rollout.h"
 #include "coordinator/step_sharing.h"
 #include "coordinator/unit_ledger.h"
@@ -45,7 +48,7 @@ struct Recovered {
   std::vector<ModelRow> models;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> fulfilled;
   std::vector<SwitchRecord> switches;
-  std::uint64_t last_worker = 0;  // the largest number that one ever had
+  std::vector<WorkerRow> workers{};  // all that ever drew a unit
   Sha256 head{};
   std::optional<LogState> log{};  // up to record `logged`: from a snapshot
   std::int64_t logged = 0;
@@ -79,9 +82,20 @@ class Core {
   void gradient_delivered() { sharing_.delivered(); }
   std::uint32_t helpers() const;  // workers that could compute some
 
+  // Draws a sample of the log's units again and compares; the status tells what comes of it.
+  void recheck(const UnitSample& sample);
+  // The same, and nothing else: nothing new is drawn, and it is finished when that is done. To be called first.
+  void only_recheck(const UnitSample& sample);
+  // Units of the log that are to be read for that, or because a worker was proved wrong; and they, in order.
+  std::optional<RecheckQuery> take_query() { return recheck_.take_query(); }
+  void read(std::uint64_t query, std::vector<UnitRecord> units) { recheck_.read(query, std::move(units)); }
+
   // What `take_write` gave is durable, and `head` the log's last link; or nothing of it was written, for this reason.
   void written(const Sha256& head);
   void write_failed(const std::string& sentence);
+
+  // Nothing more is granted until the next start, for this reason.
+  void halt(const std::string& sentence);
 
   // Takes what was written last into the figures. It may be called when nothing else waits, `status` does it too.
   void catch_up();
@@ -135,13 +149,14 @@ class Core {
   };
   struct Answer {
     UnitData data;
-    WorkerId worker;
+    WorkerId worker, second;
   };
   struct Reweigh {  // of the current state, for the switch at the frontier
     std::uint32_t version = 0;
     std::optional<double> log_q;
     WorkerId worker = 0;  // 0: not leased
     WorkerId last = 0;    // had it last; the next one in turn gets it next
+    std::set<WorkerId> granted = {};
     Time expires{};
     int failures = 0;
   };
@@ -153,11 +168,18 @@ class Core {
   void refuse(WorkerId worker, flowloom::v1::Refusal::Code code, const std::string& sentence, bool last = false);
   void verified(std::uint32_t version);
   void sample_answered(WorkerId worker, const flowloom::v1::SampleAnswer& answer);
+  void logged_unit_answered(WorkerId worker, const flowloom::v1::SampleAnswer& answer);
+  UnitData data_of(const flowloom::v1::SampleAnswer& answer) const;
+  void contributed(WorkerId worker);
+  void proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t first_index);
+  void quarantine(const std::string& name, const std::string& reason);
+  void leave(WorkerId worker, bool proved_wrong);
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
   void gradient_answered(WorkerId worker, const flowloom::v1::GradientAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::Failure& failure);
-  void halt(const std::string& sentence);
   std::string nobody_can_serve() const;
+  std::string dispute() const;
+  std::string rechecking() const;
   void set_state(flowloom::v1::StatusReply& reply) const;  // from `reply.training` too
 
   // The steps of one turn: place switches, move the chain, grant.
@@ -165,9 +187,22 @@ class Core {
   void advance();
   bool cross_switch();
   bool test_until();
+  void dismiss();
+  bool closing() const { return draining_ || dismissed_; }
+  bool extends() const { return stalled_.empty() && halted_.empty() && !closing() && !only_recheck_; }
+  bool nothing_left() const { return (complete() || only_recheck_) && !recheck_.under_way() && all_is_written(); }
+  bool all_is_written() const { return pending_.empty() && !writing_; }
   bool log_is_written() const { return pending_.records.empty() && !(writing_ && !writing_->records.empty()); }
   void prepare_workers();
+  void grant_rechecks(Time now);
   void grant_units(Time now);
+  void send_grant(WorkerId worker, UnitNumber unit, std::uint32_t version);
+  bool can_sample(WorkerId worker, std::uint32_t version) const;
+  bool may_draw(WorkerId worker, UnitNumber unit) const;
+  bool may_recheck(WorkerId worker, UnitNumber place) const;
+  template <class MayDraw>
+  bool alone(WorkerId worker, MayDraw may_draw) const;
+  std::size_t open(WorkerId worker) const;  // grants that count against its credits
   void grant_gradients(Time now);
   bool helps(WorkerId id, const Worker& worker) const;  // computes gradients, and has not failed at it
   template <class MayServe, class Granted>
@@ -180,6 +215,8 @@ class Core {
   LogState durable_;  // without `uncounted_`
   std::uint64_t durable_frontier_;
   UnitLedger ledger_;
+  Jury jury_;
+  Recheck recheck_;
   Rollout rollout_;
   Chain chain_;
   std::size_t sums_;               // columns of a unit after log_p and log_q
@@ -187,20 +224,24 @@ class Core {
   std::uint64_t models_revision_ = 1;
 
   std::map<WorkerId, Worker> workers_;
-  WorkerId last_worker_;
-  std::map<UnitNumber, Answer> answers_;        // inside the window, waiting for their turn
-  Write pending_;                               // decided, not yet under way to the disk
-  std::shared_ptr<const Write> writing_;        // under way
-  std::shared_ptr<const Write> uncounted_;      // durable, and not in the figures yet
-  bool retry_ = false;                          // a write that failed may be tried again
-  std::uint64_t snapshot_every_, snapshot_at_;  // proposals; the frontier of the last one
-  std::string build_;                           // pinned, durable or not
+  WorkerId last_worker_ = 0;
+  WorkerId last_granted_ = 0;                       // the next one in turn gets the next unit
+  std::map<WorkerId, std::string> names_;           // of all that drew a unit
+  std::map<std::string, std::string> quarantined_;  // names, and why
+  std::map<UnitNumber, Answer> answers_;            // inside the window, waiting for their turn
+  Write pending_;                                   // decided, not yet under way to the disk
+  std::shared_ptr<const Write> writing_;            // under way
+  std::shared_ptr<const Write> uncounted_;          // durable, and not in the figures yet
+  bool retry_ = false;                              // a write that failed may be tried again
+  std::uint64_t snapshot_every_, snapshot_at_;      // proposals; the frontier of the last one
+  std::string build_;                               // pinned, durable or not
   std::optional<Reweigh> reweigh_;
   StepSharing sharing_;
   ChainEnd end_;                    // as decided
   std::uint64_t until_tested_ = 0;  // the last frontier at which it was
   std::string halted_, stalled_;    // sentences
-  bool draining_ = false;
+  bool only_recheck_ = false;
+  bool draining_ = false, dismissed_ = false;  // `dismissed_`: the workers were told that there is no more to do
   flowloom::v1::TrainingReport training_;
   Time training_heard_{};
   std::vector<std::pair<Time, std::uint64_t>> progress_;  // (time, frontier) of the last seconds, for the rate

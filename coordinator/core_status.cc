@@ -30,6 +30,24 @@ std::string Core::nobody_can_serve() const {
   return "";
 }
 
+// Where units cannot be decided for want of a worker; empty if there are none.
+std::string Core::dispute() const {
+  const auto found = jury_.dispute();
+  if (!found || ledger_.leased() > 0) return "";
+  return "workers " + std::to_string(found->one) + " and " + std::to_string(found->other) + " disagree about unit " +
+         std::to_string(found->unit) + "; a third worker is needed to decide";
+}
+
+std::string Core::rechecking() const {
+  if (recheck_.doubtful()) {
+    return "drawing again what stands on the word of workers in quarantine alone, " +
+           std::to_string(recheck_.checked()) + " units so far";
+  }
+  return recheck_.under_way()
+             ? "drawing a sample of the chain's units again, " + std::to_string(recheck_.checked()) + " so far"
+             : "";
+}
+
 void Core::set_state(StatusReply& reply) const {
   const auto set = [&](StatusReply::State state, const std::string& sentence = "") {
     reply.set_state(state);
@@ -39,7 +57,7 @@ void Core::set_state(StatusReply& reply) const {
   const bool nothing_to_do = ledger_.leased() == 0 && answers_.empty();
   const bool version_missing = next < end_.index() && !rollout_.version_for(next) && nothing_to_do;
   if (!halted_.empty()) return set(StatusReply::STATE_HALTED, halted_);
-  if (complete()) return set(StatusReply::STATE_COMPLETE);
+  if (complete() && !recheck_.under_way()) return set(StatusReply::STATE_COMPLETE);
   if (!stalled_.empty()) {
     return set(StatusReply::STATE_STALLED,
                stalled_ + " Granting goes on by itself once that is done; nothing is lost.");
@@ -61,8 +79,14 @@ void Core::set_state(StatusReply& reply) const {
                                                           " seconds; is flowloom-server running?"
                                                     : ""));
   }
-  if (workers_.empty()) return set(StatusReply::STATE_WAITING, "waiting for a worker");
-  set(StatusReply::STATE_RUNNING);
+  if (workers_.empty()) {
+    return set(StatusReply::STATE_WAITING, quarantined_.empty()
+                                               ? "waiting for a worker"
+                                               : "waiting for another worker: '" + quarantined_.begin()->first +
+                                                     "' is in quarantine, because " + quarantined_.begin()->second);
+  }
+  if (const std::string sentence = dispute(); !sentence.empty()) return set(StatusReply::STATE_WAITING, sentence);
+  set(StatusReply::STATE_RUNNING, rechecking());
   if (reweigh_ && !reweigh_->log_q) {
     reply.set_sentence("reweighing the current state for the switch at proposal " + std::to_string(chain_.frontier()));
   }
@@ -91,12 +115,25 @@ StatusReply Core::status(Time now) {
     out->set_device(worker.hello.device());
     out->set_leased_units(ledger_.leased(id));
     out->set_answered_units(worker.answered);
+    out->set_audited_units(jury_.compared(id));
     out->set_gradient_units(sharing_.computed(id));
     out->set_expired_units(worker.expired);
     out->set_failures(worker.failures);
     out->set_trouble(worker.trouble);
     for (const std::uint32_t version : worker.ready) out->add_ready_versions(version);
     out->set_connected_seconds(std::chrono::duration<double>(now - worker.since).count());
+  }
+  for (const auto& [name, reason] : quarantined_) {
+    auto* out = reply.add_quarantined();
+    out->set_name(name);
+    out->set_reason(reason);
+  }
+  if (const auto& sample = recheck_.sample()) {
+    auto* out = reply.mutable_recheck();
+    out->set_share(sample->share);
+    out->set_seed(sample->seed);
+    out->set_checked_units(recheck_.doubtful() ? 0 : recheck_.checked());
+    out->set_done(!recheck_.under_way());
   }
   return reply;
 }

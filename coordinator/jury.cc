@@ -23,6 +23,15 @@ bool close(const std::vector<double>& a, const std::vector<double>& b, double to
 
 }  // namespace
 
+double largest_difference(const UnitData& a, const UnitData& b) {
+  double largest = 0;
+  for (std::size_t k = 0; k < std::min(a.count(), b.count()); ++k) {
+    const double one = stats::log_weight(a.log_p[k], a.log_q[k]), other = stats::log_weight(b.log_p[k], b.log_q[k]);
+    if (one != other) largest = std::max(largest, std::abs(one - other));  // -inf on one side: infinite
+  }
+  return largest;
+}
+
 bool Jury::same(const UnitData& a, const UnitData& b) const {
   if (tolerance_ > 0) return close(a.log_p, b.log_p, tolerance_) && close(a.log_q, b.log_q, tolerance_);
   return same_bits(a.log_p, b.log_p) && same_bits(a.log_q, b.log_q) && same_bits(a.sums, b.sums);
@@ -36,9 +45,21 @@ bool Jury::drawn_twice(UnitNumber unit, const UnitData& numbers, double threshol
   return false;
 }
 
-bool Jury::may_draw(WorkerId worker, UnitNumber unit) const {
+std::ptrdiff_t Jury::draws(WorkerId worker, UnitNumber unit) const {
   const auto found = cases_.find(unit);
-  return found == cases_.end() || std::ranges::count(found->second, worker, &Answer::worker) < kDraws;
+  return found == cases_.end() ? 0 : std::ranges::count(found->second, worker, &Answer::worker);
+}
+
+bool Jury::has_drawn(WorkerId worker, UnitNumber unit) const { return draws(worker, unit) > 0; }
+bool Jury::may_draw(WorkerId worker, UnitNumber unit) const { return draws(worker, unit) < kDraws; }
+
+void Jury::logged(UnitNumber unit, UnitData numbers) { cases_[unit].push_back({kLog, std::move(numbers)}); }
+
+void Jury::forget(WorkerId worker) {
+  for (auto& [unit, answers] : cases_) {
+    std::erase_if(answers, [&](const Answer& answer) { return answer.worker == worker; });
+  }
+  std::erase_if(cases_, [](const auto& entry) { return entry.second.empty(); });
 }
 
 Jury::Finding Jury::heard(UnitNumber unit, WorkerId worker, UnitData numbers, double threshold, bool alone) {
@@ -52,8 +73,8 @@ Jury::Finding Jury::heard(UnitNumber unit, WorkerId worker, UnitData numbers, do
   if (!answers.empty()) ++compared_[worker];
   const auto its_own = std::ranges::find(answers, worker, &Answer::worker);
   if (its_own != answers.end() && !same(its_own->numbers, numbers)) {
+    finding.wrong.push_back({worker, largest_difference(its_own->numbers, numbers)});
     std::erase_if(answers, [&](const Answer& answer) { return answer.worker == worker; });
-    finding.wrong.push_back(worker);
     if (answers.empty()) cases_.erase(unit);
     return finding;
   }
@@ -62,18 +83,20 @@ Jury::Finding Jury::heard(UnitNumber unit, WorkerId worker, UnitData numbers, do
   const auto agrees = [&](const Answer& answer) { return same(answer.numbers, heard); };
   const auto ally =
       std::ranges::find_if(answers, [&](const Answer& answer) { return answer.worker != worker && agrees(answer); });
-  const bool sole = alone && answers.size() > 1 &&
-                    std::ranges::all_of(answers, [&](const Answer& answer) { return answer.worker == worker; });
+  const bool sole = alone && draws(worker, unit) == kDraws && std::ranges::all_of(answers, [&](const Answer& answer) {
+                      return answer.worker == worker || answer.worker == kLog;
+                    });
   if (ally == answers.end() && !sole) return finding;
   for (const Answer& answer : answers) {
-    if (!agrees(answer) && std::ranges::count(finding.wrong, answer.worker) == 0)
-      finding.wrong.push_back(answer.worker);
+    if (agrees(answer) || answer.worker == kLog || std::ranges::count(finding.wrong, answer.worker, &Wrong::worker) > 0)
+      continue;
+    finding.wrong.push_back({answer.worker, largest_difference(answer.numbers, heard)});
   }
   const auto first = std::ranges::find_if(answers, agrees);
   finding.worker = first->worker;
   finding.second = worker;
   if (finding.worker == worker && ally != answers.end()) finding.second = ally->worker;
-  if (ally != answers.end()) ++compared_[ally->worker];
+  if (ally != answers.end() && ally->worker != kLog) ++compared_[ally->worker];
   finding.numbers = std::move(first->numbers);
   cases_.erase(unit);
   return finding;

@@ -7,7 +7,8 @@
 //
 // Keeps true:
 //   - which numbers win does not depend on when they came, as long as of two workers that agree at least one is right;
-//   - nobody's word counts twice but for the last rule above, and nobody is asked for a unit more than twice.
+//   - nobody's word counts twice but for the last rule above, and nobody is asked for a unit more than twice;
+//   - the numbers of the log, where a unit of it is drawn again, count as an answer, but nobody's.
 //
 // Pure: no clock, file, socket or thread. One owner, no locks.
 #pragma once
@@ -24,22 +25,38 @@
 
 namespace flowloom {
 
+// Of two answers to one unit: the largest difference of log_w.
+double largest_difference(const UnitData& a, const UnitData& b);
+
 class Jury {
  public:
   // `share` of all units is drawn twice; numbers are the same if they differ by no more than `tolerance`, in log_p and log_q
   // (0: if all their bits are the same).
   Jury(NoiseKey key, double share, double tolerance) : key_(key), share_(share), tolerance_(tolerance) {}
 
+  static constexpr WorkerId kLog = 0;  // in a worker's place: the numbers that the log has
+
+  struct Wrong {
+    WorkerId worker;
+    double by;  // largest difference of log_w from what is right, or from what it answered before
+  };
   struct Finding {
     std::optional<UnitData> numbers;  // certain; nothing: draw it again
     WorkerId worker = 0, second = 0;  // whose they are, and who drew them again (0: nobody)
-    std::vector<WorkerId> wrong;      // workers that this answer has proved wrong
+    std::vector<Wrong> wrong;         // workers that this answer has proved wrong
   };
 
   // An answer, canonical, of a worker that may draw the unit. `threshold`: of its version. `alone`: nobody else can draw it now.
   Finding heard(UnitNumber unit, WorkerId worker, UnitData numbers, double threshold, bool alone);
 
-  // Whether a worker may still be asked for this unit.
+  // The same of a unit of the log: it is certain once another answer is what the log has, or two agree on something else.
+  void logged(UnitNumber unit, UnitData numbers);
+
+  // Drops what this worker answered about units that are not certain: it was proved wrong elsewhere.
+  void forget(WorkerId worker);
+
+  // Whether a worker has answered already, and whether it may still be asked for this unit.
+  bool has_drawn(WorkerId worker, UnitNumber unit) const;
   bool may_draw(WorkerId worker, UnitNumber unit) const;
 
   // Units that are not certain although somebody answered.
@@ -62,6 +79,7 @@ class Jury {
   };
   using Case = std::vector<Answer>;  // in the order of their coming
 
+  std::ptrdiff_t draws(WorkerId worker, UnitNumber unit) const;
   bool same(const UnitData& a, const UnitData& b) const;
   bool drawn_twice(UnitNumber unit, const UnitData& numbers, double threshold) const;
 

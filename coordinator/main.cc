@@ -16,6 +16,8 @@ struct Options {
   std::string directory, run_file, listen = "127.0.0.1:0", tls, log_level = "info";
   std::vector<std::string> overrides;
   bool insecure = false, require_client_certificate = false, stay = false, die_with_parent = false;
+  double recheck = 0;
+  std::uint32_t seed = 1;
 };
 
 // Where others find a coordinator that listens at `address`: on all interfaces is no address to call.
@@ -62,7 +64,9 @@ int run(const Options& options) {
     spdlog::info("engine {}: {}", opened.run.numerics.engine, opened.run.engine_reason);
   }
   const std::uint64_t epoch = opened.recovered.epoch;
-  Brain owner(std::move(opened), directory, options.stay);
+  const std::optional<UnitSample> recheck =
+      options.recheck > 0 ? std::optional(UnitSample{options.recheck, options.seed}) : std::nullopt;
+  Brain owner(std::move(opened), directory, options.stay, recheck);
   {
     const Services services(owner, options.listen, directory.token(), tls);
     directory.write_owner({announced(services.address()), host_name(), ::getpid(), epoch, tls ? tls->authority : ""});
@@ -100,6 +104,10 @@ int main(int argc, char** argv) {
   app.add_flag("--require-client-cert", options.require_client_certificate,
                "Refuse callers without a certificate of the same authority");
   app.add_flag("--insecure", options.insecure, "Allow an address that is not on loopback, without TLS");
+  app.add_option("--recheck", options.recheck,
+                 "Draw nothing new, but this share of the chain's units again; leave once they are compared")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--recheck-seed", options.seed, "Which units these are")->check(CLI::Range(1u, 4294967295u));
   app.add_flag("--stay", options.stay, "Go on answering clients when the chain is complete");
   flowloom::add_log_level(app, options.log_level);
   app.add_flag("--die-with-parent", options.die_with_parent, "End when the process that started this one ends");

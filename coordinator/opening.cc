@@ -138,7 +138,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   }
   register_files(store, directory, run, base);
   Recovered recovered{store.run_id(),    store.begin_epoch(), store.pinned_build(), store.models(),
-                      store.scheduled(), store.switches(),    store.last_worker(),  store.head()};
+                      store.scheduled(), store.switches(),    store.workers(),      store.head()};
   if (const auto snapshot = store.snapshot()) {
     if (LogState state(run); state.load(snapshot->state)) {
       recovered.log = std::move(state);

@@ -325,11 +325,21 @@ class ChainService final : public v1::Chain::CallbackService {
           }
           fill(reply, *unit);
           if (std::exchange(first, false)) {
-            for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory)))
-              reply.add_columns(sum.name);
+            for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory))) reply.add_columns(sum.name);
           }
           return Stream::Step::kReply;
         });
+  }
+
+  grpc::ServerUnaryReactor* Recheck(CallbackServerContext* context, const v1::RecheckRequest* request,
+                                    v1::RecheckReply*) override {
+    return edge_.unary(context, "flowloom.v1.Chain/Recheck", request, [this, request] {
+      if (!(request->share() > 0 && request->share() <= 1) || request->seed() == 0) {
+        throw Error(ErrorCode::kInvalidInput, "A share of units is above 0 and at most 1, and its seed is not 0.");
+      }
+      edge_.brain().core().recheck({request->share(), request->seed()});
+      edge_.brain().settle();
+    });
   }
 
   grpc::ServerUnaryReactor* Drain(CallbackServerContext* context, const v1::DrainRequest* request,

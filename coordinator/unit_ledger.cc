@@ -48,26 +48,49 @@ std::optional<UnitNumber> UnitLedger::grant(WorkerId worker, UnitNumber end, std
     const Unit& unit = units_.at(number);
     if (unit.held_by(worker) || !may_serve(worker, number)) continue;
     const auto untried = [&](WorkerId other) {
-      return !unit.failed_by.contains(other) && !unit.held_by(other) && may_serve(other, number);
+      return !unit.tried.contains(other) && !unit.held_by(other) && may_serve(other, number);
     };
-    const bool shunned = unit.failed_by.contains(worker) && std::any_of(connected.begin(), connected.end(), untried);
+    const bool shunned = unit.tried.contains(worker) && std::any_of(connected.begin(), connected.end(), untried);
     if (!shunned) return take(number);
   }
   if (has_fresh(end) && may_serve(worker, next_fresh_)) return take(next_fresh_++);
   return {};
 }
 
-UnitLedger::Verdict UnitLedger::answered(UnitNumber number) {
+UnitLedger::Verdict UnitLedger::verdict(UnitNumber number) const {
   if (number < frontier_) return Verdict::kSame;
   if (number >= frontier_ + window_) return Verdict::kNotInWindow;
-  Unit& unit = units_[number];
-  if (unit.answered) return Verdict::kSame;
+  const auto found = units_.find(number);
+  return found != units_.end() && found->second.answered ? Verdict::kSame : Verdict::kNew;
+}
+
+// An answer from before a restart may run ahead of this process's grants: those between must still be granted.
+UnitLedger::Unit& UnitLedger::reach(UnitNumber number) {
+  for (; next_fresh_ <= number; ++next_fresh_) note(next_fresh_, units_[next_fresh_]);
+  return units_[number];
+}
+
+UnitLedger::Verdict UnitLedger::answered(UnitNumber number) {
+  const Verdict worth = verdict(number);
+  if (worth != Verdict::kNew) return worth;
+  Unit& unit = reach(number);
   unit.answered = true;
   drop_leases(unit, [](const Lease&) { return true; });
   note(number, unit);
-  // An answer from before a restart may run ahead of this process's grants: those between must still be granted.
-  for (; next_fresh_ <= number; ++next_fresh_) note(next_fresh_, units_[next_fresh_]);
-  return Verdict::kNew;
+  return worth;
+}
+
+void UnitLedger::again(UnitNumber number, WorkerId worker) {
+  Unit& unit = reach(number);
+  unit.answered = false;
+  unit.tried.insert(worker);
+  drop_leases(unit, [&](const Lease& lease) { return lease.worker == worker; });
+  note(number, unit);
+}
+
+bool UnitLedger::holds(WorkerId worker, UnitNumber number) const {
+  const auto found = units_.find(number);
+  return found != units_.end() && found->second.held_by(worker);
 }
 
 int UnitLedger::failed(WorkerId worker, UnitNumber number) {
@@ -75,7 +98,7 @@ int UnitLedger::failed(WorkerId worker, UnitNumber number) {
   if (found == units_.end() || found->second.answered) return 0;
   Unit& unit = found->second;
   if (drop_leases(unit, [&](const Lease& lease) { return lease.worker == worker; }) == 0) return 0;
-  unit.failed_by.insert(worker);
+  unit.tried.insert(worker);
   note(number, unit);
   return ++unit.failures;
 }

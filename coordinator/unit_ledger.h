@@ -3,7 +3,7 @@
 // Keeps true:
 //   - a unit below the frontier, above the window or at or above the end is never granted;
 //   - one inside the window is leased to at most two workers at a time (a second one only after the first lease expired);
-//   - a worker that failed on a unit gets it again only if every worker that may serve it tried;
+//   - a worker that failed on a unit, or has drawn it, gets it again only if every worker that may serve it tried;
 //   - a lease that expired is kept for as long again: its worker may still answer, and is not given the unit once more
 //     meanwhile; then it is given up, so that a lost answer stops nothing, however few workers there are;
 //   - nothing here looks at the numbers in an answer (docs/exactness.md, rule 3), nor remembers grants beyond this process:
@@ -44,9 +44,16 @@ class UnitLedger {
   std::optional<UnitNumber> grant(WorkerId worker, UnitNumber end, std::span<const WorkerId> connected,
                                   const MayServe& may_serve, Time now);
 
-  // What an answer is worth. kNew: the caller keeps its numbers until the frontier gets there. kSame: drop it.
+  // What an answer is worth. kNew: the unit needs nothing more, and the caller keeps its numbers until the frontier gets
+  // there. kSame: drop it.
   enum class Verdict { kNew, kSame, kNotInWindow };
+  Verdict verdict(UnitNumber unit) const;
   Verdict answered(UnitNumber unit);
+
+  // A unit whose verdict is kNew, or was, is to be drawn again, by another worker than this one if there is one.
+  void again(UnitNumber unit, WorkerId worker);
+
+  bool holds(WorkerId worker, UnitNumber unit) const;  // a lease, which may have expired
 
   // Returns how often this unit has failed by now; 0 if the worker holds no lease of it.
   int failed(WorkerId worker, UnitNumber unit);
@@ -75,13 +82,14 @@ class UnitLedger {
   struct Unit {
     bool answered = false;
     std::vector<Lease> leases;
-    std::set<WorkerId> failed_by;
+    std::set<WorkerId> tried;
     int failures = 0;
     bool wanted() const;  // no answer, and no lease that still runs
     bool held_by(WorkerId worker) const;
   };
 
   bool has_fresh(UnitNumber end) const { return next_fresh_ < end && next_fresh_ < frontier_ + window_; }
+  Unit& reach(UnitNumber number);                  // a unit of the window, granted or not
   void note(UnitNumber number, const Unit& unit);  // whether it is wanted now
 
   // Takes the leases away that `match`.

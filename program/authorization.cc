@@ -39,6 +39,7 @@ std::span<const Permission> permissions() {
       Permission{"flowloom.v1.Chain/Status", {kClient, kAdmin}},
       Permission{"flowloom.v1.Chain/WatchStatus", {kClient, kAdmin}},
       Permission{"flowloom.v1.Chain/StreamStates", {kClient, kAdmin}},
+      Permission{"flowloom.v1.Chain/Recheck", {kAdmin}},
       Permission{"flowloom.v1.Chain/Drain", {kAdmin}},
   };
   return kTable;

@@ -114,6 +114,7 @@ ChainSpec chain_of(const Section& section, std::size_t unit) {
   chain.asap = section.text("placement") == "asap";
   chain.window = section.size("window");
   chain.lease_seconds = section.real("lease");
+  chain.audit = section.real("audit");
   chain.observable = section.text("observable");
   if (section.has("until")) {
     const Section until = section.table("until");
@@ -473,6 +474,13 @@ const std::vector<Key>& chain_keys() {
        .default_value = 30.0,
        .min = 0.1,
        .max = 86400},
+      {.name = "audit",
+       .type = KeyType::kReal,
+       .sentence = "Share of all units, chosen by noise, that two workers draw and whose numbers are compared; with one "
+                   "worker, that it draws twice.",
+       .default_value = 0.01,
+       .min = 0,
+       .max = 1},
   };
   return keys;
 }

@@ -200,10 +200,10 @@ TEST_F(StoreTest, RefusesATruncatedFileAtTheLatestWhenItIsRead) {
 
 TEST_F(StoreTest, RefusesAnotherFormatAndNamesBoth) {
   { create(); }
-  sql("PRAGMA user_version=4");
+  sql("PRAGMA user_version=5");
   const Error error = error_of([&] { open(); });
   EXPECT_EQ(error.code(), ErrorCode::kConflict);
-  EXPECT_THAT(error.what(), HasSubstr("has store format 4; this build reads format 3"));
+  EXPECT_THAT(error.what(), HasSubstr("has store format 5; this build reads format 4"));
 }
 
 TEST_F(StoreTest, RefusesAnotherApplication) {
@@ -216,7 +216,7 @@ TEST_F(StoreTest, TellsOthersWhatItIs) {
   { create(); }
   SQLite::Database database(file_.string());
   EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x466c6f6d);
-  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 3);
+  EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 4);
   EXPECT_EQ(database.execAndGet("PRAGMA journal_mode").getString(), "delete");
   EXPECT_EQ(database.execAndGet("SELECT group_concat(name) FROM columns").getString(),
             "hopping,phi2_sum,phi4_sum,phi_sum");

@@ -50,7 +50,7 @@ TEST_F(JuryTest, IsDecidedByAThirdWorkerWhereTwoDisagree) {
   EXPECT_EQ(finding.numbers->log_p[0], 0.75);
   EXPECT_EQ(finding.worker, 2u);
   EXPECT_EQ(finding.second, 3u);
-  EXPECT_THAT(finding.wrong, ElementsAre(1));
+  EXPECT_THAT(finding.wrong, ElementsAre(testing::Field(&Jury::Wrong::worker, 1u)));
   EXPECT_FALSE(jury_.dispute());
 }
 
@@ -71,7 +71,7 @@ TEST_F(JuryTest, FindsAWorkerWrongThatContradictsItself) {
   heard(1, 0.5);
   const auto finding = heard(1, 0.75);
   EXPECT_FALSE(finding.numbers);
-  EXPECT_THAT(finding.wrong, ElementsAre(1));
+  EXPECT_THAT(finding.wrong, ElementsAre(testing::Field(&Jury::Wrong::worker, 1u)));
   EXPECT_TRUE(jury_.may_draw(2, 7));
 }
 

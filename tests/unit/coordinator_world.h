@@ -23,6 +23,7 @@ struct RunText {
   std::uint64_t length = 96;
   std::size_t window = 5;
   double lease = 5;
+  double audit = 0;
   std::vector<std::uint64_t> switches = {0};  // empty: placement "asap"
   std::string until = "";                     // a TOML table
   std::int64_t seed = 1;
@@ -35,7 +36,8 @@ struct RunText {
         "\n[theory]\nkind = \"phi4\"\nlattice = [4, 4]\nm2 = -0.5\nlambda = 0.5\n"
         "[flow]\nkind = \"affine-coupling\"\nlayers = 2\nhidden = [3]\n"
         "[chain]\nlength = " +
-        std::to_string(length) + "\nwindow = " + std::to_string(window) + "\nlease = " + std::to_string(lease) + "\n";
+        std::to_string(length) + "\nwindow = " + std::to_string(window) + "\nlease = " + std::to_string(lease) +
+        "\naudit = " + std::to_string(audit) + "\n";
     if (switches.empty()) toml += "placement = \"asap\"\n";
     if (!until.empty()) toml += "until = " + until + "\n";
     if (!switches.empty()) toml += "versions = [";
@@ -51,7 +53,8 @@ struct RunText {
 // The store as the core sees it. What it holds survives the core, like a disk.
 class MemoryLog {
  public:
-  explicit MemoryLog(const RunSpec& run) : identity_(run.identity()), head_(identity_), unit_(run.unit) {}
+  explicit MemoryLog(const RunSpec& run)
+      : identity_(run.identity()), head_(identity_), key_(run.noise_key()), unit_(run.unit) {}
 
   // Makes the write that is due, if there is one, and tells the core; false if there is none.
   bool work_for(Core& core) {
@@ -73,12 +76,62 @@ class MemoryLog {
     for (const std::uint32_t version : write.verified) models.at(version - 1).verified = true;
     for (const SwitchRecord& row : write.switches) switches.push_back(row);
     for (const WorkerRow& row : write.workers) workers.push_back(row);
-    if (write.snapshot) snapshot = {static_cast<std::int64_t>(records.size()), *write.snapshot};
+    for (const auto& [name, why] : write.quarantined) {
+      for (WorkerRow& row : workers) {
+        if (row.name == name) row.quarantined = why;
+      }
+    }
+    if (write.snapshot) snapshot = {static_cast<std::int64_t>(chain().size()), *write.snapshot};
     for (const Record& record : write.records) {
       head_ = next_link(head_, record);
       if (const auto* unit = std::get_if<UnitRecord>(&record)) frontier_ = unit->data.first_index + unit_;
+      if (const auto* rewind = std::get_if<RewindRecord>(&record)) frontier_ = rewind->to, snapshot.reset();
       records.push_back(record);
     }
+    for (const auto& [first_index, worker] : write.confirmed) {
+      for (Record& record : records) {
+        auto* unit = std::get_if<UnitRecord>(&record);
+        if (unit && unit->data.first_index == first_index) unit->second = worker;
+      }
+    }
+  }
+
+  // Tells the core what it wants to read.
+  void read_for(Core& core) const {
+    const auto query = core.take_query();
+    if (!query) return;
+    const auto doubtful = [&](std::uint64_t worker) {
+      return worker == 0 || std::ranges::any_of(workers, [&](const WorkerRow& row) {
+               return row.number == worker && !row.quarantined.empty();
+             });
+    };
+    std::vector<UnitRecord> units;
+    for (const Record& record : chain()) {
+      const auto* unit = std::get_if<UnitRecord>(&record);
+      if (!unit || unit->data.first_index < query->first_index || units.size() == query->limit) continue;
+      const bool wanted = query->sample ? query->sample->contains(key_, unit->data.first_index / unit_)
+                                        : doubtful(unit->worker) && doubtful(unit->second);
+      if (wanted) units.push_back(*unit);
+    }
+    core.read(query->number, std::move(units));
+  }
+
+  // The records that no rewind left behind.
+  std::vector<Record> chain() const {
+    std::vector<Record> kept;
+    for (const Record& record : records) {
+      if (const auto* rewind = std::get_if<RewindRecord>(&record)) {
+        const auto below = std::find_if(kept.rbegin(), kept.rend(), [&](const Record& earlier) {
+          const auto* unit = std::get_if<UnitRecord>(&earlier);
+          return unit && unit->data.first_index < rewind->to;
+        });
+        const auto gone = std::stable_partition(
+            below.base(), kept.end(), [](const Record& later) { return std::holds_alternative<EventRecord>(later); });
+        kept.erase(gone, kept.end());
+      }
+      kept.push_back(record);
+    }
+    return kept;
   }
 
   Sha256 head() const { return head_; }
@@ -90,8 +143,7 @@ class MemoryLog {
     return models.back();
   }
   Recovered recovered() {
-    const std::uint64_t last = workers.empty() ? 0 : workers.back().number;
-    return {"0123456789abcdef0123456789abcdef", ++epoch, pinned, models, fulfilled, switches, last, head_};
+    return {"0123456789abcdef0123456789abcdef", ++epoch, pinned, models, fulfilled, switches, workers, head_};
   }
 
   // Nothing if no switch at or below `index` is durable.
@@ -110,20 +162,21 @@ class MemoryLog {
   std::string pinned;
   std::uint64_t epoch = 0;
   std::vector<WorkerRow> workers;
-  std::optional<Snapshot> snapshot;
+  std::optional<Snapshot> snapshot;               // its sequence counts the chain's records
   std::function<bool(const Write& write)> fails;  // asked before each
   int failures = 0;
 
  private:
   Sha256 identity_, head_;
   std::uint64_t frontier_ = 0;
+  NoiseKey key_;
   std::size_t unit_;
 };
 
 // A fresh core on what the log holds.
 inline std::unique_ptr<Core> start_core(const RunSpec& run, MemoryLog& log) {
   auto core = std::make_unique<Core>(run, log.recovered());
-  for (const Record& record : log.records) core->replay(record);
+  for (const Record& record : log.chain()) core->replay(record);
   return core;
 }
 
@@ -136,16 +189,21 @@ inline std::unique_ptr<Core> start_core_from_snapshot(const RunSpec& run, Memory
     if (!recovered.log->load(log.snapshot->state)) return {};
     recovered.logged = log.snapshot->sequence;
   }
-  const auto first = log.records.begin() + static_cast<std::ptrdiff_t>(recovered.logged);
+  const auto chain = log.chain();
+  const auto first = chain.begin() + static_cast<std::ptrdiff_t>(recovered.logged);
   auto core = std::make_unique<Core>(run, std::move(recovered), snapshot_every);
-  for (auto record = first; record != log.records.end(); ++record) core->replay(*record);
+  for (auto record = first; record != chain.end(); ++record) core->replay(*record);
   return core;
 }
 
 // Everything that the events so far lead to, on a disk that answers at once.
 inline void settle(Core& core, MemoryLog& log, Time now) {
   core.turn(now);
-  while (log.work_for(core)) core.turn(now);
+  do {
+    while (log.work_for(core)) core.turn(now);
+    log.read_for(core);
+    core.turn(now);
+  } while (log.work_for(core));
 }
 
 // Numbers of (index, checkpoint). `salt` makes other ones; below `first_valid` all proposals are invalid.

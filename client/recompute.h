@@ -1,0 +1,37 @@
+// Draws a sample of a chain's units again, through workers, and compares them with the log.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "client/connection.h"
+#include "program/run_directory.h"
+
+namespace flowloom {
+
+struct RecomputeOptions {
+  double share = 0;  // of all units, chosen by noise
+  std::uint32_t seed = 1;
+  std::size_t workers = 1;  // that are started here
+  std::string device = "auto";
+};
+
+struct RecomputeReport {
+  bool good = true;
+  std::string sentence;     // what is wrong
+  std::uint64_t units = 0;  // that were drawn again and compared
+};
+
+// `progress` is told how many units are done.
+using RecomputeProgress = std::function<void(std::uint64_t units)>;
+
+// With a coordinator and workers that are started for it, on a directory that nobody serves. The chain is not made longer.
+RecomputeReport recompute_here(const RunDirectory& directory, const RecomputeOptions& options,
+                               const RecomputeProgress& progress);
+
+// With the workers of a running coordinator, while the chain goes on.
+RecomputeReport recompute_there(const Connection& connection, const RecomputeOptions& options,
+                                const RecomputeProgress& progress);
+
+}  // namespace flowloom

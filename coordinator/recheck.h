@@ -1,0 +1,99 @@
+// Units of the log that are drawn again: those that stand on the word of a worker that was proved wrong, or a sample of all.
+//
+// They are read from the log in batches, in order; each is certain once another worker finds what the log has, and wrong
+// once others agree on something else. The first wrong one ends it.
+//
+// Pure: no clock, file, socket or thread. One owner, no locks.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "chain/record.h"
+#include "coordinator/jury.h"
+#include "coordinator/unit_ledger.h"
+
+namespace flowloom {
+
+// A share of all units, chosen by noise; another one for each seed (not 0).
+struct UnitSample {
+  double share = 0;
+  std::uint32_t seed = 1;
+  bool contains(NoiseKey key, UnitNumber unit) const { return uniforms(key, Purpose::kAudit, unit, seed)[0] <= share; }
+};
+
+// Which units are to be read, in order.
+struct RecheckQuery {
+  std::uint64_t number = 0;       // counts the queries
+  std::uint64_t first_index = 0;  // from this proposal on
+  std::size_t limit = 0;
+  std::optional<UnitSample> sample;  // nothing: those that stand on the word of quarantined workers alone
+};
+
+class Recheck {
+ public:
+  Recheck(NoiseKey key, double tolerance, Time lease) : key_(key), tolerance_(tolerance), lease_(lease) {}
+
+  // From the log's first unit on. A sample waits until nothing is doubtful; what was under way begins anew.
+  void begin_doubtful();
+  void begin_sample(const UnitSample& sample);
+
+  bool under_way() const { return doubtful_ || sampling_; }
+  bool doubtful() const { return doubtful_; }
+  const std::optional<UnitSample>& sample() const { return sample_; }  // the last one asked for
+  std::uint64_t checked() const { return checked_; }                   // units, of what is under way or was last
+
+  // What is to be read from the log now, once; then its units. None: there are no more.
+  std::optional<RecheckQuery> take_query();
+  void read(std::uint64_t query, std::vector<UnitRecord> units);
+
+  // The ledger knows the units of the present batch by their places in it; null while there is none.
+  UnitLedger* ledger() { return ledger_ ? &*ledger_ : nullptr; }
+  const UnitLedger* ledger() const { return ledger_ ? &*ledger_ : nullptr; }
+  UnitNumber end() const { return batch_.size(); }
+  const UnitRecord& at(UnitNumber place) const { return batch_.at(place); }
+  std::optional<UnitNumber> place_of(std::uint64_t first_index) const;
+  std::vector<std::uint32_t> versions() const;  // of the batch
+  bool may_draw(WorkerId worker, UnitNumber place) const { return jury_.may_draw(worker, place); }
+
+  // An answer, canonical, of a worker that holds a lease. `alone`: nobody else can draw it now. Returns who is wrong.
+  std::vector<Jury::Wrong> heard(UnitNumber place, WorkerId worker, UnitData numbers, bool alone);
+  void forget(WorkerId worker, bool proved_wrong);
+
+  // The first unit that is wrong, once all before it are known to be right. Nothing more happens then.
+  struct WrongUnit {
+    std::uint64_t first_index = 0;
+    std::size_t count = 0;
+    std::uint64_t worker = 0;  // whose numbers the log has
+    double by = 0;             // largest difference of log_w
+  };
+  const std::optional<WrongUnit>& wrong() const { return wrong_; }
+
+  // Units that the log has right, and by whose word: (first proposal, worker).
+  std::vector<std::pair<std::uint64_t, WorkerId>> take_confirmed() { return std::exchange(confirmed_, {}); }
+
+ private:
+  void restart();
+  void advance();
+
+  NoiseKey key_;
+  double tolerance_;
+  Time lease_;
+  bool doubtful_ = false, sampling_ = false;
+  std::optional<UnitSample> sample_;
+  std::uint64_t next_ = 0, checked_ = 0;
+  std::uint64_t queries_ = 0;
+  bool asked_ = false;
+  std::vector<UnitRecord> batch_;
+  std::optional<UnitLedger> ledger_;
+  Jury jury_{key_, 1.0, tolerance_};
+  std::map<UnitNumber, std::optional<WrongUnit>> decided_;  // of the batch, not yet passed
+  std::optional<WrongUnit> wrong_;
+  std::vector<std::pair<std::uint64_t, WorkerId>> confirmed_;
+};
+
+}  // namespace flowloom
