@@ -69,12 +69,16 @@ Record from_row(const Row& row, const std::string& what) {
         row.data.size() < 2 * column || row.flags.size() != (row.count + 7) / 8) {
       throw corrupt("is a unit whose arrays have the wrong size");
     }
+    if (row.count % 8 != 0 && static_cast<unsigned char>(row.flags.back()) >> (row.count % 8) != 0) {
+      throw corrupt("is a unit with more flags than proposals");
+    }
     return UnitRecord{{row.first_index, row.version, unpack(row.data.substr(0, column)),
                        unpack(row.data.substr(column, column)), unpack(row.data.substr(2 * column))},
                       unpack_flags(row.flags, row.count),
                       row.worker,
                       row.second};
   }
+  if (row.count != 0 || (row.kind != "switch" && !row.flags.empty())) throw corrupt("has a count or flags of a unit");
   if (row.kind == "switch") {
     const bool by_clock = row.flags == std::string_view("\1");
     SwitchRecord record{row.first_index, row.version, {}, by_clock};

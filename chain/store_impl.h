@@ -32,7 +32,7 @@ struct Store::Impl {
   std::unique_ptr<SQLite::Database> db;
   Sha256 head{};
   std::int64_t size = 0;
-  bool has_rewinds = false;
+  std::vector<Rewind> rewinds;
   std::vector<std::pair<std::int64_t, std::int64_t>> abandoned;  // by rewinds: [first, last] record, in order
 
   template <class Work>
@@ -64,7 +64,7 @@ struct Store::Impl {
     }
   }
 
-  void load_abandoned();
+  void load_rewinds();
   void load_head() {
     SQLite::Statement query(*db, "SELECT sequence, link FROM records ORDER BY sequence DESC LIMIT 1");
     if (query.executeStep()) {

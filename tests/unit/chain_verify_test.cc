@@ -277,6 +277,32 @@ TEST_F(ExactnessRule8, FindsAMissingReweigh) {
   expect_fault_at(of(log_), 9, "the current state was not reweighed");
 }
 
+TEST_F(ExactnessRule8, FindsAReweighThatDoesNotFollowItsSwitchAtOnce) {
+  insert(9, EventRecord{48, "between them"});
+  expect_fault_at(of(log_), 9, "the current state was not reweighed");
+}
+
+TEST_F(ExactnessRule8, FindsAMissingReweighAtTheEnd) {
+  log_.resize(8);
+  EXPECT_THAT(of(log_).sentence, HasSubstr("the current state was not reweighed"));
+}
+
+TEST_F(ExactnessRule8, FindsASecondSwitchAtTheSamePlace) {
+  const Record row = log_[7], reweigh = log_[8];
+  insert(10, reweigh), insert(10, row);
+  expect_fault_at(of(log_), 10, "second");
+}
+
+// SQLite reads it as the number and compares it as something else.
+TEST_F(ExactnessRule8, FindsAValueOfAnotherType) {
+  expect_fault_at(after("UPDATE records SET first_index = CAST(first_index AS BLOB) WHERE sequence = 12"), 12,
+                  "column");
+  SetUpAgain();
+  expect_fault_at(after("UPDATE records SET kind = CAST(kind AS BLOB) WHERE sequence = 12"), 12, "column");
+  SetUpAgain();
+  expect_fault_at(after("UPDATE records SET version = version + (1 << 32) WHERE sequence = 12"), 12, "column");
+}
+
 TEST_F(ExactnessRule8, FindsAReweighWithoutASwitch) {
   insert(12, log_[8]);
   expect_fault_at(of(log_), 12, "is not the current state's at a switch");
