@@ -78,20 +78,23 @@ Record from_row(const Row& row, const std::string& what) {
                       row.worker,
                       row.second};
   }
-  if (row.count != 0 || (row.kind != "switch" && !row.flags.empty())) throw corrupt("has a count or flags of a unit");
   if (row.kind == "switch") {
     const bool by_clock = row.flags == std::string_view("\1");
     SwitchRecord record{row.first_index, row.version, {}, by_clock};
-    if (row.data.size() != record.checkpoint.size() || row.flags.size() != 1 || (row.flags[0] != '\0' && !by_clock)) {
+    if (row.data.size() != record.checkpoint.size() || row.flags.size() != 1 || (row.flags[0] != '\0' && !by_clock) ||
+        row.count != 0) {
       throw corrupt("is a damaged switch");
     }
     std::copy(row.data.begin(), row.data.end(), record.checkpoint.begin());
     return record;
   }
+  const bool bare = row.count == 0 && row.flags.empty();
   if (row.kind == "reweigh") {
-    if (row.data.size() != sizeof(double)) throw corrupt("is a damaged reweigh");
+    if (row.data.size() != sizeof(double) || !bare) throw corrupt("is a damaged reweigh");
     return ReweighRecord{row.first_index, row.version, unpack(row.data)[0]};
   }
+  if ((row.kind == "event" || row.kind == "rewind") && !bare)
+    throw corrupt("has the count or the flags of another kind");
   if (row.kind == "event") return EventRecord{row.first_index, std::string(row.data)};
   if (row.kind == "rewind") return RewindRecord{row.first_index, std::string(row.data)};
   throw corrupt("is of an unknown kind");

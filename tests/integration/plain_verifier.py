@@ -5,6 +5,7 @@
 Prints the digest and the number of proposals, or one sentence that names the first wrong record.
 """
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -86,15 +87,16 @@ class Verifier:
         self.marks = {0: (None, 0)}  # frontier: current state and number of switches, right after that unit
 
     def verify(self):
-        for row in rows_of(self.database):
-            self.records += 1
-            try:
-                self.record(row)
-            except Wrong as wrong:
-                raise Wrong(f"Record {row['sequence']}: {wrong}.") from None
-        if self.unweighed:
-            raise Wrong("The log ends with a switch that has no reweigh.")
-        self.tables()
+        with contextlib.closing(self.database):
+            for row in rows_of(self.database):
+                self.records += 1
+                try:
+                    self.record(row)
+                except Wrong as wrong:
+                    raise Wrong(f"Record {row['sequence']}: {wrong}.") from None
+            if self.unweighed:
+                raise Wrong("The log ends with a switch that has no reweigh.")
+            self.tables()
 
     def record(self, row):
         if row["sequence"] != self.records:

@@ -113,7 +113,7 @@ class PlainVerifierTest(Flowloom):
             ("a flipped flag, relinked", 20, {"damage": flip, "relink": True}),
             ("a changed link", 20, {"sql": change("link", "zeroblob(32)")}),
             ("another version", 20, {"sql": change("version", 2)}),
-            ("a blob for a number", 20, {"sql": change("first_index", "CAST(first_index AS BLOB)"), "relink": True}),
+            ("a blob for a number", 20, {"sql": change("first_index", "CAST(first_index AS BLOB)")}),
             ("a blob for a kind", 20, {"sql": change("kind", "CAST(kind AS BLOB)")}),
             ("a shortened unit, relinked", 20, {"sql": change("data", "substr(data, 9)"), "relink": True}),
             ("another checkpoint", SWITCH, {"sql": change("data", "zeroblob(32)", SWITCH)}),
@@ -148,13 +148,15 @@ class PlainVerifierTest(Flowloom):
 
         length = self.plain().frontier
         units = length // UNIT
-        for name, places in (("the last units", [units - 3]), ("before the switch", [30]), ("at the switch", [47]),
-                             ("to the beginning", [0]), ("again and again", [60, 30, 47])):
+        # What a rewind repeats may have rewinds in it: 65 units; 95 and 65; 78 and 65.
+        for name, places, left_behind in (("the last units", [units - 3], 3), ("before the switch", [30], units - 30),
+                                          ("at the switch", [47], units - 47), ("to the beginning", [0], units),
+                                          ("again and again", [60, 30, 47], 5 * units - 60 - 30 - 60 - 47 - 60)):
             with self.subTest(name):
                 self.damaged(damage=lambda database: [rewind(database, to) for to in places], relink=True)
                 plain = self.assert_both_find_good()
                 self.assertEqual(plain.frontier, length)
-                self.assertEqual(plain.left_behind, sum(length - UNIT * to for to in places))
+                self.assertEqual(plain.left_behind, left_behind * UNIT)
         with self.subTest("a shorter chain"):
             self.damaged(damage=lambda database: rewind(database, 30, again=0), relink=True)
             self.assertEqual(self.assert_both_find_good().frontier, 30 * UNIT)

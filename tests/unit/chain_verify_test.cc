@@ -145,8 +145,8 @@ TEST_F(ExactnessRule8, AShortenedLogIsWholeAndHasAnotherHead) {
 TEST_F(ExactnessRule8, FindsAChangedNumberInAnyColumn) {
   for (const int place : {1, 64, 65, 128, 129, 384}) {  // first and last byte of log_p, log_q and the sums
     const std::string at = std::to_string(place);
-    const std::string flip = "UPDATE records SET data = substr(data, 1, " + at + " - 1) || x'a5' || substr(data, " +
-                             at + " + 1) WHERE sequence = 12";
+    const std::string flip = "UPDATE records SET data = CAST(substr(data, 1, " + at +
+                             " - 1) || x'a5' || substr(data, " + at + " + 1) AS BLOB) WHERE sequence = 12";
     expect_fault_at(after(flip), 12, "was changed");
     std::filesystem::remove(file_);
     write_store(file_, run_, log_);
