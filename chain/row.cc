@@ -69,6 +69,9 @@ Record from_row(const Row& row, const std::string& what) {
         row.data.size() < 2 * column || row.flags.size() != (row.count + 7) / 8) {
       throw corrupt("is a unit whose arrays have the wrong size");
     }
+    if (row.count % 8 != 0 && static_cast<unsigned char>(row.flags.back()) >> (row.count % 8) != 0) {
+      throw corrupt("is a unit with more flags than proposals");
+    }
     return UnitRecord{{row.first_index, row.version, unpack(row.data.substr(0, column)),
                        unpack(row.data.substr(column, column)), unpack(row.data.substr(2 * column))},
                       unpack_flags(row.flags, row.count),
@@ -78,16 +81,20 @@ Record from_row(const Row& row, const std::string& what) {
   if (row.kind == "switch") {
     const bool by_clock = row.flags == std::string_view("\1");
     SwitchRecord record{row.first_index, row.version, {}, by_clock};
-    if (row.data.size() != record.checkpoint.size() || row.flags.size() != 1 || (row.flags[0] != '\0' && !by_clock)) {
+    if (row.data.size() != record.checkpoint.size() || row.flags.size() != 1 || (row.flags[0] != '\0' && !by_clock) ||
+        row.count != 0) {
       throw corrupt("is a damaged switch");
     }
     std::copy(row.data.begin(), row.data.end(), record.checkpoint.begin());
     return record;
   }
+  const bool bare = row.count == 0 && row.flags.empty();
   if (row.kind == "reweigh") {
-    if (row.data.size() != sizeof(double)) throw corrupt("is a damaged reweigh");
+    if (row.data.size() != sizeof(double) || !bare) throw corrupt("is a damaged reweigh");
     return ReweighRecord{row.first_index, row.version, unpack(row.data)[0]};
   }
+  if ((row.kind == "event" || row.kind == "rewind") && !bare)
+    throw corrupt("has the count or the flags of another kind");
   if (row.kind == "event") return EventRecord{row.first_index, std::string(row.data)};
   if (row.kind == "rewind") return RewindRecord{row.first_index, std::string(row.data)};
   throw corrupt("is of an unknown kind");

@@ -186,7 +186,7 @@ Store Store::open(const std::filesystem::path& file, Mode mode) {
     impl->db->exec("PRAGMA journal_mode=PERSIST; PRAGMA synchronous=FULL;");
     if (mode == Mode::kReadOnly) impl->db->exec("PRAGMA query_only=ON;");
     impl->load_head();
-    impl->load_abandoned();
+    impl->load_rewinds();
   });
   Store store(std::move(impl));
   if (sha256(store.identity_text()) != store.identity()) {

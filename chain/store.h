@@ -121,7 +121,8 @@ class Store {
   // follow from it and the record before.
   void for_each(std::int64_t first_sequence, const std::function<bool(const LinkedRecord&)>& visit) const;
 
-  // The same of all rows as they are stored: nothing is left out, decoded or checked. `row` lives for the call.
+  // The same of all rows as they are stored: nothing is left out or decoded, and only the columns' types are checked. `row`
+  // lives for the call.
   void for_each_row(
       std::int64_t first_sequence,
       const std::function<bool(std::int64_t sequence, const Row& row, std::string_view link)>& visit) const;
@@ -134,7 +135,11 @@ class Store {
   std::vector<UnitRecord> choose_units(std::uint64_t first_index, std::size_t limit,
                                        const std::function<bool(const UnitPlace&)>& wanted) const;
 
-  bool has_rewinds() const;
+  // The log's, in order: what lies between record `kept` (0: the log's beginning) and the rewind was left behind.
+  struct Rewind {
+    std::int64_t sequence = 0, kept = 0;
+  };
+  const std::vector<Rewind>& rewinds() const;
 
   // The registry. `add_model` gives the next version number; its file must be durable already.
   std::uint32_t add_model(const ModelRow& row, const std::vector<std::uint32_t>& scheduled);

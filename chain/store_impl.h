@@ -33,7 +33,7 @@ struct Store::Impl {
   std::unique_ptr<SQLite::Database> db;
   Sha256 head{};
   std::int64_t size = 0;
-  bool has_rewinds = false;
+  std::vector<Rewind> rewinds;
   std::vector<std::pair<std::int64_t, std::int64_t>> abandoned;  // by rewinds: [first, last] record, in order
 
   template <class Work>
@@ -65,7 +65,7 @@ struct Store::Impl {
     }
   }
 
-  void load_abandoned();
+  void load_rewinds();
   bool left_behind(std::int64_t sequence) const {
     const auto range = std::ranges::lower_bound(abandoned, sequence, {}, [](const auto& r) { return r.second; });
     return range != abandoned.end() && range->first <= sequence;

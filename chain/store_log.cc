@@ -1,4 +1,6 @@
 // The store's log: what is written in one transaction, and how records are read and checked.
+#include <sqlite3.h>
+
 #include <algorithm>
 
 #include "chain/store_impl.h"
@@ -9,16 +11,25 @@ namespace {
 
 constexpr int kSnapshotsKept = 2;
 
-// The row that a query of all columns is at; lives until its next step.
+// The columns of a row and their types. SQLite stores any type in any column, reads one as another and compares them by type:
+// a row with others would be one thing to whoever reads it and another to an index.
+constexpr char kColumns[] = "sequence, kind, first_index, version, count, flags, data, link, worker, second";
+constexpr int kTypes[] = {SQLITE_INTEGER, SQLITE_TEXT, SQLITE_INTEGER, SQLITE_INTEGER, SQLITE_INTEGER,
+                          SQLITE_BLOB,    SQLITE_BLOB, SQLITE_BLOB,    SQLITE_INTEGER, SQLITE_INTEGER};
+
+bool has_types(const SQLite::Statement& query) {
+  for (int column = 0; column < static_cast<int>(std::size(kTypes)); ++column) {
+    if (query.getColumn(column).getType() != kTypes[column]) return false;
+  }
+  return query.getColumn(3).getInt64() == query.getColumn(3).getUInt() &&
+         query.getColumn(4).getInt64() == query.getColumn(4).getUInt();
+}
+
+// The row that a query of `kColumns` is at; lives until its next step.
 Row row_at(SQLite::Statement& query) {
-  return {text_of(query.getColumn(1)),
-          unsigned_of(query.getColumn(2)),
-          static_cast<std::uint32_t>(query.getColumn(3).getInt64()),
-          static_cast<std::size_t>(query.getColumn(4).getInt64()),
-          blob_of(query.getColumn(5)),
-          blob_of(query.getColumn(6)),
-          unsigned_of(query.getColumn(8)),
-          unsigned_of(query.getColumn(9))};
+  return {text_of(query.getColumn(1)),     unsigned_of(query.getColumn(2)), query.getColumn(3).getUInt(),
+          query.getColumn(4).getUInt(),    blob_of(query.getColumn(5)),     blob_of(query.getColumn(6)),
+          unsigned_of(query.getColumn(8)), unsigned_of(query.getColumn(9))};
 }
 
 void bind_number(SQLite::Statement& statement, int position, std::uint64_t number) {
@@ -32,21 +43,22 @@ bool Write::empty() const {
          switches.empty() && !snapshot && records.empty();
 }
 
-void Store::Impl::load_abandoned() {
-  abandoned.clear();
-  SQLite::Statement rewinds(*db, "SELECT sequence, first_index FROM records WHERE kind = 'rewind' ORDER BY sequence");
+void Store::Impl::load_rewinds() {
+  rewinds.clear(), abandoned.clear();
+  // The last record of the last unit below is the chain's: whoever goes beyond a unit again has written it again.
+  SQLite::Statement query(*db, "SELECT sequence, first_index FROM records WHERE kind = 'rewind' ORDER BY sequence");
   SQLite::Statement unit(*db,
                          "SELECT sequence FROM records WHERE kind = 'unit' AND first_index < ? AND sequence < ? "
                          "ORDER BY first_index DESC, sequence DESC LIMIT 1");
-  while (rewinds.executeStep()) {
-    has_rewinds = true;
-    const std::int64_t rewind = rewinds.getColumn(0).getInt64();
+  while (query.executeStep()) {
+    const std::int64_t rewind = query.getColumn(0).getInt64();
     unit.reset();
-    unit.bind(1, rewinds.getColumn(1).getInt64());
+    unit.bind(1, query.getColumn(1).getInt64());
     unit.bind(2, rewind);
-    const std::int64_t first = unit.executeStep() ? unit.getColumn(0).getInt64() + 1 : 1;
-    std::erase_if(abandoned, [&](const auto& range) { return range.first >= first; });
-    if (first < rewind) abandoned.emplace_back(first, rewind - 1);
+    const std::int64_t kept = unit.executeStep() ? unit.getColumn(0).getInt64() : 0;
+    rewinds.push_back({rewind, kept});
+    std::erase_if(abandoned, [&](const auto& range) { return range.first > kept; });
+    if (kept + 1 < rewind) abandoned.emplace_back(kept + 1, rewind - 1);
   }
 }
 
@@ -134,13 +146,13 @@ void Store::write(const Write& write) {
   impl_->head = link;
   impl_->size = sequence;
   if (std::ranges::any_of(write.records, [](const Record& r) { return std::holds_alternative<RewindRecord>(r); })) {
-    impl_->guard([&] { impl_->load_abandoned(); });
+    impl_->guard([&] { impl_->load_rewinds(); });
   }
 }
 
 Sha256 Store::head() const { return impl_->head; }
 std::int64_t Store::size() const { return impl_->size; }
-bool Store::has_rewinds() const { return impl_->has_rewinds; }
+const std::vector<Store::Rewind>& Store::rewinds() const { return impl_->rewinds; }
 
 std::optional<Sha256> Store::link(std::int64_t sequence) const {
   if (sequence == 0) return identity();
@@ -174,11 +186,14 @@ void Store::for_each_row(
     const std::function<bool(std::int64_t sequence, const Row& row, std::string_view link)>& visit) const {
   impl_->guard([&] {
     SQLite::Statement query(*impl_->db,
-                            "SELECT sequence, kind, first_index, version, count, flags, data, link, worker, second "
-                            "FROM records WHERE sequence >= ? ORDER BY sequence");
+                            std::string("SELECT ") + kColumns + " FROM records WHERE sequence >= ? ORDER BY sequence");
     query.bind(1, first_sequence);
     while (query.executeStep()) {
-      if (!visit(query.getColumn(0).getInt64(), row_at(query), blob_of(query.getColumn(7)))) break;
+      const std::int64_t sequence = query.getColumn(0).getInt64();
+      if (!has_types(query)) {
+        throw Error(ErrorCode::kCorrupt, impl_->record_name(sequence) + " has a value that its column cannot hold.");
+      }
+      if (!visit(sequence, row_at(query), blob_of(query.getColumn(7)))) break;
     }
   });
 }

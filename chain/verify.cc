@@ -4,6 +4,7 @@
 #include <cmath>
 #include <deque>
 #include <future>
+#include <map>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -50,15 +51,25 @@ void Item::check(NoiseKey key) {
 // Follows the order of records; each handler returns what is wrong, or "".
 class Order {
  public:
-  Order(const RunSpec& run, bool rewinds)
+  Order(const RunSpec& run, const std::vector<Store::Rewind>& rewinds)
       : run_(run), sums_(theory_sums(make_theory(run.theory)).size()), rewinds_(rewinds) {
-    mark();
+    for (const auto& rewind : rewinds) marks_[rewind.kept];
   }
 
   const std::optional<ChainState>& current() const { return current_; }
   const std::vector<SwitchRecord>& switches() const { return switches_; }
   std::uint64_t frontier() const { return frontier_; }
 
+  std::string follow(std::int64_t sequence, const Record& record) {
+    sequence_ = sequence;
+    if (awaiting_reweigh_ && !std::holds_alternative<ReweighRecord>(record)) return "it follows " + end();
+    return std::visit([&](const auto& r) { return follow(r); }, record);
+  }
+
+  // What is wrong if no record follows.
+  std::string end() const { return awaiting_reweigh_ ? "a switch, but the current state was not reweighed" : ""; }
+
+ private:
   std::string follow(const UnitRecord& unit) {
     const std::string name = "unit " + std::to_string(unit.data.first_index / run_.unit);
     if (unit.data.first_index != frontier_) {
@@ -69,13 +80,14 @@ class Order {
     if (switches_.empty()) return name + " comes before any switch has named a version";
     if (unit.data.version != switches_.back().version)
       return name + " claims another version than the switch before it";
-    if (awaiting_reweigh_) return name + " follows a switch, but the current state was not reweighed";
     const auto last = std::find(unit.accepted.rbegin(), unit.accepted.rend(), std::uint8_t{1});
     if (last != unit.accepted.rend()) {
       current_ = state_at(unit.data, static_cast<std::size_t>(unit.accepted.rend() - last) - 1);
     }
     frontier_ += unit.data.count();
-    mark();
+    if (const auto mark = marks_.find(sequence_); mark != marks_.end()) {
+      mark->second = {current_, switches_.size(), frontier_};
+    }
     return "";
   }
 
@@ -83,6 +95,7 @@ class Order {
     const std::string name = "the switch at proposal " + std::to_string(record.from);
     if (record.from != frontier_) return name + " stands at proposal " + std::to_string(frontier_);
     if (record.version == 0) return name + " names no version";
+    if (!switches_.empty() && switches_.back().from == record.from) return name + " is the second one there";
     switches_.push_back(record);
     awaiting_reweigh_ = current_.has_value();
     return "";
@@ -104,26 +117,25 @@ class Order {
   }
 
   std::string follow(const RewindRecord& record) {
-    if (record.to > frontier_ || record.to % run_.unit != 0) {
+    // Where it leads is the store's to say, as for every reader, and must be a unit's end that the chain has passed.
+    const auto rewind = std::ranges::find(rewinds_, sequence_, &Store::Rewind::sequence);
+    const auto back = rewind == rewinds_.end() ? marks_.end() : marks_.find(rewind->kept);
+    if (back == marks_.end() || back->second.frontier != record.to || record.to > frontier_) {
       return "the rewind to proposal " + std::to_string(record.to) + " leads nowhere";
     }
-    const Mark& back = marks_.at(record.to / run_.unit);
-    current_ = back.current;
-    switches_.resize(back.switches);
+    current_ = back->second.current;
+    switches_.resize(back->second.switches);
     frontier_ = record.to;
-    awaiting_reweigh_ = false;
-    marks_.resize(record.to / run_.unit + 1);
+    // What was left behind is no place to go back to any more.
+    for (auto mark = std::next(back); mark != marks_.end() && mark->first < sequence_; ++mark) mark->second = {};
     return "";
   }
 
- private:
   struct Mark {
-    std::optional<ChainState> current;
-    std::size_t switches;
+    std::optional<ChainState> current{};
+    std::size_t switches = 0;
+    std::uint64_t frontier = 0;
   };
-  void mark() {
-    if (rewinds_) marks_.push_back({current_, switches_.size()});
-  }
 
   const RunSpec& run_;
   std::size_t sums_;
@@ -131,8 +143,9 @@ class Order {
   std::optional<ChainState> current_;
   std::vector<SwitchRecord> switches_;
   bool awaiting_reweigh_ = false;
-  bool rewinds_;             // only then are places to go back to kept
-  std::vector<Mark> marks_;  // [unit]: right after the unit before it
+  const std::vector<Store::Rewind>& rewinds_;
+  std::map<std::int64_t, Mark> marks_;  // the places that rewinds go back to: right after this record
+  std::int64_t sequence_ = 0;           // of the record that is being followed
 };
 
 // What the tables beside the log say must follow from it (the last switch may be placed and not yet reached).
@@ -168,7 +181,7 @@ class Verifier {
         progress_(progress),
         // The reader is one of them; batches that wait for it keep the others busy.
         ahead_(threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency())),
-        order_(run, store.has_rewinds()) {}
+        order_(run, store.rewinds()) {}
 
   VerifyReport verify() {
     report_.head = run_.identity();
@@ -185,6 +198,7 @@ class Verifier {
     dispatch();
     while (!batches_.empty()) take();
     if (report_.good && !read_error_.empty()) fail(read_error_);
+    if (report_.good && !order_.end().empty()) fail("The log ends with " + order_.end() + ".");
     if (report_.good) {
       if (const std::string wrong = check_tables(store_, order_); !wrong.empty()) fail(wrong);
     }
@@ -209,7 +223,7 @@ class Verifier {
     try {
       Record record = from_row(row, "It");
       item.entry = order_.current();
-      item.wrong = std::visit([&](const auto& r) { return order_.follow(r); }, record);
+      item.wrong = order_.follow(sequence, record);
       if (auto* unit = std::get_if<UnitRecord>(&record)) item.unit = std::move(*unit);
     } catch (const Error& error) {
       item.wrong = error.what();
@@ -254,19 +268,17 @@ class Verifier {
   }
 
   void count(const Item& item) {
-    if (item.kind == "rewind") {
-      const std::uint64_t kept = item.row.first_index / run_.unit;
-      for (std::size_t unit = kept; unit < counts_.size(); ++unit) {
-        report_.accepted -= counts_[unit].first, report_.invalid -= counts_[unit].second;
-        report_.left_behind += run_.unit;
-      }
-      counts_.resize(std::min<std::size_t>(counts_.size(), kept));
-      report_.proposals = item.row.first_index;
+    if (item.unit) {
+      report_.proposals += run_.unit;
+      report_.accepted += item.accepted, report_.invalid += item.invalid;
     }
-    if (!item.unit) return;
-    report_.proposals += run_.unit;
-    report_.accepted += item.accepted, report_.invalid += item.invalid;
-    if (store_.has_rewinds()) counts_.emplace_back(item.accepted, item.invalid);
+    for (const auto& [sequence, kept] : store_.rewinds()) {
+      if (kept == item.sequence) counts_[kept] = {report_.proposals, report_.accepted, report_.invalid};
+      if (sequence != item.sequence) continue;
+      const Counts& back = counts_[kept];
+      report_.left_behind += report_.proposals - back.proposals;
+      report_.proposals = back.proposals, report_.accepted = back.accepted, report_.invalid = back.invalid;
+    }
   }
 
   const Store& store_;
@@ -280,7 +292,10 @@ class Verifier {
   Batch batch_;
   std::size_t bytes_ = 0;
   std::deque<std::future<Batch>> batches_;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> counts_;  // [unit]: accepted, invalid
+  struct Counts {
+    std::uint64_t proposals = 0, accepted = 0, invalid = 0;
+  };
+  std::map<std::int64_t, Counts> counts_;  // right after the records that rewinds go back to
 };
 
 }  // namespace

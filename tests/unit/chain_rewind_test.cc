@@ -116,6 +116,18 @@ TEST_F(RewindTest, BeyondTheFrontierIsAFault) {
   EXPECT_THAT(verify().sentence, HasSubstr("leads nowhere"));
 }
 
+TEST_F(RewindTest, ToAUnitThatWasLeftBehindIsAFault) {
+  rewind_to(6, 1);
+  store_.append({RewindRecord{64, ""}});
+  EXPECT_THAT(verify().sentence, HasSubstr("leads nowhere"));
+}
+
+TEST_F(RewindTest, ToTheMiddleOfAUnitIsAFault) {
+  store_.append(make_log(run_, 2, {0}));
+  store_.append({RewindRecord{12, ""}});
+  EXPECT_THAT(verify().sentence, HasSubstr("leads nowhere"));
+}
+
 TEST_F(RewindTest, ChangedInWhatWasLeftBehindIsFound) {
   rewind_to(6, 2);
   store_ = Store::create(directory_ / "other.sqlite", run_, "run");

@@ -348,8 +348,8 @@ TEST_F(StoreTest, NamesARecordThatCannotBeDecoded) {
       {"UPDATE records SET data = substr(data, 2) WHERE sequence = 2", "wrong size"},
       {"UPDATE records SET data = substr(data, 1, 64) WHERE sequence = 2", "wrong size"},
       {"UPDATE records SET count = 0 WHERE sequence = 2", "wrong size"},
-      {"UPDATE records SET count = 1 << 61 WHERE sequence = 2", "wrong size"},  // eight times that is zero
-      {"UPDATE records SET count = -1 WHERE sequence = 2", "wrong size"},
+      {"UPDATE records SET count = 1 << 61 WHERE sequence = 2", "its column cannot hold"},
+      {"UPDATE records SET count = -1 WHERE sequence = 2", "its column cannot hold"},
       {"UPDATE records SET flags = x'0000' WHERE sequence = 2", "wrong size"},
       {"UPDATE records SET kind = 'what' WHERE sequence = 2", "unknown kind"},
       {"UPDATE records SET link = x'00' WHERE sequence = 2", "was changed"},

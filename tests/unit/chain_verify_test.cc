@@ -145,8 +145,8 @@ TEST_F(ExactnessRule8, AShortenedLogIsWholeAndHasAnotherHead) {
 TEST_F(ExactnessRule8, FindsAChangedNumberInAnyColumn) {
   for (const int place : {1, 64, 65, 128, 129, 384}) {  // first and last byte of log_p, log_q and the sums
     const std::string at = std::to_string(place);
-    const std::string flip = "UPDATE records SET data = substr(data, 1, " + at + " - 1) || x'a5' || substr(data, " +
-                             at + " + 1) WHERE sequence = 12";
+    const std::string flip = "UPDATE records SET data = CAST(substr(data, 1, " + at +
+                             " - 1) || x'a5' || substr(data, " + at + " + 1) AS BLOB) WHERE sequence = 12";
     expect_fault_at(after(flip), 12, "was changed");
     std::filesystem::remove(file_);
     write_store(file_, run_, log_);
@@ -275,6 +275,32 @@ TEST_F(ExactnessRule8, FindsSwappedUnits) {
 TEST_F(ExactnessRule8, FindsAMissingReweigh) {
   erase(9);
   expect_fault_at(of(log_), 9, "the current state was not reweighed");
+}
+
+TEST_F(ExactnessRule8, FindsAReweighThatDoesNotFollowItsSwitchAtOnce) {
+  insert(9, EventRecord{48, "between them"});
+  expect_fault_at(of(log_), 9, "the current state was not reweighed");
+}
+
+TEST_F(ExactnessRule8, FindsAMissingReweighAtTheEnd) {
+  log_.resize(8);
+  EXPECT_THAT(of(log_).sentence, HasSubstr("the current state was not reweighed"));
+}
+
+TEST_F(ExactnessRule8, FindsASecondSwitchAtTheSamePlace) {
+  const Record row = log_[7], reweigh = log_[8];
+  insert(10, reweigh), insert(10, row);
+  expect_fault_at(of(log_), 10, "second");
+}
+
+// SQLite reads it as the number and compares it as something else.
+TEST_F(ExactnessRule8, FindsAValueOfAnotherType) {
+  expect_fault_at(after("UPDATE records SET first_index = CAST(first_index AS BLOB) WHERE sequence = 12"), 12,
+                  "column");
+  SetUpAgain();
+  expect_fault_at(after("UPDATE records SET kind = CAST(kind AS BLOB) WHERE sequence = 12"), 12, "column");
+  SetUpAgain();
+  expect_fault_at(after("UPDATE records SET version = version + (1 << 32) WHERE sequence = 12"), 12, "column");
 }
 
 TEST_F(ExactnessRule8, FindsAReweighWithoutASwitch) {
