@@ -55,7 +55,7 @@ std::vector<std::string> words(const std::string& user, const std::string& progr
                                const std::vector<std::string>& arguments, int signal) {
   std::vector<std::string> words;
   if (!user.empty() && ::geteuid() == 0) words = {"--reuid", user, "--regid", user, "--clear-groups"};
-  words.insert(words.end(), {"--pdeathsig", std::to_string(signal), "--", program});
+  words.insert(words.end(), {"--pdeathsig", ::sigabbrev_np(signal), "--", program});
   words.insert(words.end(), arguments.begin(), arguments.end());
   return words;
 }

@@ -75,6 +75,7 @@ class Server {
   // Tries until it is true; throws after a while, or when the server has ended.
   void await(const std::function<bool()>& connected);
   Exit wait() { return child_.wait(); }
+  std::string last_words() const { return child_.last_words(); }
 
  private:
   std::string program_;

@@ -56,7 +56,7 @@ class Nats final : public Baseline {
   explicit Nats(const std::filesystem::path& folder)
       : port_(free_port()),
         server_("", "nats-server", {"--config", configured(folder, port_).string()}, folder, SIGTERM) {
-    server_.await([&] { return connect(); });
+    server_.await([&] { return static_cast<bool>(connect()); });
     jsStreamConfig config;
     jsStreamConfig_Init(&config);
     const char* subjects[] = {"units"};
