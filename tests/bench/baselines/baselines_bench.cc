@@ -64,23 +64,28 @@ std::pair<Clock::time_point, std::uint64_t> await(Contestant& contestant, std::u
   }
 }
 
-double turn(const Entry& entry, std::uint64_t units) {
-  const auto folder = std::filesystem::current_path() / "baselines.tmp";
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  double rate = 0;
-  {
-    const auto contestant = entry.start(folder);
-    const auto [start, before] = await(*contestant, kWarmUp);
-    const auto [end, after] = await(*contestant, before + units);
-    if (contestant->stored() < after) {
-      throw Error(ErrorCode::kInternal, std::string(entry.name) + " has fewer units than it acknowledged.");
-    }
-    rate = static_cast<double>((after - before) * kUnit) / std::chrono::duration<double>(end - start).count();
+// An empty one, gone at the end.
+struct Folder {
+  Folder() {
+    std::filesystem::remove_all(path);
+    std::filesystem::create_directories(path);
   }
-  std::filesystem::remove_all(folder);
-  ::sync();  // nobody pays for the one before
-  return rate;
+  ~Folder() {
+    std::filesystem::remove_all(path);
+    ::sync();  // nobody pays for the one before
+  }
+  const std::filesystem::path path = std::filesystem::current_path() / "baselines.tmp";
+};
+
+double turn(const Entry& entry, std::uint64_t units) {
+  const Folder folder;
+  const auto contestant = entry.start(folder.path);
+  const auto [start, before] = await(*contestant, kWarmUp);
+  const auto [end, after] = await(*contestant, before + units);
+  if (contestant->stored() < after) {
+    throw Error(ErrorCode::kInternal, std::string(entry.name) + " has fewer units than it acknowledged.");
+  }
+  return static_cast<double>((after - before) * kUnit) / std::chrono::duration<double>(end - start).count();
 }
 
 int run(std::vector<std::string> arguments) {

@@ -47,7 +47,8 @@ std::filesystem::path initialized(const std::filesystem::path& folder) {
                 SIGTERM);
   if (!initdb.wait().orderly()) {
     throw Error(ErrorCode::kUnavailable,
-                "initdb has failed; see that the user postgres can enter '" + folder.string() + "'.");
+                "initdb has failed in '" + folder.string() +
+                    "', which the user postgres must be able to reach: " + initdb.last_words());
   }
   return data;
 }
