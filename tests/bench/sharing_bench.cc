@@ -9,7 +9,7 @@
 #include <atomic>
 #include <thread>
 
-#include "flowloom/v1/coordinator.grpc.pb.h"
+#include "canned_worker.h"
 #include "network/relay.h"
 #include "served_run.h"
 #include "server/sharing.h"
@@ -37,8 +37,7 @@ class SimulatedWorker {
       : slopes_(pack(std::vector<double>(weights))),
         log_w_(pack(std::vector<double>(unit_size))),
         seconds_(seconds),
-        stub_(flowloom::v1::Coordinator::NewStub(grpc::CreateCustomChannel(  // a connection of its own
-            address, grpc::InsecureChannelCredentials(), own_connection()))) {
+        stub_(v1::Coordinator::NewStub(own_connection(address))) {
     prepare(context_, token, std::chrono::milliseconds(0));
     stream_ = stub_->Work(&context_);
     stream_->Write(hello_of(kCredits, gradient_capability()));
@@ -48,13 +47,6 @@ class SimulatedWorker {
   ~SimulatedWorker() { context_.TryCancel(); }
 
  private:
-  static grpc::ChannelArguments own_connection() {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));
-    return arguments;
-  }
-
   void read() {
     for (flowloom::v1::CoordinatorMessage message; stream_->Read(&message);) {
       if (message.has_weights()) newest_ = message.weights().offer();
