@@ -373,7 +373,8 @@ void Core::drain() {
 CoordinatorMessage Core::goodbye() const {
   CoordinatorMessage message;
   message.mutable_goodbye()->set_sentence(complete() ? "The chain is complete." : "The coordinator is going down.");
-  message.mutable_goodbye()->set_reconnect_after_seconds(complete() ? 0 : 1);
+  message.mutable_goodbye()->set_reconnect_after_seconds(
+      complete() ? 0 : std::chrono::duration<double>(limits::kComeBack).count());
   return message;
 }
 

@@ -89,6 +89,9 @@ class Core {
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
 
+  // Nothing is granted or decided any more, for a reason that needs a decision; the first one is shown.
+  void halt(const std::string& sentence);
+
   // Nothing is granted any more; `finished` once nothing is leased.
   void drain();
 
@@ -156,7 +159,6 @@ class Core {
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
   void gradient_answered(WorkerId worker, const flowloom::v1::GradientAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::Failure& failure);
-  void halt(const std::string& sentence);
   std::string nobody_can_serve() const;
   void set_state(flowloom::v1::StatusReply& reply) const;  // from `reply.training` too
 

@@ -15,7 +15,8 @@ namespace {
 struct Options {
   std::string directory, run_file, listen = "127.0.0.1:0", tls, log_level = "info";
   std::vector<std::string> overrides;
-  bool insecure = false, require_client_certificate = false, stay = false, die_with_parent = false;
+  bool insecure = false, require_client_certificate = false, stay = false, accept_rollback = false,
+       die_with_parent = false;
 };
 
 // Where others find a coordinator that listens at `address`: on all interfaces is no address to call.
@@ -62,7 +63,8 @@ int run(const Options& options) {
     spdlog::info("engine {}: {}", opened.run.numerics.engine, opened.run.engine_reason);
   }
   const std::uint64_t epoch = opened.recovered.epoch;
-  Brain owner(std::move(opened), directory, options.stay);
+  Brain owner(std::move(opened), directory, options.stay,
+              options.accept_rollback ? Rollback::kAccept : Rollback::kHalt);
   {
     const Services services(owner, options.listen, directory.token(), tls);
     directory.write_owner({announced(services.address()), host_name(), ::getpid(), epoch, tls ? tls->authority : ""});
@@ -101,6 +103,8 @@ int main(int argc, char** argv) {
                "Refuse callers without a certificate of the same authority");
   app.add_flag("--insecure", options.insecure, "Allow an address that is not on loopback, without TLS");
   app.add_flag("--stay", options.stay, "Go on answering clients when the chain is complete");
+  app.add_flag("--accept-rollback", options.accept_rollback,
+               "Go on although a peer has seen a later state of this run than the store holds");
   flowloom::add_log_level(app, options.log_level);
   app.add_flag("--die-with-parent", options.die_with_parent, "End when the process that started this one ends");
   if (const auto code = flowloom::parse_options(app, argc, argv)) return *code;
