@@ -81,9 +81,14 @@ void Connection::watch_status(double interval, std::stop_token stop,
   prepare(context, peer_.token, std::chrono::milliseconds(0));
   v1::WatchStatusRequest request;
   request.set_interval_seconds(interval);
+  *request.mutable_seen() = last_seen_->get();
+  request.mutable_run()->set_run_id(request.seen().run_id());
   const auto stub = v1::Chain::NewStub(peer_.channel);
   const auto reader = stub->WatchStatus(&context, request);
-  const auto status = follow_stream<v1::StatusReply>(context, *reader, stop, visit);
+  const auto status = follow_stream<v1::StatusReply>(context, *reader, stop, [&](const v1::StatusReply& reply) {
+    if (reply.has_seen()) last_seen_->told(reply.seen());
+    return visit(reply);
+  });
   if (!status.ok()) throw to_error(status, peer_);
 }
 
@@ -96,9 +101,12 @@ void Connection::stream_states(std::uint64_t first_index, bool follow, std::stop
     grpc::ClientContext context;
     prepare(context, peer_.token, std::chrono::milliseconds(0));
     request.set_first_index(first_index);
+    *request.mutable_seen() = last_seen_->get();
+    request.mutable_run()->set_run_id(request.seen().run_id());
     const std::uint64_t before = first_index;
     const auto reader = stub->StreamStates(&context, request);
     const auto status = follow_stream<v1::StatesReply>(context, *reader, stop, [&](const v1::StatesReply& reply) {
+      if (reply.has_seen()) last_seen_->told(reply.seen());
       first_index = reply.first_index() + reply.count();
       return visit(unit_of(reply, named(peer_)));
     });

@@ -8,9 +8,11 @@
 // live on, and a peer that is gone is noticed by the keep-alive.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -18,6 +20,7 @@
 #include "chain/record.h"
 #include "flowloom/v1/chain.pb.h"
 #include "flowloom/v1/models.pb.h"
+#include "program/last_seen.h"
 #include "program/peer.h"
 
 namespace flowloom {
@@ -27,6 +30,10 @@ struct ConnectionOptions {
   bool insecure = false;             // accept an address that is not on loopback, without TLS
   std::filesystem::path tls = {};    // the folder that 'flowloom certs' made
   Role role = Role::kClient;         // whose token is shown
+  // Of what follows a run (client/source.h): how long a coordinator that was lost is awaited, nothing for ever; and who is told
+  // that it is lost, and that it is back.
+  std::optional<std::chrono::milliseconds> wait = {};
+  std::function<void(const std::string&)> say = [](const std::string&) {};
 };
 
 // True if `where` is written as an address, HOST:PORT, and is no directory.
@@ -38,14 +45,17 @@ Peer find_coordinator(const std::string& where, const ConnectionOptions& options
 
 class Connection {
  public:
-  explicit Connection(Peer peer) : peer_(std::move(peer)) {}
+  // `last_seen`: what the caller was told by earlier connections. A stream is of that run only.
+  explicit Connection(Peer peer, std::shared_ptr<LastSeen> last_seen = std::make_shared<LastSeen>())
+      : peer_(std::move(peer)), last_seen_(std::move(last_seen)) {}
 
   const std::string& address() const { return peer_.address; }
 
   v1::StatusReply status() const;
 
   // Calls `visit` with the status now and then every `interval` seconds (0.1 to 60). Returns when `visit`
-  // returned false, `stop` was requested, or the coordinator ended the stream in order: the run is over.
+  // returned false, `stop` was requested, or the coordinator ended the stream in order: the chain is complete. Throws
+  // `kUnavailable` if it goes down before.
   void watch_status(double interval, std::stop_token stop,
                     const std::function<bool(const v1::StatusReply&)>& visit) const;
 
@@ -76,6 +86,7 @@ class Connection {
 
  private:
   Peer peer_;
+  std::shared_ptr<LastSeen> last_seen_;
 };
 
 }  // namespace flowloom

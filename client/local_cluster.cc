@@ -51,6 +51,7 @@ bool LocalCluster::start_coordinator(const std::function<bool()>& waiting) {
   std::vector<std::string> arguments{"--run", options_.run_file.string(), "--listen", "127.0.0.1:0"};
   for (const std::string& assignment : options_.overrides) arguments.insert(arguments.end(), {"--set", assignment});
   if (options_.training_only) arguments.push_back("--stay");
+  if (options_.accept_rollback) arguments.push_back("--accept-rollback");
   arguments.insert(arguments.end(), options_.of_coordinator.begin(), options_.of_coordinator.end());
   Program& coordinator = add("coordinator", "flowloom-coordinator", std::move(arguments));
   start(coordinator);

@@ -30,6 +30,7 @@ struct ClusterOptions {
   bool training_only = false;                 // the coordinator stays, the server trains to the end
   std::size_t threads = 0;                    // of the server; 0: its default
   std::string log_level;
+  bool accept_rollback = false;
   std::vector<std::string> of_coordinator = {};  // further options of it
 };
 

@@ -43,6 +43,7 @@ void Progress::show(const v1::StatusReply& status, Clock::time_point now) {
   last_state_ = state;
   shown_ = now;
   if (mode_ == Mode::kTerminal) {
+    last_ = status;
     draw(status, now);
   } else {
     out_ << live_line(status, std::chrono::duration<double>(now - start_).count(), training_only_) << std::endl;
@@ -52,6 +53,7 @@ void Progress::show(const v1::StatusReply& status, Clock::time_point now) {
 void Progress::notice(const std::string& sentence) {
   notice_ = sentence;
   if (mode_ == Mode::kLines) out_ << printable(sentence) << std::endl;
+  if (mode_ == Mode::kTerminal && last_) draw(*last_, Clock::now());
 }
 
 void Progress::draw(const v1::StatusReply& status, Clock::time_point now) {

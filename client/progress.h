@@ -45,6 +45,7 @@ class Progress {
   std::optional<Clock::time_point> shown_;
   std::vector<std::size_t> drawn_;  // widths of the block's lines on the screen
   std::string last_state_;
+  std::optional<v1::StatusReply> last_;  // drawn
 };
 
 }  // namespace flowloom

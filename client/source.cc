@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <limits>
 #include <optional>
 
@@ -12,6 +13,7 @@
 #include "client/offline_status.h"
 #include "flow/catalog.h"
 #include "program/program.h"
+#include "program/retry.h"
 #include "program/rpc.h"
 #include "program/run_directory.h"
 #include "spec/error.h"
@@ -21,7 +23,8 @@ namespace {
 
 class LiveSource final : public Source {
  public:
-  explicit LiveSource(Peer peer) : connection_(std::move(peer)) {}
+  LiveSource(std::string where, ConnectionOptions options)
+      : where_(std::move(where)), options_(std::move(options)), connection_(find()) {}
 
   bool live() const override { return true; }
   const RunSpec& run() override {
@@ -33,14 +36,57 @@ class LiveSource final : public Source {
   std::vector<v1::TrainingPoint> training() override { return connection_.training(); }
   std::string head() override { return status().head(); }
   void watch(double interval, std::stop_token stop, const std::function<bool(const v1::StatusReply&)>& visit) override {
-    connection_.watch_status(interval, stop, visit);
+    persist(stop, [&](const auto& answered) {
+      connection_.watch_status(interval, stop, [&](const v1::StatusReply& status) {
+        answered();
+        return visit(status);
+      });
+    });
   }
   void units(std::uint64_t first_index, bool follow, std::stop_token stop,
              const std::function<bool(const UnitRecord&)>& visit) override {
-    connection_.stream_states(first_index, follow, stop, visit);
+    if (!follow) return connection_.stream_states(first_index, false, stop, visit);
+    persist(stop, [&](const auto& answered) {
+      connection_.stream_states(first_index, true, stop, [&](const UnitRecord& unit) {
+        answered();
+        first_index = unit.data.first_index + unit.data.count();
+        return visit(unit);
+      });
+    });
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  Connection find() const { return Connection(find_coordinator(where_, options_), last_seen_); }
+
+  // Makes the call, which says when it is answered; again, on a new connection, whenever it was and the connection is lost.
+  template <class Call>
+  void persist(std::stop_token stop, Call call) {
+    Retry retry("the coordinator of '" + where_ + "'", options_.say);
+    bool known = false;
+    std::optional<Clock::time_point> lost;
+    const auto answered = [&] {
+      known = true;
+      lost.reset();
+      retry.succeeded();
+    };
+    for (bool again = false;; again = true) {
+      try {
+        if (again) connection_ = find();
+        return call(answered);
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::kUnavailable || !known) throw;
+        if (!lost) lost = Clock::now();
+        if (options_.wait && Clock::now() - *lost >= *options_.wait) throw;
+        if (!retry.failed(error.what(), stop, error.retry_after())) return;
+      }
+    }
+  }
+
+  std::string where_;
+  ConnectionOptions options_;
+  std::shared_ptr<LastSeen> last_seen_ = std::make_shared<LastSeen>();
   Connection connection_;
   std::optional<RunSpec> run_;
 };
@@ -96,7 +142,7 @@ std::unique_ptr<Source> open_store_source(const std::filesystem::path& directory
 }
 
 std::unique_ptr<Source> open_source(const std::string& where, const ConnectionOptions& options) {
-  if (is_address(where)) return std::make_unique<LiveSource>(find_coordinator(where, options));
+  if (is_address(where)) return std::make_unique<LiveSource>(where, options);
   const RunDirectory directory(where);
   if (!directory.exists()) find_coordinator(where, options);  // throws the sentence
   const auto owner = directory.owner();
@@ -107,7 +153,7 @@ std::unique_ptr<Source> open_source(const std::string& where, const ConnectionOp
                                                "); ask there, or start its coordinator with --listen.");
     }
     try {
-      auto source = std::make_unique<LiveSource>(find_coordinator(where, options));
+      auto source = std::make_unique<LiveSource>(where, options);
       source->status();
       return source;
     } catch (const Error& error) {

@@ -31,11 +31,13 @@ class Source {
   virtual std::vector<v1::TrainingPoint> training() = 0;  // the whole record, in the order of its steps
   virtual std::string head() = 0;                         // of the log, hexadecimal
 
-  // As `Connection::watch_status`; from a store: the status once.
+  // As `Connection::watch_status`, through losses of the connection once a first status came (ConnectionOptions); from a
+  // store: the status once.
   virtual void watch(double interval, std::stop_token stop,
                      const std::function<bool(const v1::StatusReply&)>& visit) = 0;
 
-  // As `Connection::stream_states`; a store has nothing to follow and ends at its frontier.
+  // As `Connection::stream_states`; with `follow`, through losses of the connection as `watch`. A store has nothing to
+  // follow and ends at its frontier.
   virtual void units(std::uint64_t first_index, bool follow, std::stop_token stop,
                      const std::function<bool(const UnitRecord&)>& visit) = 0;
 };

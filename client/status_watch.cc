@@ -18,10 +18,11 @@ void StatusWatch::follow(std::stop_token stop) {
   // The programs' supervisor reports what is wrong; here one only tries again.
   Retry retry(
       "the coordinator", [](const std::string&) {}, std::chrono::milliseconds(50), std::chrono::milliseconds(500));
+  const auto last_seen = std::make_shared<LastSeen>();
   while (!stop.stop_requested()) {
     std::string why = "it ended";
     try {
-      const Connection connection(find_coordinator(directory_.path().string()));
+      const Connection connection(find_coordinator(directory_.path().string()), last_seen);
       connection.watch_status(interval_, stop, [&](const v1::StatusReply& status) {
         retry.succeeded();
         const std::lock_guard lock(mutex_);

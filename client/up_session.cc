@@ -85,7 +85,8 @@ class UpSession {
     });
     cluster_.emplace(ClusterOptions{program_folder(), directory_, options_.run_file, options_.overrides,
                                     options_.training_only ? 0 : options_.workers, options_.device,
-                                    options_.training_only, options_.threads, options_.log_level});
+                                    options_.training_only, options_.threads, options_.log_level,
+                                    options_.accept_rollback});
     const bool terminal = console_.out_is_terminal && !options_.json;
     progress_.emplace(options_.json ? console_.err : console_.out,
                       options_.quiet ? Progress::Mode::kSilent

@@ -18,7 +18,7 @@ struct UpOptions {
   bool training_only = false;   // flowloom train: no workers, no chain
   std::size_t threads = 0;      // of the server; 0: all cores
   std::vector<std::string> overrides;
-  bool json = false, quiet = false, die_with_parent = false;
+  bool json = false, quiet = false, die_with_parent = false, accept_rollback = false;
   std::string log_level = "info";
   std::uint64_t burn_in = 0;
 };

@@ -11,16 +11,22 @@ namespace {
 
 constexpr std::chrono::milliseconds kTick{100};
 constexpr Time kTrainerSilence{10000};  // after this, a trainer is not waited for
+constexpr Time kHeadEvery{2000};        // between two tellings of the head to workers
 constexpr Time kFarewell{3000};         // how long a finished coordinator waits for its peers to take leave
 
 }  // namespace
 
-Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay, const std::optional<UnitSample>& only_recheck)
+Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay, Rollback rollback,
+             const std::optional<UnitSample>& only_recheck)
     : run_(opened.run),
       directory_(std::move(directory)),
       run_id_(opened.recovered.run_id),
       core_(opened.run, opened.recovered),
       stay_(stay),
+      rollback_(rollback),
+      seal_(run_id_, directory_.token()),
+      records_(opened.store.size()),
+      head_(opened.store.head()),
       store_([&] {
         opened.store.for_each(opened.recovered.logged + 1, [&](const LinkedRecord& linked) {
           core_.replay(linked.record);
@@ -51,6 +57,7 @@ void Brain::drain() {
   post([this] {
     draining_ = true;
     core_.drain();
+    if (const auto sharer = sharer_; sharer && !core_.complete()) sharer->end(to_status(going_down()));
     settle();
   });
 }
@@ -59,6 +66,8 @@ void Brain::worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::
   id = core_.joined(hello, now());
   workers_[id] = std::move(stream);
   spdlog::info("worker {} '{}' said hello", id, hello.name());
+  heard(hello.name(), hello.seen());
+  head_is_news_ = true;
   settle();
 }
 
@@ -80,6 +89,9 @@ flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport r
   core_.reported(report, now());
   flowloom::v1::ReportReply reply;
   reply.set_complete(core_.complete());
+  if (auto seen = head_to_tell()) *reply.mutable_seen() = std::move(*seen);
+  if (draining_ && !reply.complete())
+    reply.set_reconnect_after_seconds(std::chrono::duration<double>(limits::kComeBack).count());
   trainer_heard_.reset();
   if (report.state() == flowloom::v1::TrainingReport::STATE_TRAINING && !reply.complete()) trainer_heard_ = now();
   settle();
@@ -93,6 +105,7 @@ void Brain::trainer_shares(std::shared_ptr<ShareStream> stream) {
     before->end(grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "another training server shares its steps now"));
   }
   told_helpers_.reset();
+  if (const auto sharer = sharer_; draining_ && !core_.complete()) sharer->end(to_status(going_down()));
   settle();
 }
 
@@ -113,6 +126,65 @@ void Brain::trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream) 
   if (stream != sharer_) return;
   sharer_.reset();
   core_.stop_sharing();
+}
+
+std::optional<std::string> Brain::look_up(const Store& store, const std::string& peer,
+                                          const flowloom::v1::Seen& seen) const {
+  if (seen.head().empty()) return {};
+  if (!seal_.holds(seen)) {
+    spdlog::info("'{}' remembers a log that no coordinator of this directory told it of; that is ignored", peer);
+    return {};
+  }
+  std::optional<std::string> found;
+  const grpc::Status read = guarded(
+      [&] { found = contradiction(peer, seen, store.size(), store.link(static_cast<std::int64_t>(seen.records()))); });
+  if (!read.ok()) spdlog::error("{}", read.error_message());
+  return found;
+}
+
+void Brain::looked_up(const std::optional<std::string>& found) {
+  if (!found || std::exchange(contradicted_, true)) return;
+  settle();
+  if (rollback_ == Rollback::kHalt) {
+    spdlog::error("{}", *found);
+    core_.halt(*found +
+               " Restore the newer store; or start the coordinator with --accept-rollback, to go on from this one.");
+    return;
+  }
+  spdlog::warn("accepted: {}", *found);
+  on_store([text = *found](Store& store) { return guarded([&] { store.add_event("rollback", text); }); },
+           [](std::future<grpc::Status> written) {
+             const grpc::Status status = written.get();
+             if (!status.ok()) spdlog::error("{}", status.error_message());
+           });
+}
+
+void Brain::heard(const std::string& peer, const flowloom::v1::Seen& seen) {
+  if (seen.head().empty()) return;
+  ++lookups_;
+  on_store([this, peer, seen](Store& store) { return look_up(store, peer, seen); },
+           [this](std::future<std::optional<std::string>> found) {
+             --lookups_;
+             looked_up(found.get());
+           });
+}
+
+std::optional<flowloom::v1::Seen> Brain::head_to_tell() {
+  if (lookups_ > 0 || (contradicted_ && rollback_ == Rollback::kHalt)) return {};
+  if (sealed_.head().empty()) sealed_ = seal_.seal(records_, head_);
+  return sealed_;
+}
+
+void Brain::tell_head() {
+  if (!head_is_news_ || now() - head_told_ < kHeadEvery) return;
+  const auto seen = head_to_tell();
+  if (!seen) return;
+  head_is_news_ = false;
+  head_told_ = now();
+  flowloom::v1::CoordinatorMessage message;
+  *message.mutable_seen() = *seen;
+  const auto workers = workers_;  // a stream that ends leaves the map
+  for (const auto& [id, stream] : workers) stream->send(message, false);
 }
 
 void Brain::tell_trainer() {
@@ -181,11 +253,16 @@ void Brain::write() {
   on_store(
       [write](Store& store) {
         store.write(*write);
-        return store.head();
+        return std::pair(store.size(), store.head());
       },
-      [this, write](std::future<Sha256> head) {
+      [this, write](std::future<std::pair<std::int64_t, Sha256>> written) {
         try {
-          core_.written(head.get());
+          std::tie(records_, head_) = written.get();
+          core_.written(head_);
+          if (!write->records.empty()) {
+            sealed_.Clear();
+            head_is_news_ = true;
+          }
           durable_frontier_ = core_.durable_frontier();
           for (const SwitchRecord& row : write->switches) {
             spdlog::info("switch placed: version {} serves from proposal {}", row.version, row.from);
@@ -208,6 +285,7 @@ void Brain::hand_out() {
       stream->send(std::move(out.message), out.last);
     }
   }
+  tell_head();
   std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
   for (std::size_t i = 0; i < subscribers_.size(); ++i) {
     if (const auto subscriber = subscribers_[i].lock()) subscriber->poke();

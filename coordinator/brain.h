@@ -25,6 +25,7 @@
 
 #include "chain/store.h"
 #include "coordinator/core.h"
+#include "coordinator/head_seal.h"
 #include "coordinator/opening.h"
 #include "coordinator/store_thread.h"
 #include "program/run_directory.h"
@@ -54,11 +55,17 @@ class ShareStream {
   virtual void end(const grpc::Status& status) = 0;  // at once: what waits to be sent is dropped
 };
 
+// What a peer's word that the store is not the newest does: halts the chain, or is written down as an event.
+enum class Rollback { kHalt, kAccept };
+
+// What ends the streams of a coordinator that goes down before its chain is complete.
+inline Error going_down() { return Error(ErrorCode::kUnavailable, "the coordinator is going down", limits::kComeBack); }
+
 class Brain {
  public:
   // With `stay`, a complete chain goes on to answer clients until `drain`. `only_recheck`: draws nothing but this sample of
   // the chain's units, again.
-  Brain(OpenedRun opened, RunDirectory directory, bool stay = false,
+  Brain(OpenedRun opened, RunDirectory directory, bool stay = false, Rollback rollback = Rollback::kHalt,
         const std::optional<UnitSample>& only_recheck = {});
   ~Brain();
 
@@ -104,6 +111,16 @@ class Brain {
   void worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message);
   // Its points are kept already.
   flowloom::v1::ReportReply trainer_reported(flowloom::v1::TrainingReport report);
+  // What `peer` was told of the log, in this life of the coordinator or an earlier one, and how the store contradicts it, if it
+  // does. Then the chain halts, unless that was accepted. `heard` is both at once, later; `look_up` runs on the store's thread.
+  std::optional<std::string> look_up(const Store& store, const std::string& peer, const flowloom::v1::Seen& seen) const;
+  void looked_up(const std::optional<std::string>& found);
+  void heard(const std::string& peer, const flowloom::v1::Seen& seen);
+
+  // What peers are to be told: it is durable. Nothing while a peer's word is looked up, or after it halted the chain: then peers
+  // keep what they know, and a coordinator that starts later hears it too.
+  std::optional<flowloom::v1::Seen> head_to_tell();
+
   // The stream through which a trainer shares its steps; the one before it ends.
   void trainer_shares(std::shared_ptr<ShareStream> stream);
   void trainer_said(const std::shared_ptr<ShareStream>& stream, const flowloom::v1::ShareRequest& request);
@@ -122,6 +139,7 @@ class Brain {
   void write();
   void read();
   void tell_trainer();
+  void tell_head();
   void tick();
 
   RunSpec run_;
@@ -132,6 +150,15 @@ class Brain {
   bool draining_ = false, finished_ = false;
   std::optional<Time> done_since_;
   std::optional<Time> trainer_heard_;  // a trainer at work, which was not told yet that the chain is complete
+  const Rollback rollback_;
+  HeadSeal seal_;
+  std::int64_t records_;  // durable; with the head of the core's
+  Sha256 head_;
+  flowloom::v1::Seen sealed_;  // of them, once somebody wanted it
+  int lookups_ = 0;            // of peers' words, under way
+  bool contradicted_ = false;
+  Time head_told_ = now();     // when workers were
+  bool head_is_news_ = false;  // to some worker
   std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
   std::shared_ptr<ShareStream> sharer_;
   std::optional<std::uint32_t> told_helpers_;  // nothing: a new trainer

@@ -488,7 +488,8 @@ CoordinatorMessage Core::goodbye() const {
   CoordinatorMessage message;
   message.mutable_goodbye()->set_sentence(nothing_left() ? "There is no more to do."
                                                          : "The coordinator is going down.");
-  message.mutable_goodbye()->set_reconnect_after_seconds(nothing_left() ? 0 : 1);
+  message.mutable_goodbye()->set_reconnect_after_seconds(
+      nothing_left() ? 0 : std::chrono::duration<double>(limits::kComeBack).count());
   return message;
 }
 

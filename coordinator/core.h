@@ -103,6 +103,9 @@ class Core {
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
 
+  // Nothing is granted or decided any more, for a reason that needs a decision; the first one is shown.
+  void halt(const std::string& sentence);
+
   // Nothing is granted any more; `finished` once nothing is leased.
   void drain();
 

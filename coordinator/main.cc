@@ -15,7 +15,8 @@ namespace {
 struct Options {
   std::string directory, run_file, listen = "127.0.0.1:0", tls, log_level = "info";
   std::vector<std::string> overrides;
-  bool insecure = false, require_client_certificate = false, stay = false, die_with_parent = false;
+  bool insecure = false, require_client_certificate = false, stay = false, accept_rollback = false,
+       die_with_parent = false;
   double recheck = 0;
   std::uint32_t seed = 1;
 };
@@ -66,7 +67,8 @@ int run(const Options& options) {
   const std::uint64_t epoch = opened.recovered.epoch;
   const std::optional<UnitSample> recheck =
       options.recheck > 0 ? std::optional(UnitSample{options.recheck, options.seed}) : std::nullopt;
-  Brain owner(std::move(opened), directory, options.stay, recheck);
+  Brain owner(std::move(opened), directory, options.stay,
+              options.accept_rollback ? Rollback::kAccept : Rollback::kHalt, recheck);
   {
     const Services services(owner, options.listen, directory.token(), tls);
     directory.write_owner({announced(services.address()), host_name(), ::getpid(), epoch, tls ? tls->authority : ""});
@@ -109,6 +111,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--recheck-seed", options.seed, "Which units these are")->check(CLI::Range(1u, 4294967295u));
   app.add_flag("--stay", options.stay, "Go on answering clients when the chain is complete");
+  app.add_flag("--accept-rollback", options.accept_rollback,
+               "Go on although a peer has seen a later state of this run than the store holds");
   flowloom::add_log_level(app, options.log_level);
   app.add_flag("--die-with-parent", options.die_with_parent, "End when the process that started this one ends");
   if (const auto code = flowloom::parse_options(app, argc, argv)) return *code;

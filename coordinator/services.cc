@@ -103,6 +103,13 @@ class Edge {
   mutable Seats seats_{limits::kSubscribers};
 };
 
+// Why a stream that follows the chain ends: that is complete, or the coordinator goes down, which is thrown.
+template <class Stream>
+typename Stream::Step end_of_stream(const Core& core) {
+  if (!core.complete()) throw going_down();
+  return Stream::Step::kEnd;
+}
+
 // Reads the chain's units for one stream, a few ahead.
 class UnitReader : public std::enable_shared_from_this<UnitReader> {
  public:
@@ -233,7 +240,8 @@ class ModelsService final : public v1::Models::CallbackService {
                                            reply = core.models();
                                            return Stream::Step::kReply;
                                          }
-                                         return core.finished() ? Stream::Step::kEnd : Stream::Step::kWait;
+                                         if (!core.finished()) return Stream::Step::kWait;
+                                         return end_of_stream<Stream>(core);
                                        });
   }
 
@@ -251,17 +259,19 @@ class ModelsService final : public v1::Models::CallbackService {
                                    v1::ReportReply* reply) override {
     return edge_.unary(
         context, "flowloom.v1.Models/Report", report,
-        [report](Store& store) {
+        [this, report](Store& store) {
           if (report->points_size() > limits::kReportedPoints) {
             throw Error(ErrorCode::kInvalidInput,
                         "A report has at most " + std::to_string(limits::kReportedPoints) + " points.");
           }
           store.add_training(report->training(), {report->points().begin(), report->points().end()});
-          return true;
+          return edge_.brain().look_up(store, "the training server", report->seen());
         },
-        [this, report, reply](bool) {
+        [this, report, reply](const std::optional<std::string>& found) {
+          edge_.brain().looked_up(found);
           v1::TrainingReport kept = *report;
           kept.clear_points();
+          kept.clear_seen();
           *reply = edge_.brain().trainer_reported(std::move(kept));
         });
   }
@@ -291,22 +301,24 @@ class ChainService final : public v1::Chain::CallbackService {
   grpc::ServerWriteReactor<v1::StatusReply>* WatchStatus(CallbackServerContext* context,
                                                          const v1::WatchStatusRequest* request) override {
     using Stream = Subscription<v1::StatusReply>;
-    return edge_.follow<v1::StatusReply>(context, "flowloom.v1.Chain/WatchStatus",
-                                         [this, request, next = Time{0}, last = false](v1::StatusReply& reply) mutable {
-                                           edge_.check(request->run());
-                                           const double seconds = request->interval_seconds();
-                                           if (!(seconds >= 0.1 && seconds <= 60)) {
-                                             throw Error(ErrorCode::kInvalidInput,
-                                                         "interval_seconds must be from 0.1 to 60.");
-                                           }
-                                           Brain& brain = edge_.brain();
-                                           if (last) return Stream::Step::kEnd;
-                                           last = brain.core().finished();
-                                           if (!last && brain.now() < next) return Stream::Step::kWait;
-                                           next = brain.now() + Time(static_cast<std::int64_t>(1000 * seconds));
-                                           reply = brain.core().status(brain.now());
-                                           return Stream::Step::kReply;
-                                         });
+    return edge_.follow<v1::StatusReply>(
+        context, "flowloom.v1.Chain/WatchStatus",
+        [this, request, next = Time{0}, first = true, last = false](v1::StatusReply& reply) mutable {
+          edge_.check(request->run());
+          const double seconds = request->interval_seconds();
+          if (!(seconds >= 0.1 && seconds <= 60)) {
+            throw Error(ErrorCode::kInvalidInput, "interval_seconds must be from 0.1 to 60.");
+          }
+          Brain& brain = edge_.brain();
+          if (std::exchange(first, false)) brain.heard("a client", request->seen());
+          if (last) return end_of_stream<Stream>(brain.core());
+          last = brain.core().finished();
+          if (!last && brain.now() < next) return Stream::Step::kWait;
+          next = brain.now() + Time(static_cast<std::int64_t>(1000 * seconds));
+          reply = brain.core().status(brain.now());
+          if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);
+          return Stream::Step::kReply;
+        });
   }
 
   grpc::ServerWriteReactor<v1::StatesReply>* StreamStates(CallbackServerContext* context,
@@ -314,16 +326,19 @@ class ChainService final : public v1::Chain::CallbackService {
     using Stream = Subscription<v1::StatesReply>;
     return edge_.follow<v1::StatesReply>(
         context, "flowloom.v1.Chain/StreamStates",
-        [this, request, reader = std::make_shared<UnitReader>(edge_.brain(), request->first_index()),
+        [this, request, reader = std::make_shared<UnitReader>(edge_.brain(), request->first_index()), asked = false,
          first = true](v1::StatesReply& reply) mutable {
           edge_.check(request->run());
-          Core& core = edge_.brain().core();
+          Brain& brain = edge_.brain();
+          if (!std::exchange(asked, true)) brain.heard("a client", request->seen());
           const auto unit = reader->next();
           if (!unit) {
-            const bool more = reader->behind() || (request->follow() && !core.finished());
-            return more ? Stream::Step::kWait : Stream::Step::kEnd;
+            const bool more = reader->behind() || (request->follow() && !brain.core().finished());
+            if (more) return Stream::Step::kWait;
+            return request->follow() ? end_of_stream<Stream>(brain.core()) : Stream::Step::kEnd;
           }
           fill(reply, *unit);
+          if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);
           if (std::exchange(first, false)) {
             for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory))) reply.add_columns(sum.name);
           }

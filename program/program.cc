@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <optional>
+#include <utility>
 
 #include "spec/error.h"
 
@@ -43,15 +46,27 @@ int run_program(const std::string& name, const std::function<int()>& body) {
 Signals::Signals(std::function<void(int)> on_signal) {
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) sigaddset(&set, signal);
+  struct sigaction before = {};
+  if (::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   thread_ = std::jthread([set, call = std::move(on_signal)](std::stop_token stop) {
     const timespec tick{0, 100'000'000};
-    int count = 0;
+    int asked = 0;  // by SIGINT and SIGTERM
+    bool noticed = false;
+    std::optional<std::chrono::steady_clock::time_point> last;
     while (!stop.stop_requested()) {
-      if (sigtimedwait(&set, nullptr, &tick) > 0) call(++count);
+      const int signal = sigtimedwait(&set, nullptr, &tick);
+      if (signal <= 0) continue;
+      const auto now = std::chrono::steady_clock::now();
+      const bool repeated = signal == SIGTERM && last && now - *last < std::chrono::seconds(1);
+      last = now;
+      if (signal != SIGINT && signal != SIGTERM) {
+        if (asked == 0 && !std::exchange(noticed, true)) call(1);
+      } else if (!repeated && (++asked > 1 || !noticed)) {
+        call(asked);
+      }
     }
   });
 }

@@ -2,6 +2,7 @@
 // connection is lost and once that it is back.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -29,18 +30,25 @@ class Retry {
     next_ = first_;
   }
 
-  // To be called when it does not; waits. Returns false if `stop` was requested.
-  bool failed(const std::string& why, std::stop_token stop) {
-    if (!lost_)
-      log_((known_ ? "Connection to " + what_ + " is lost (" : "No connection to " + what_ + " yet (") + why +
+  // To be called when it does not; waits. A peer that named a time (`after`) is left alone until then, and for up to as
+  // long again: many who were told the same do not come back in one moment. Returns false if `stop` was requested.
+  bool failed(const std::string& why, std::stop_token stop, std::chrono::milliseconds after = {}) {
+    if (!lost_) {
+      const std::string reason = why.ends_with('.') ? why.substr(0, why.size() - 1) : why;
+      log_((known_ ? "Connection to " + what_ + " is lost (" : "No connection to " + what_ + " yet (") + reason +
            "); trying again.");
+    }
     lost_ = true;
     if (next_.count() == 0) next_ = first_;
-    const auto wait = std::uniform_int_distribution<std::int64_t>(next_.count() / 2, next_.count())(random_);
+    const auto between = [&](auto least, auto most) {
+      return std::chrono::milliseconds(
+          std::uniform_int_distribution<std::int64_t>(least.count(), most.count())(random_));
+    };
+    const auto wait = std::max(between(next_ / 2, next_), between(after, 2 * after));
     next_ = std::min(cap_, next_ * 2);
     std::mutex mutex;
     std::unique_lock lock(mutex);
-    std::condition_variable_any().wait_for(lock, stop, std::chrono::milliseconds(wait), [] { return false; });
+    std::condition_variable_any().wait_for(lock, stop, wait, [] { return false; });
     return !stop.stop_requested();
   }
 

@@ -1,5 +1,10 @@
 #include "program/rpc.h"
 
+#include <algorithm>
+#include <cmath>
+
+#include "flowloom/v1/common.pb.h"
+
 namespace flowloom {
 namespace {
 
@@ -23,20 +28,47 @@ constexpr Pair kPairs[] = {
     {ErrorCode::kInternal, grpc::StatusCode::INTERNAL},
 };
 
+// gRPC tells of a failure from the outside in: "failed to connect to all addresses; last error: UNKNOWN: …: Connection
+// refused".
+std::string cause(const std::string& message) {
+  const auto colon = message.rfind(": ");
+  return colon == std::string::npos ? message : message.substr(colon + 2);
+}
+
 }  // namespace
+
+std::chrono::milliseconds wait_of(double seconds) {
+  constexpr double kLongest = 3600;
+  if (!(seconds > 0)) return {};
+  return std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil(1000 * std::min(seconds, kLongest))));
+}
 
 grpc::Status to_status(const Error& error) {
   for (const Pair& pair : kPairs) {
-    if (pair.code == error.code()) return grpc::Status(pair.status, error.what());
+    if (pair.code != error.code()) continue;
+    if (pair.status != grpc::StatusCode::UNAVAILABLE) return grpc::Status(pair.status, error.what());
+    flowloom::v1::Unavailable details;
+    details.set_retry_after_seconds(std::chrono::duration<double>(error.retry_after()).count());
+    return grpc::Status(pair.status, error.what(), details.SerializeAsString());
   }
   return grpc::Status(grpc::StatusCode::INTERNAL, error.what());
 }
 
 Error to_error(const grpc::Status& status, const std::string& what) {
   const std::string message = status.error_message();
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
-      status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-    return Error(ErrorCode::kUnavailable, what + " does not answer (" + message + "); check that it runs.");
+  switch (status.error_code()) {
+    case grpc::StatusCode::UNAVAILABLE:
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+    case grpc::StatusCode::CANCELLED:  // these two by a connection that broke, or a coordinator that ends
+    case grpc::StatusCode::UNKNOWN: {
+      flowloom::v1::Unavailable details;
+      if (details.ParseFromString(status.error_details()) && details.has_retry_after_seconds()) {
+        return Error(ErrorCode::kUnavailable, what + ": " + message, wait_of(details.retry_after_seconds()));
+      }
+      return Error(ErrorCode::kUnavailable, what + " does not answer (" + cause(message) + "); check that it runs.");
+    }
+    default:
+      break;
   }
   for (const Pair& pair : kPairs) {
     if (pair.status == status.error_code()) return Error(pair.code, what + ": " + message);

@@ -19,6 +19,7 @@ namespace limits {
 inline constexpr std::chrono::seconds kUnaryDeadline{10};      // status, list, describe, report
 inline constexpr std::chrono::seconds kTransferDeadline{300};  // publish, fetch
 inline constexpr std::chrono::seconds kConnectDeadline{5};
+inline constexpr std::chrono::seconds kComeBack{1};     // what a coordinator that goes down asks its peers to wait
 inline constexpr std::chrono::seconds kProbe{2};        // to find out why TLS fails
 inline constexpr int kReportedPoints = 1000;            // of a training's record, in one report
 inline constexpr std::size_t kRecordPoints = 10000;     // in one reply
@@ -50,10 +51,14 @@ inline constexpr char kProtocol[] = "flowloom.v1";
 // What a worker says that computes gradients, with the bits of this build.
 inline std::string gradient_capability() { return "gradient/" + std::to_string(kGradientRevision); }
 
+// An Error's `retry_after` travels with it, and comes back by `to_error`.
 grpc::Status to_status(const Error& error);
 
 // The error that a failed call means; `what` begins the sentence: "The coordinator at 127.0.0.1:4000".
 Error to_error(const grpc::Status& status, const std::string& what);
+
+// A wait in seconds as a peer names it: at most an hour, and none if it is no positive number.
+std::chrono::milliseconds wait_of(double seconds);
 
 // Runs `work` at a service's edge: an Error becomes its status, anything else INTERNAL.
 template <class Work>

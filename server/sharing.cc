@@ -113,21 +113,31 @@ void Sharing::connect(std::stop_token stop) {
   Retry retry(finder_.name(), [](const std::string& line) { spdlog::info("sharing of training steps: {}", line); });
   while (!stop.stop_requested()) {
     std::string why;
+    std::chrono::milliseconds after{0};
     bool final = false;
     try {
-      const grpc::Status status = converse(finder_.find(), retry, stop);
-      why = status.ok() ? "the coordinator closed the stream" : status.error_message();
+      const Peer peer = finder_.find();
+      const grpc::Status status = converse(peer, retry, stop);
       final = will_not_pass(status.error_code());
+      if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+        why = "the coordinator is of a version that does not share them";
+      } else if (status.ok()) {
+        why = "the coordinator closed the stream";
+      } else {
+        throw to_error(status, peer);
+      }
+    } catch (const Error& error) {
+      why = error.what();
+      after = error.retry_after();
     } catch (const std::exception& error) {
       why = error.what();
     }
     workers_are(0);
     if (final && !stop.stop_requested()) {
-      spdlog::warn("training steps are not shared any more, until this server is started again: {}",
-                   why.empty() ? "the coordinator is of a version that does not share them" : why);
+      spdlog::warn("training steps are not shared any more, until this server is started again: {}", why);
       return;
     }
-    if (stop.stop_requested() || !retry.failed(why, stop)) return;
+    if (stop.stop_requested() || !retry.failed(why, stop, after)) return;
   }
 }
 

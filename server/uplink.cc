@@ -48,7 +48,7 @@ std::optional<flowloom::v1::DescribeReply> describe(PeerFinder& finder, std::chr
                                                  std::to_string(wait.count() / 1000) + " seconds (" + error.what() +
                                                  "); start it, or wait longer with --wait.");
       }
-      retry.failed(error.what(), stop);
+      retry.failed(error.what(), stop, error.retry_after());
     }
   }
   return {};
@@ -117,14 +117,19 @@ void Uplink::deliver(std::stop_token stop) {
     lock.unlock();
     std::exception_ptr refusal;
     bool delivered = false;
+    std::chrono::milliseconds come_back{0};
     try {
       const Peer peer = finder_.find();
-      parcel ? send(peer, *parcel, stop) : send(peer, *report, stop);
+      if (parcel) {
+        send(peer, *parcel, stop);
+      } else {
+        come_back = send(peer, *report, stop);
+      }
       delivered = true;
       retry.succeeded();
     } catch (const Error& error) {
       if (!may_pass(error)) refusal = std::current_exception();
-      if (!refusal) retry.failed(error.what(), stop);
+      if (!refusal) retry.failed(error.what(), stop, error.retry_after());
     }
     lock.lock();
     busy_ = false;
@@ -132,6 +137,11 @@ void Uplink::deliver(std::stop_token stop) {
     if (report && !delivered && !report_) report_ = std::move(report);
     refusal_ = refusal;
     changed_.notify_all();
+    if (come_back.count() > 0) {
+      lock.unlock();
+      retry.failed("the coordinator is going down", stop, come_back);
+      lock.lock();
+    }
     if (stop.stop_requested()) return;
   }
 }
@@ -157,10 +167,11 @@ void Uplink::send(const Peer& peer, const Parcel& parcel, std::stop_token stop) 
 }
 
 // With the oldest points; with more reports for the others.
-void Uplink::send(const Peer& peer, flowloom::v1::TrainingReport report, std::stop_token stop) {
+std::chrono::milliseconds Uplink::send(const Peer& peer, flowloom::v1::TrainingReport report, std::stop_token stop) {
   const auto stub = Models::NewStub(peer.channel);
-  for (bool more = true; more;) {
+  for (bool more = true;;) {
     report.clear_points();
+    *report.mutable_seen() = last_seen_.get();
     {
       const std::lock_guard lock(mutex_);
       const auto count = std::min<std::size_t>(points_.size(), limits::kReportedPoints);
@@ -172,9 +183,11 @@ void Uplink::send(const Peer& peer, flowloom::v1::TrainingReport report, std::st
     const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
     flowloom::v1::ReportReply reply;
     throw_unless_ok(stub->Report(&context, report, &reply), peer);
+    if (reply.has_seen()) last_seen_.told(std::move(*reply.mutable_seen()));
     const std::lock_guard lock(mutex_);
     chain_complete_ = reply.complete();
     points_.erase(points_.begin(), points_.begin() + report.points_size());  // `record` only adds behind them
+    if (!more) return wait_of(reply.reconnect_after_seconds());
   }
 }
 

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "flowloom/v1/models.grpc.pb.h"
+#include "program/last_seen.h"
 #include "program/peer.h"
 
 namespace flowloom {
@@ -60,11 +61,13 @@ class Uplink {
 
   void deliver(std::stop_token stop);
   void send(const Peer& peer, const Parcel& parcel, std::stop_token stop) const;
-  void send(const Peer& peer, flowloom::v1::TrainingReport report, std::stop_token stop);
+  // Returns when to come back, if the coordinator said that it goes down.
+  std::chrono::milliseconds send(const Peer& peer, flowloom::v1::TrainingReport report, std::stop_token stop);
   bool idle() const { return parcels_.empty() && !report_ && points_.empty() && !busy_; }
 
   PeerFinder finder_;
   std::string run_id_;
+  LastSeen last_seen_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<Parcel> parcels_;

@@ -32,6 +32,7 @@ std::string one_line(const std::string& sentence) {
 
 }  // namespace
 
-Error::Error(ErrorCode code, const std::string& sentence) : std::runtime_error(one_line(sentence)), code_(code) {}
+Error::Error(ErrorCode code, const std::string& sentence, std::chrono::milliseconds retry_after)
+    : std::runtime_error(one_line(sentence)), code_(code), retry_after_(retry_after) {}
 
 }  // namespace flowloom

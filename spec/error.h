@@ -4,6 +4,7 @@
 // on stderr and exit with `exit_code`; the service edge turns the code into a gRPC status (program/rpc.h).
 #pragma once
 
+#include <chrono>
 #include <stdexcept>
 #include <string>
 
@@ -25,11 +26,14 @@ enum class ErrorCode {
 class Error : public std::runtime_error {
  public:
   // Control characters in `sentence` are escaped, and of a very long one the middle is left out.
-  Error(ErrorCode code, const std::string& sentence);
+  // `retry_after`: of what passes, when trying again may help.
+  Error(ErrorCode code, const std::string& sentence, std::chrono::milliseconds retry_after = {});
   ErrorCode code() const { return code_; }
+  std::chrono::milliseconds retry_after() const { return retry_after_; }
 
  private:
   ErrorCode code_;
+  std::chrono::milliseconds retry_after_;
 };
 
 // What a program returns to the shell: 2 where the user's input is wrong and nothing was touched, 1 otherwise.

@@ -18,7 +18,6 @@ using flowloom::v1::WorkerMessage;
 
 constexpr std::size_t kQueueSlack = 16;  // Prepare, reweigh and the like come on top of the credits
 constexpr int kDamagedTransfers = 3;
-constexpr double kLongestReconnect = 3600;  // seconds
 
 std::string bytes_of(const Sha256& digest) { return std::string(digest.begin(), digest.end()); }
 
@@ -44,11 +43,12 @@ bool may_pass(grpc::StatusCode code) {
 
 }  // namespace
 
-Session::Session(const Peer& peer, Engines& engines, ModelShelf& shelf, SessionOptions options,
+Session::Session(const Peer& peer, Engines& engines, ModelShelf& shelf, LastSeen& last_seen, SessionOptions options,
                  std::function<void()> joined)
     : peer_(peer),
       engines_(engines),
       shelf_(shelf),
+      last_seen_(last_seen),
       options_(std::move(options)),
       joined_(std::move(joined)),
       stub_(flowloom::v1::Coordinator::NewStub(peer.channel)),
@@ -92,13 +92,15 @@ SessionEnd Session::run(std::stop_token stop) {
     const bool refused_by_tls =
         status.error_code() == grpc::StatusCode::UNAVAILABLE && error.code() != ErrorCode::kUnavailable;
     if (refused_by_tls || !may_pass(status.error_code())) throw error;
+    return {SessionEnd::Kind::kLost, error.what(), error.retry_after()};
   }
-  return {SessionEnd::Kind::kLost, status.ok() ? "the coordinator closed the stream" : status.error_message(), {}};
+  return {SessionEnd::Kind::kLost, "the coordinator closed the stream", {}};
 }
 
 flowloom::v1::Hello Session::hello() const {
   flowloom::v1::Hello hello;
-  hello.mutable_run();
+  *hello.mutable_seen() = last_seen_.get();
+  hello.mutable_run()->set_run_id(hello.seen().run_id());
   hello.set_name(options_.name);
   hello.set_protocol(kProtocol);
   hello.add_capabilities("sample");
@@ -128,6 +130,11 @@ void Session::read() {
       first_message_ = true;
     }
     changed_.notify_all();
+    if (message.has_seen()) {
+      spdlog::debug("the log has {} records", message.seen().records());
+      last_seen_.told(std::move(*message.mutable_seen()));
+      continue;
+    }
     if (message.has_weights()) {
       newest_offer_ = message.weights().offer();
       if (message.weights().weights().empty()) continue;
@@ -214,11 +221,10 @@ std::optional<SessionEnd> Session::handle(const Message& message) {
       gradient(message.gradient());
       return {};
     case Message::kGoodbye: {
-      const double seconds = message.goodbye().reconnect_after_seconds();
-      const double wait = seconds > 0 ? std::min(seconds, kLongestReconnect) : 0;
       return SessionEnd{SessionEnd::Kind::kGoodbye, message.goodbye().sentence(),
-                        std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil(1000 * wait)))};
+                        wait_of(message.goodbye().reconnect_after_seconds())};
     }
+    case Message::kSeen:  // `read` took it
     case Message::MESSAGE_NOT_SET:
       return {};  // of a newer coordinator; what it may send goes by capability
   }
@@ -344,6 +350,7 @@ std::shared_ptr<const Model> Session::fetch_model(std::uint32_t version) {
       const std::string bytes = fetcher_->fetch(known, over_.get_token());
       auto model = load_model(bytes, "version " + std::to_string(version), *run_, *engine_);
       shelf_.put(sha256(bytes), model);
+      retry.succeeded();
       return model;
     } catch (const Error& error) {
       const bool transfer = error.code() == ErrorCode::kUnavailable ||

@@ -23,6 +23,7 @@
 #include <string>
 
 #include "flowloom/v1/coordinator.grpc.pb.h"
+#include "program/last_seen.h"
 #include "program/peer.h"
 #include "program/rpc.h"
 #include "worker/engines.h"
@@ -46,7 +47,7 @@ struct SessionEnd {
   enum class Kind {
     kStopped,  // this side was asked to
     kGoodbye,  // the coordinator's word; come back after `reconnect_after`, or never if it is zero
-    kLost,     // no connection, or a refusal that may pass: try again
+    kLost,     // no connection, or a refusal that may pass: try again, not before `reconnect_after`
     kAgain,    // the run needs another engine, which has been opened now: try again at once
   };
   Kind kind = Kind::kLost;
@@ -56,8 +57,10 @@ struct SessionEnd {
 
 class Session {
  public:
-  // `joined` is called once, at Welcome. `shelf` outlives the session; one session at a time uses it.
-  Session(const Peer& peer, Engines& engines, ModelShelf& shelf, SessionOptions options, std::function<void()> joined);
+  // `joined` is called once, at Welcome. `shelf` and `last_seen` outlive the session; one session at a time uses them. A process
+  // that was told of a run's log works for no other run.
+  Session(const Peer& peer, Engines& engines, ModelShelf& shelf, LastSeen& last_seen, SessionOptions options,
+          std::function<void()> joined);
 
   // To be called once. Throws `kConflict` for a refusal that will not pass, and what a call's status means
   // where trying again cannot help (a wrong token).
@@ -88,6 +91,7 @@ class Session {
   Peer peer_;
   Engines& engines_;
   ModelShelf& shelf_;
+  LastSeen& last_seen_;
   SessionOptions options_;
   std::function<void()> joined_;
 

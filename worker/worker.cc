@@ -2,9 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <condition_variable>
-#include <mutex>
-
 #include "program/retry.h"
 
 namespace flowloom {
@@ -12,23 +9,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-void sleep(std::chrono::milliseconds time, std::stop_token stop) {
-  std::mutex mutex;
-  std::unique_lock lock(mutex);
-  std::condition_variable_any().wait_for(lock, stop, time, [] { return false; });
-}
-
 }  // namespace
 
 void work(PeerFinder finder, Engines engines, const WorkerOptions& options, std::stop_token stop) {
   Retry retry(finder.name(), [](const std::string& line) { spdlog::warn("{}", line); });
   ModelShelf shelf;
+  LastSeen last_seen;
   bool joined = false;
   const auto deadline = Clock::now() + options.wait;
   while (!stop.stop_requested()) {
     SessionEnd end;
     try {
-      Session session(finder.find(), engines, shelf, options.session, [&] {
+      Session session(finder.find(), engines, shelf, last_seen, options.session, [&] {
         joined = true;
         retry.succeeded();
       });
@@ -36,6 +28,7 @@ void work(PeerFinder finder, Engines engines, const WorkerOptions& options, std:
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kUnavailable) throw;
       end.sentence = error.what();
+      end.reconnect_after = error.retry_after();
     }
     switch (end.kind) {
       case SessionEnd::Kind::kStopped:
@@ -44,9 +37,11 @@ void work(PeerFinder finder, Engines engines, const WorkerOptions& options, std:
         spdlog::info("{} Trying again with all engines.", end.sentence);
         break;
       case SessionEnd::Kind::kGoodbye:
-        spdlog::info("the coordinator said goodbye: {}", end.sentence);
-        if (end.reconnect_after.count() == 0) return;
-        sleep(end.reconnect_after, stop);
+        if (end.reconnect_after.count() == 0) {
+          spdlog::info("the coordinator said goodbye: {}", end.sentence);
+          return;
+        }
+        retry.failed(end.sentence, stop, end.reconnect_after);
         break;
       case SessionEnd::Kind::kLost:
         if (!joined && Clock::now() >= deadline) {
@@ -54,7 +49,7 @@ void work(PeerFinder finder, Engines engines, const WorkerOptions& options, std:
                                                    std::to_string(options.wait.count() / 1000) + " seconds (" +
                                                    end.sentence + "); start it, or wait longer with --wait.");
         }
-        retry.failed(end.sentence, stop);
+        retry.failed(end.sentence, stop, end.reconnect_after);
         break;
     }
   }

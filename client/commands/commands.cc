@@ -42,6 +42,18 @@ void add_place(CLI::App& command, Place& place) {
   command.add_flag("--insecure", place.options.insecure, "Accept an address that is not on loopback, without TLS");
 }
 
+void add_wait(CLI::App& command, Place& place) {
+  command
+      .add_option_function<double>(
+          "--wait",
+          [&place](double seconds) {
+            place.options.wait = std::chrono::milliseconds(static_cast<std::int64_t>(1000 * seconds));
+          },
+          "How long a coordinator that was lost is awaited; default: for ever")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 1e6));
+}
+
 int run_command_line(std::vector<std::string> arguments, const Console& console) {
   CLI::App app{"Samples lattice field theories with normalizing flows, exactly, on one machine or many.", "flowloom"};
   app.set_version_flag("--version", "flowloom " FLOWLOOM_VERSION);

@@ -36,6 +36,9 @@ struct Place {
 };
 void add_place(CLI::App& command, Place& place);
 
+// --wait, of commands that follow a run.
+void add_wait(CLI::App& command, Place& place);
+
 // Parses `arguments` (without the program's name) and does what they say. A mistake in them throws `kInvalidInput`.
 int run_command_line(std::vector<std::string> arguments, const Console& console);
 

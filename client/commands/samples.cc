@@ -33,7 +33,8 @@ std::uint64_t start_of_state(Source& source, std::uint64_t from) {
   }
 }
 
-int samples(const SamplesOptions& options, const Console& console) {
+int samples(SamplesOptions options, const Console& console) {
+  options.place.options.say = [&](const std::string& line) { console.err << line << std::endl; };
   const auto source = open_source(options.place.where, options.place.options);
   SampleWriter writer(make_theory(source->run().theory),
                       options.format == "csv" ? SampleFormat::kCsv : SampleFormat::kJsonLines,
@@ -65,6 +66,7 @@ void add_samples(CLI::App& app, Action& action) {
   const CLI::Validator not_negative(
       [](const std::string& text) { return std::string(text.starts_with('-') ? text + " is negative" : ""); }, "");
   add_place(*command, options->place);
+  add_wait(*command, options->place);
   command->add_option("--from", options->from, "The first step")->check(not_negative)->capture_default_str();
   command->add_option("--count", options->count, "At most this many steps")->check(not_negative);
   command->add_option("--format", options->format, "csv or jsonl")

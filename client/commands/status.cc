@@ -20,16 +20,23 @@ struct StatusOptions {
 
 constexpr double kInterval = 1.0;  // seconds
 
-int watch(const StatusOptions& options, const Console& console) {
+int watch(StatusOptions options, const Console& console) {
   std::stop_source stop;
   const Signals signals([&](int) { stop.request_stop(); });
-  const auto source = open_source(options.place.where, options.place.options);
   const bool terminal = console.out_is_terminal && !options.json;
   Progress progress(console.out,
                     options.json ? Progress::Mode::kSilent
                     : terminal   ? Progress::Mode::kTerminal
                                  : Progress::Mode::kLines,
                     "Ctrl-C leaves; the run goes on.");
+  options.place.options.say = [&](const std::string& line) {
+    if (options.json) {
+      console.err << line << std::endl;
+    } else {
+      progress.notice(line);
+    }
+  };
+  const auto source = open_source(options.place.where, options.place.options);
   auto last = v1::StatusReply::STATE_UNSPECIFIED;
   source->watch(kInterval, stop.get_token(), [&](const v1::StatusReply& status) {
     if (options.json) console.out << json_text(status_json(status), false) << std::endl;
@@ -65,6 +72,7 @@ void add_status(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("status", "Show how far a run is and what it has found");
   auto options = std::make_shared<StatusOptions>();
   add_place(*command, options->place);
+  add_wait(*command, options->place);
   command->add_flag("--watch", options->watch, "Follow it until it ends or Ctrl-C");
   command->add_flag("--json", options->json, "As one JSON object (with --watch: one a line)");
   command->add_flag("--gamma", options->gamma, "Read the whole log and compute errors by the Gamma method");

@@ -22,6 +22,8 @@ void add_up(CLI::App& app, Action& action) {
   command->add_option("--log-level", options->log_level, "Of all programs' logs")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str();
+  command->add_flag("--accept-rollback", options->accept_rollback,
+                    "Go on although a program that lived on has seen a later state of this run");
   command->add_flag("--json", options->json, "The result as one JSON object; progress goes to standard error");
   command->add_flag("--quiet", options->quiet, "No progress");
   command->callback(

@@ -148,7 +148,7 @@ class Reader:
             begin = len(self.lines)
             self.child = subprocess.Popen(
                 [BIN / "flowloom", "samples", address, "--token-file", str(self.test.run_dir / "token"), "--proposals",
-                 "--follow", "--no-header", "--from", str(begin)],
+                 "--follow", "--wait", "0", "--no-header", "--from", str(begin)],
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             for line in self.child.stdout:
                 if not line.endswith("\n"):

@@ -109,8 +109,8 @@ class Flowloom(unittest.TestCase):
     # ---------------------------------------------------------------- processes
 
     def start(self, program, *arguments, **options):
-        child = subprocess.Popen([BIN / program, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                 text=True, cwd=self.tmp, **options)
+        options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "cwd": self.tmp} | options
+        child = subprocess.Popen([BIN / program, *map(str, arguments)], **options)
         self.children.append(child)
         return child
 

@@ -119,6 +119,7 @@ TEST(StatusJson, HasEveryFieldOfTheMessage) {
   const auto* descriptor = v1::StatusReply::descriptor();
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const std::string name = descriptor->field(i)->name();
+    if (name == "seen") continue;  // for the next connection, not for people
     EXPECT_TRUE(json.contains(renamed.contains(name) ? "live_estimates" : name)) << name;
   }
   for (const char* key : {"step", "loss", "ess", "wanted_ess", "state"})

@@ -61,9 +61,9 @@ class Served {
   }
   ~Served() { stop(); }
 
-  void start(bool stay = true) {
+  void start(bool stay = true, Rollback rollback = Rollback::kHalt) {
     spdlog::set_level(spdlog::level::off);
-    brain = std::make_unique<Brain>(open_run(directory, run_file, {}), directory, stay);
+    brain = std::make_unique<Brain>(open_run(directory, run_file, {}), directory, stay, rollback);
     services = std::make_unique<Services>(*brain, "127.0.0.1:0", directory.token(), tls);
     channel = open_channel(services->address(), false, trusting());
     token = directory.token();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 namespace flowloom {
@@ -38,6 +39,25 @@ TEST_F(RetryTest, SaysOnceThatTheConnectionIsLostAndOnceThatItIsBack) {
 TEST_F(RetryTest, WaitsAtLeastHalfOfTwiceAsLongEachTimeUpToItsCap) {
   Retry retry("x", log_, 8ms, 20ms);
   for (const auto least : {4ms, 8ms, 10ms, 10ms}) EXPECT_GE(failed(retry), least);
+}
+
+TEST_F(RetryTest, LeavesAPeerAloneUntilTheTimeThatItNamedAndNotAllInOneMoment) {
+  std::set<std::int64_t> waits;
+  for (int i = 0; i < 5; ++i) {
+    Retry retry("x", log_, 1ms, 2ms);
+    const auto start = Clock::now();
+    EXPECT_TRUE(retry.failed("going down", {}, 40ms));
+    const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
+    EXPECT_GE(waited, 40ms);
+    waits.insert(waited.count());
+  }
+  EXPECT_GT(waits.size(), 1u);  // all five in one millisecond of forty: once in 2.5 million times
+}
+
+TEST_F(RetryTest, ASentenceStandsInItsLineWithoutItsFullStop) {
+  Retry retry("x", log_, 1ms, 2ms);
+  EXPECT_TRUE(retry.failed("It does not answer.", {}));
+  EXPECT_THAT(said_, ElementsAre("No connection to x yet (It does not answer); trying again."));
 }
 
 TEST_F(RetryTest, StartsAnewAfterASuccess) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace flowloom {
 namespace {
 
@@ -28,6 +30,28 @@ TEST(Rpc, GivesTheSameCodeBackAtTheOtherEnd) {
     EXPECT_THAT(back.what(), HasSubstr("The coordinator"));
     EXPECT_THAT(back.what(), HasSubstr("a sentence"));
   }
+}
+
+TEST(Rpc, WhenToComeBackTravelsWithTheError) {
+  const Error down(ErrorCode::kUnavailable, "going down", std::chrono::milliseconds(1500));
+  const Error back = to_error(to_status(down), "The coordinator");
+  EXPECT_EQ(back.retry_after(), std::chrono::milliseconds(1500));
+  EXPECT_STREQ(back.what(), "The coordinator: going down");
+  EXPECT_EQ(to_error(to_status(Error(ErrorCode::kUnavailable, "no room")), "x").retry_after().count(), 0);
+}
+
+TEST(Rpc, AWaitThatAPeerNamesIsBounded) {
+  EXPECT_EQ(wait_of(0.0001), std::chrono::milliseconds(1));
+  EXPECT_EQ(wait_of(1e300), std::chrono::hours(1));
+  for (const double none : {0.0, -1.0, std::nan("")}) EXPECT_EQ(wait_of(none).count(), 0) << none;
+}
+
+TEST(Rpc, OfGrpcsOwnWordsOnlyTheCauseIsTold) {
+  const std::string words =
+      "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to remote host: "
+      "Connection refused";
+  EXPECT_STREQ(to_error(grpc::Status(grpc::StatusCode::UNAVAILABLE, words), "The coordinator").what(),
+               "The coordinator does not answer (Connection refused); check that it runs.");
 }
 
 TEST(Rpc, AMissedDeadlineMeansThatThePeerDoesNotAnswer) {
