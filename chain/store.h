@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +34,7 @@ struct ModelRow {
   double ess = 0;  // NaN: none given
   std::string origin;
   bool verified = false;
+  double threshold = std::numeric_limits<double>::infinity();  // the checkpoint's, of this run's theory; infinity: none
 };
 
 // Who drew units. Numbers are never used again.

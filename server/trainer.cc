@@ -12,6 +12,7 @@ namespace flowloom {
 namespace {
 
 constexpr std::uint64_t kEvaluationIndex = std::uint64_t{1} << 63;  // of the noise that chooses an evaluation's samples
+constexpr double kOutlierMargin = 1;                                // of a log-weight, above the largest gate draw
 constexpr std::size_t kEvaluationBlock = 256;  // samples drawn at once; with torch, part of the bits
 
 bool single(const RunSpec& run) { return run.numerics.precision == Precision::kMixed; }
@@ -281,11 +282,25 @@ std::optional<double> Trainer::measure_ess_from_target(std::stop_token stop) {
   return finite ? stats::ess_from_target(log_w) : 0;
 }
 
-Checkpoint Trainer::checkpoint() const {
+std::vector<double> Trainer::gate_log_w() {
+  const auto model = engines_.own->model(theory_, architecture_, served_weights(), run_.numerics.precision);
+  std::vector<double> log_w(kGateDraws);
+  in_blocks(log_w.size(), {}, [&](std::size_t begin, std::size_t count) {
+    const Draws draws = model->draw(run_.noise_key(), Purpose::kGate, begin, count, Fields::kDropped);
+    for (std::size_t i = 0; i < count; ++i) log_w[begin + i] = stats::log_weight(draws.log_p[i], draws.log_q[i]);
+  });
+  return log_w;
+}
+
+Checkpoint Trainer::checkpoint() {
   Checkpoint checkpoint{run_.theory, run_.flow, run_.numerics.precision, state_.step, served_weights(), {}};
   // The run's own numbers, so that a checkpoint's bytes do not depend on LibTorch's, but only if LibTorch finds them too.
   add_references(checkpoint, *engines_.own);
   verify_references(checkpoint, *engines_.reference, "The flow after " + std::to_string(state_.step) + " steps");
+  checkpoint.threshold = -std::numeric_limits<double>::infinity();
+  for (const double log_w : gate_log_w()) {
+    if (std::isfinite(log_w)) checkpoint.threshold = std::max(checkpoint.threshold, log_w + kOutlierMargin);
+  }
   return checkpoint;
 }
 

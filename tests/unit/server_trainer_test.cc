@@ -406,6 +406,19 @@ TEST(Trainer, ACheckpointHasTheStatesWeightsAndTheEnginesReferences) {
   EXPECT_EQ(checkpoint.bytes(), trainer.checkpoint().bytes());
 }
 
+TEST(ExactnessRule9, ACheckpointsThresholdIsOneAboveTheLargestLogWeightOfTheGateDraws) {
+  const FakeEngine engine;
+  const RunSpec run = training_run();
+  Trainer trainer(run, engine, 2);
+  take(trainer, 4);
+  const Checkpoint checkpoint = trainer.checkpoint();
+  const Draws draws = make_model(checkpoint, theory_of(run), engine)
+                          ->draw(run.noise_key(), Purpose::kGate, 0, Trainer::kGateDraws, Fields::kDropped);
+  double largest = -HUGE_VAL;
+  for (std::size_t i = 0; i < Trainer::kGateDraws; ++i) largest = std::max(largest, draws.log_p[i] - draws.log_q[i]);
+  EXPECT_EQ(checkpoint.threshold, largest + 1);
+}
+
 // Somebody who computes some of the units, in a strange order, twice, too late, or not at all.
 class FakeHelp final : public GradientHelp {
  public:
