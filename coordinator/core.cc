@@ -16,8 +16,6 @@ using flowloom::v1::Refusal;
 using flowloom::v1::WorkerMessage;
 
 constexpr int kFailuresToHalt = 3;
-// Rule 7: forward and inverse agree to 1e-10; in mixed precision to 1e-6 where a value sits on a rounding boundary of float32.
-constexpr double round_trip_limit(Precision precision) { return precision == Precision::kMixed ? 1e-5 : 1e-8; }
 
 Time lease_of(const RunSpec& run) { return Time(static_cast<std::int64_t>(1000 * run.chain.lease_seconds)); }
 

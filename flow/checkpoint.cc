@@ -235,6 +235,11 @@ void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::s
     throw Error(ErrorCode::kInvalidInput,
                 name + " does not fit the run: its " + what + " is " + there + ", the run's is " + here + ".");
   };
+  if (checkpoint.references.log_p.size() != kReferenceDraws) {
+    throw Error(ErrorCode::kInvalidInput, name +
+                                              " does not fit the run: it carries no reference draws, by which workers "
+                                              "prove their numbers; publish one that flowloom-server wrote.");
+  }
   refuse("theory", run.theory.text("kind"), checkpoint.theory.text("kind"));
   refuse("lattice's dimension", std::to_string(dimensions_of(run.theory)),
          std::to_string(dimensions_of(checkpoint.theory)));

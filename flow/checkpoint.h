@@ -56,7 +56,8 @@ void add_references(Checkpoint& checkpoint, const Engine& engine);
 // Throws `kConflict`, saying by how much, if `engine` does not reproduce the references within tolerance.
 void verify_references(const Checkpoint& checkpoint, const Engine& engine, const std::string& name);
 
-// Refuses a checkpoint that cannot serve `run`: another theory kind, another dimension, another precision.
+// Refuses a checkpoint that cannot serve `run`: another theory kind, another dimension, another precision,
+// or no references.
 void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::string& name);
 
 // The same for every checkpoint that the run file's schedule names as a file, relative to `base`, and that `wanted` (by the

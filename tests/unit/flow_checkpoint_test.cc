@@ -226,6 +226,15 @@ TEST(ExactnessRule9, WithoutReferencesNothingIsVerified) {
             "m carries no reference draws to verify this machine's numbers by.");
 }
 
+TEST(ExactnessRule9, WithoutReferencesItServesNoRun) {
+  Checkpoint checkpoint = small();
+  checkpoint.references = {};
+  const std::string sentence = sentence_of([&] {
+    refuse_unfit(checkpoint, FlowCase{.layers = 2, .hidden = {2}, .precision = Precision::kMixed}.run(), "m");
+  });
+  EXPECT_TRUE(sentence.starts_with("m does not fit the run: it carries no reference draws")) << sentence;
+}
+
 TEST(Checkpoint, ADivergedFlowGetsNoReferences) {
   Checkpoint checkpoint = small();
   checkpoint.weights.back() = std::nan("");
