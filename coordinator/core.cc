@@ -164,7 +164,14 @@ void Core::received(WorkerId id, const WorkerMessage& message) {
     case WorkerMessage::kNotReady:
       ++worker.failures;
       worker.trouble = bounded(message.not_ready().sentence());
-      if (rollout_.find(message.not_ready().version())) worker.refused[message.not_ready().version()] = worker.trouble;
+      if (const std::uint32_t version = message.not_ready().version(); rollout_.find(version)) {
+        worker.refused[version] = worker.trouble;
+        rollout_.refused(version);
+      }
+      break;
+    case WorkerMessage::kLoading:
+      if (rollout_.find(message.loading().version()))
+        worker.loading[message.loading().version()] = message.loading().step();
       break;
     case WorkerMessage::kSample:
       sample_answered(id, message.sample());
@@ -322,7 +329,7 @@ void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
     reweigh_->worker = 0;
     if (++reweigh_->failures >= kFailuresToHalt) {
       halt("The reweigh of state " + std::to_string(failure.reweigh_index()) + " failed " +
-           std::to_string(kFailuresToHalt) + " times, last because: " + reason);
+           std::to_string(kFailuresToHalt) + " times, last because: " + reason + " Mend the cause and start again.");
     }
   }
 }
@@ -512,6 +519,7 @@ void Core::prepare_workers() {
       worker.prepared.push_back(version);
       CoordinatorMessage message;
       const ModelRow& model = *rollout_.find(version);
+      message.mutable_prepare()->set_progress(true);
       auto* out = message.mutable_prepare()->mutable_version();
       out->set_version(version);
       out->set_sha256(model.sha256.data(), model.sha256.size());

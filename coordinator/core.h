@@ -127,6 +127,7 @@ class Core {
     std::uint64_t answered = 0, expired = 0, failures = 0;
     std::string trouble;                           // the last failure's sentence
     std::map<std::uint32_t, std::string> refused;  // versions that it cannot serve, and why
+    std::map<std::uint32_t, flowloom::v1::Loading::Step> loading;
     Time since{};
     bool recorded = false;  // its row is on its way to the store
 
@@ -158,6 +159,7 @@ class Core {
   void failed(WorkerId worker, const flowloom::v1::Failure& failure);
   void halt(const std::string& sentence);
   std::string nobody_can_serve() const;
+  void add_versions(const Worker& worker, flowloom::v1::WorkerStatus& status) const;
   void set_state(flowloom::v1::StatusReply& reply) const;  // from `reply.training` too
 
   // The steps of one turn: place switches, move the chain, grant.
