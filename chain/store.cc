@@ -38,7 +38,8 @@ constexpr char kSchema[] = R"sql(
   CREATE TABLE columns(position INTEGER PRIMARY KEY, name TEXT NOT NULL, sentence TEXT NOT NULL);
   CREATE TABLE models(
     version INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, training_step INTEGER NOT NULL,
-    ess REAL, origin TEXT NOT NULL, verified INTEGER NOT NULL, published_at TEXT NOT NULL);
+    ess REAL, origin TEXT NOT NULL, verified INTEGER NOT NULL, published_at TEXT NOT NULL,
+    threshold REAL);                -- log_w of an outlier; NULL for none
   CREATE TABLE scheduled(entry INTEGER PRIMARY KEY, version INTEGER NOT NULL);
   CREATE TABLE switches(
     from_index INTEGER PRIMARY KEY, version INTEGER NOT NULL, sha256 BLOB NOT NULL, by_clock INTEGER NOT NULL);

@@ -34,7 +34,8 @@ struct ModelRow {
   double ess = 0;  // NaN: none given
   std::string origin;
   bool verified = false;
-  double threshold = std::numeric_limits<double>::infinity();  // log_w above which a proposal is drawn twice
+  // log_w above which a proposal is drawn twice: the checkpoint's, of this run's theory; infinity: none
+  double threshold = std::numeric_limits<double>::infinity();
 };
 
 // Who drew units. Numbers are never used again.

@@ -10,9 +10,10 @@ namespace flowloom {
 std::uint32_t Store::add_model(const ModelRow& row, const std::vector<std::uint32_t>& entries) {
   return impl_->guard([&] {
     SQLite::Transaction transaction(*impl_->db);
-    SQLite::Statement insert(*impl_->db, std::string("INSERT INTO models(sha256, size, training_step, ess, origin, "
-                                                     "verified, published_at) VALUES(?, ?, ?, ?, ?, ?, ") +
-                                             kNow + ")");
+    SQLite::Statement insert(*impl_->db,
+                             std::string("INSERT INTO models(sha256, size, training_step, ess, origin, "
+                                         "verified, threshold, published_at) VALUES(?, ?, ?, ?, ?, ?, ?, ") +
+                                 kNow + ")");
     bind_blob(insert, 1, row.sha256);
     insert.bind(2, static_cast<std::int64_t>(row.size));
     insert.bind(3, row.training_step);
@@ -23,6 +24,7 @@ std::uint32_t Store::add_model(const ModelRow& row, const std::vector<std::uint3
     }
     insert.bind(5, row.origin);
     insert.bind(6, row.verified ? 1 : 0);
+    if (std::isfinite(row.threshold)) insert.bind(7, row.threshold);  // else NULL
     insert.exec();
     const auto version = static_cast<std::uint32_t>(impl_->db->getLastInsertRowid());
     impl_->insert_scheduled(entries, version);
@@ -51,8 +53,8 @@ std::vector<ModelRow> Store::models() const {
   return impl_->guard([&] {
     std::vector<ModelRow> rows;
     SQLite::Statement query(*impl_->db,
-                            "SELECT version, sha256, size, training_step, ess, origin, verified FROM models "
-                            "ORDER BY version");
+                            "SELECT version, sha256, size, training_step, ess, origin, verified, threshold FROM "
+                            "models ORDER BY version");
     while (query.executeStep()) {
       ModelRow row;
       row.version = static_cast<std::uint32_t>(query.getColumn(0).getInt64());
@@ -62,6 +64,7 @@ std::vector<ModelRow> Store::models() const {
       row.ess = query.getColumn(4).isNull() ? std::nan("") : query.getColumn(4).getDouble();
       row.origin = query.getColumn(5).getString();
       row.verified = query.getColumn(6).getInt() != 0;
+      if (!query.getColumn(7).isNull()) row.threshold = query.getColumn(7).getDouble();
       rows.push_back(row);
     }
     return rows;

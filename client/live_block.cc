@@ -59,16 +59,29 @@ std::vector<std::string> training_block(const v1::TrainingReport& training, std:
   return lines;
 }
 
-std::string versions_text(const v1::ListReply& models) {
+// Where the newest version stands on the workers, while it does not serve; or if some cannot serve it.
+std::string newest_text(const v1::StatusReply& status) {
+  const auto& models = status.models();
+  if (models.versions_size() == 0) return "";
+  const std::uint32_t newest = models.versions(models.versions_size() - 1).version();
+  const std::string states = version_states(status, newest);
+  const bool serves = models.switches_size() > 0 && models.switches(models.switches_size() - 1).version() == newest;
+  const bool failed = states.find(state_name(v1::VersionOnWorker::STATE_FAILED)) != std::string::npos;
+  if (states.empty() || (serves && !failed)) return "";
+  return "; version " + std::to_string(newest) + " on workers: " + states;
+}
+
+std::string versions_text(const v1::StatusReply& status) {
+  const auto& models = status.models();
   std::string text = std::to_string(models.versions_size()) + " published";
-  if (models.switches_size() == 0) return text + ", none serving yet";
+  if (models.switches_size() == 0) return text + ", none serving yet" + newest_text(status);
   const auto& last = models.switches(models.switches_size() - 1);
   text += ", " + std::to_string(models.switches_size()) + (models.switches_size() == 1 ? " switch" : " switches") +
           ": version " + std::to_string(last.version()) + " from proposal " + std::to_string(last.from());
   for (const auto& model : models.versions()) {
     if (model.version() == last.version() && std::isfinite(model.ess())) text += " (ESS " + shown(model.ess(), 3) + ")";
   }
-  return text;
+  return text + newest_text(status);
 }
 
 std::string workers_text(const v1::StatusReply& status) {
@@ -114,7 +127,7 @@ std::vector<std::string> live_block(const v1::StatusReply& status, const LiveFra
       lines.push_back(labelled("", text + "   (live estimate)"));
     }
   }
-  lines.push_back(labelled("versions", versions_text(status.models())));
+  lines.push_back(labelled("versions", versions_text(status)));
   if (!frame.training_only) {
     lines.push_back(labelled("workers", workers_text(status)));
     lines.push_back(labelled("state", state_text(status)));

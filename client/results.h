@@ -16,6 +16,10 @@ std::string state_name(v1::StatusReply::State state);
 
 // "training", "trained", "stopped", "failed"; empty if no trainer has reported.
 std::string state_name(v1::TrainingReport::State state);
+std::string state_name(v1::VersionOnWorker::State state);
+
+// On how many workers a version is in which state: "3 active, 1 failed".
+std::string version_states(const v1::StatusReply& status, std::uint32_t version);
 
 // One line: "waiting for a worker", "running: reweighing …", "complete".
 std::string state_text(const v1::StatusReply& status);

@@ -29,6 +29,10 @@ json training_json(const v1::TrainingReport& training) {
 }
 
 json worker_json(const v1::WorkerStatus& worker) {
+  json versions = json::array();
+  for (const auto& row : worker.versions()) {
+    versions.push_back({{"version", row.version()}, {"state", state_name(row.state())}, {"sentence", row.sentence()}});
+  }
   return {{"worker", worker.worker()},
           {"name", worker.name()},
           {"device", worker.device()},
@@ -40,10 +44,32 @@ json worker_json(const v1::WorkerStatus& worker) {
           {"failures", worker.failures()},
           {"trouble", worker.trouble()},
           {"ready_versions", worker.ready_versions()},
+          {"versions", versions},
           {"connected_seconds", worker.connected_seconds()}};
 }
 
 }  // namespace
+
+std::string state_name(v1::VersionOnWorker::State state) {
+  switch (state) {
+    case v1::VersionOnWorker::STATE_OFFERED:
+      return "offered";
+    case v1::VersionOnWorker::STATE_FETCHED:
+      return "fetched";
+    case v1::VersionOnWorker::STATE_VERIFIED:
+      return "verified";
+    case v1::VersionOnWorker::STATE_WARM:
+      return "warm";
+    case v1::VersionOnWorker::STATE_ACTIVE:
+      return "active";
+    case v1::VersionOnWorker::STATE_RETIRED:
+      return "retired";
+    case v1::VersionOnWorker::STATE_FAILED:
+      return "failed";
+    default:
+      return "unknown";
+  }
+}
 
 std::string state_name(v1::TrainingReport::State state) {
   switch (state) {

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "client/numbers.h"
 #include "client/results.h"
@@ -54,6 +56,30 @@ std::vector<std::string> worker_lines(const v1::StatusReply& status) {
   return table.lines();
 }
 
+// Where each version stands on the workers, in counts; names only for failures.
+std::vector<std::string> rollout_lines(const v1::StatusReply& status) {
+  constexpr std::size_t kNamed = 3;  // of each version
+  std::map<std::uint32_t, std::vector<std::string>> failures;
+  std::set<std::uint32_t> versions;
+  for (const auto& worker : status.workers()) {
+    for (const auto& row : worker.versions()) {
+      if (row.state() != v1::VersionOnWorker::STATE_RETIRED) versions.insert(row.version());
+      if (row.state() == v1::VersionOnWorker::STATE_FAILED) {
+        failures[row.version()].push_back("worker " + whole(worker.worker()) + ", " + printable(worker.name()) + ": " +
+                                          printable(row.sentence()));
+      }
+    }
+  }
+  std::vector<std::string> lines;
+  for (const std::uint32_t version : versions) {
+    lines.push_back("version " + whole(version) + ": " + version_states(status, version));
+    const auto& named = failures[version];
+    for (std::size_t i = 0; i < std::min(kNamed, named.size()); ++i) lines.push_back("  " + named[i]);
+    if (named.size() > kNamed) lines.push_back("  and " + whole(named.size() - kNamed) + " more");
+  }
+  return lines;
+}
+
 std::vector<std::string> training_lines(const v1::TrainingReport& training) {
   std::string first = training_text(training) + ", step " + std::to_string(training.step()) + " of at most " +
                       std::to_string(training.max_steps()) + " in " + duration(training.seconds());
@@ -102,6 +128,18 @@ std::vector<std::string> observable_lines(const ChainAnalysis::Result& result) {
   return lines;
 }
 
+std::string version_states(const v1::StatusReply& status, std::uint32_t version) {
+  std::map<v1::VersionOnWorker::State, std::uint64_t> counts;
+  for (const auto& worker : status.workers()) {
+    for (const auto& row : worker.versions()) {
+      if (row.version() == version) ++counts[row.state()];
+    }
+  }
+  std::string text;
+  for (const auto& [state, count] : counts) text += (text.empty() ? "" : ", ") + whole(count) + " " + state_name(state);
+  return text;
+}
+
 std::vector<std::string> model_lines(const v1::ListReply& models) {
   Table table({Align::kRight, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft});
   for (const auto& model : models.versions()) {
@@ -145,6 +183,7 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
   sheet.add("versions", models.empty() ? std::vector<std::string>{"none yet"} : models);
   if (status.training().state() != v1::TrainingReport::STATE_UNSPECIFIED)
     sheet.add("training", training_lines(status.training()));
+  if (const auto lines = rollout_lines(status); !lines.empty()) sheet.add("rollout", lines);
   if (status.workers_size() > 0) sheet.add("workers", worker_lines(status));
   for (const auto& row : status.quarantined()) sheet.add("quarantine", "'" + row.name() + "': " + row.reason());
   sheet.add("digest", status.head());

@@ -16,8 +16,6 @@ using flowloom::v1::Refusal;
 using flowloom::v1::WorkerMessage;
 
 constexpr int kFailuresToHalt = 3;
-// Rule 7: forward and inverse agree to 1e-10; in mixed precision to 1e-6 where a value sits on a rounding boundary of float32.
-constexpr double round_trip_limit(Precision precision) { return precision == Precision::kMixed ? 1e-5 : 1e-8; }
 
 // What two answers to one unit may differ by (rule 9): the lanes' bits are the same everywhere.
 double audit_tolerance(const RunSpec& run) {
@@ -184,7 +182,14 @@ void Core::received(WorkerId id, const WorkerMessage& message) {
     case WorkerMessage::kNotReady:
       ++worker.failures;
       worker.trouble = bounded(message.not_ready().sentence());
-      if (rollout_.find(message.not_ready().version())) worker.refused[message.not_ready().version()] = worker.trouble;
+      if (const std::uint32_t version = message.not_ready().version(); rollout_.find(version)) {
+        worker.refused[version] = worker.trouble;
+        rollout_.refused(version);
+      }
+      break;
+    case WorkerMessage::kLoading:
+      if (rollout_.find(message.loading().version()))
+        worker.loading[message.loading().version()] = message.loading().step();
       break;
     case WorkerMessage::kSample:
       sample_answered(id, message.sample());
@@ -422,7 +427,7 @@ void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
     reweigh_->worker = 0;
     if (++reweigh_->failures >= kFailuresToHalt) {
       halt("The reweigh of state " + std::to_string(failure.reweigh_index()) + " failed " +
-           std::to_string(kFailuresToHalt) + " times, last because: " + reason);
+           std::to_string(kFailuresToHalt) + " times, last because: " + reason + " Mend the cause and start again.");
     }
   }
 }
@@ -635,6 +640,7 @@ void Core::prepare_workers() {
       worker.prepared.push_back(version);
       CoordinatorMessage message;
       const ModelRow& model = *rollout_.find(version);
+      message.mutable_prepare()->set_progress(true);
       auto* out = message.mutable_prepare()->mutable_version();
       out->set_version(version);
       out->set_sha256(model.sha256.data(), model.sha256.size());

@@ -94,9 +94,6 @@ class Core {
   void written(const Sha256& head);
   void write_failed(const std::string& sentence);
 
-  // Nothing more is granted until the next start, for this reason.
-  void halt(const std::string& sentence);
-
   // Takes what was written last into the figures. It may be called when nothing else waits, `status` does it too.
   void catch_up();
 
@@ -144,6 +141,7 @@ class Core {
     std::uint64_t answered = 0, expired = 0, failures = 0;
     std::string trouble;                           // the last failure's sentence
     std::map<std::uint32_t, std::string> refused;  // versions that it cannot serve, and why
+    std::map<std::uint32_t, flowloom::v1::Loading::Step> loading;
     Time since{};
     bool recorded = false;  // its row is on its way to the store
 
@@ -183,6 +181,7 @@ class Core {
   std::string nobody_can_serve() const;
   std::string dispute() const;
   std::string rechecking() const;
+  void add_versions(const Worker& worker, flowloom::v1::WorkerStatus& status) const;
   void set_state(flowloom::v1::StatusReply& reply) const;  // from `reply.training` too
 
   // The steps of one turn: place switches, move the chain, grant.

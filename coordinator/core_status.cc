@@ -1,5 +1,7 @@
 // What the core shows: the status and the list of versions.
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "chain/status_reply.h"
 #include "coordinator/core.h"
@@ -18,16 +20,49 @@ flowloom::v1::ListReply Core::models() const { return list_reply(rollout_.models
 
 // Why no connected worker can serve a version that is needed now; empty if one can, or may yet.
 std::string Core::nobody_can_serve() const {
-  for (const std::uint32_t version : rollout_.needed(chain_.frontier())) {
+  const std::uint64_t next = ledger_.next_fresh() * run_.unit;
+  std::string sentence;
+  for (const std::uint32_t version : rollout_.serving(next)) {
     std::string reason;
     for (const auto& [id, worker] : workers_) {
       const auto refused = worker.refused.find(version);
       reason = refused == worker.refused.end() ? "" : refused->second;
       if (reason.empty()) break;
     }
-    if (!reason.empty()) return "no worker can serve version " + std::to_string(version) + ": " + reason;
+    if (reason.empty()) return "";
+    if (sentence.empty()) sentence = "no worker can serve version " + std::to_string(version) + ": " + reason;
   }
-  return "";
+  if (sentence.empty()) return "";
+  if (rollout_.version_for(next)) return sentence + " Connect a worker that can.";
+  return sentence + " Connect a worker that can, or " +
+         (run_.chain.asap ? "publish another version."
+                          : "name another checkpoint for it in [chain] versions and start again.");
+}
+
+void Core::add_versions(const Worker& worker, flowloom::v1::WorkerStatus& status) const {
+  constexpr std::size_t kShown = 16;
+  using flowloom::v1::Loading;
+  using flowloom::v1::VersionOnWorker;
+  const auto needed = rollout_.needed(chain_.frontier());
+  const auto next = rollout_.version_for(ledger_.next_fresh() * run_.unit);
+  const auto now = rollout_.version_for(chain_.frontier());
+  const auto state = [&](std::uint32_t version) {
+    if (worker.refused.contains(version)) return VersionOnWorker::STATE_FAILED;
+    if (std::ranges::count(needed, version) == 0) return VersionOnWorker::STATE_RETIRED;
+    if (std::ranges::count(worker.ready, version) > 0)
+      return version == next || version == now ? VersionOnWorker::STATE_ACTIVE : VersionOnWorker::STATE_WARM;
+    const auto step = worker.loading.find(version);
+    if (step == worker.loading.end()) return VersionOnWorker::STATE_OFFERED;
+    return step->second == Loading::STEP_VERIFIED ? VersionOnWorker::STATE_VERIFIED : VersionOnWorker::STATE_FETCHED;
+  };
+  const std::size_t left_out = worker.prepared.size() - std::min(worker.prepared.size(), kShown);
+  for (const std::uint32_t version : std::span(worker.prepared).subspan(left_out)) {
+    auto* out = status.add_versions();
+    out->set_version(version);
+    out->set_state(state(version));
+    if (const auto reason = worker.refused.find(version); reason != worker.refused.end())
+      out->set_sentence(reason->second);
+  }
 }
 
 // Where units cannot be decided for want of a worker; empty if there are none.
@@ -121,6 +156,7 @@ StatusReply Core::status(Time now) {
     out->set_failures(worker.failures);
     out->set_trouble(worker.trouble);
     for (const std::uint32_t version : worker.ready) out->add_ready_versions(version);
+    add_versions(worker, *out);
     out->set_connected_seconds(std::chrono::duration<double>(now - worker.since).count());
   }
   for (const auto& [name, reason] : quarantined_) {

@@ -87,6 +87,7 @@ ModelRow register_model(Store& store, const RunDirectory& directory, const RunSp
                ess,
                origin,
                false};
+  if (checkpoint.theory.values() == run.theory.values()) row.threshold = checkpoint.threshold;  // else of other log_p
   write_file_atomically(directory.model(row.version), bytes);
   row.version = store.add_model(row, entries);
   return row;

@@ -114,6 +114,14 @@ std::string Rollout::waiting_for(std::uint64_t index) const {
   return "waiting for a worker to verify " + name;
 }
 
+std::vector<std::uint32_t> Rollout::serving(std::uint64_t index) const {
+  if (const auto version = version_for(index)) return {*version};
+  if (asap_) return needed(index);
+  const auto bound = fulfilled_.find(static_cast<std::uint32_t>(switches_.size()));
+  if (bound == fulfilled_.end()) return {};
+  return {bound->second};
+}
+
 std::vector<std::uint32_t> Rollout::needed(std::uint64_t index) const {
   std::vector<std::uint32_t> versions;
   const auto add = [&](std::uint32_t version) {
@@ -123,7 +131,11 @@ std::vector<std::uint32_t> Rollout::needed(std::uint64_t index) const {
     if (i + 1 == switches_.size() || switches_[i + 1].from > index) add(switches_[i].version);
   }
   if (asap_) {
-    if (!models_.empty()) add(models_.back().version);
+    const std::uint32_t serving = switches_.empty() ? 0 : switches_.back().version;
+    for (auto model = models_.rbegin(); model != models_.rend() && model->version > serving; ++model) {
+      add(model->version);
+      if (!refused_.contains(model->version)) break;
+    }
   } else {
     for (const auto& [entry, version] : fulfilled_) {
       if (entry >= switches_.size()) add(version);

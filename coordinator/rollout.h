@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ class Rollout {
 
   void published(const ModelRow& model, const std::vector<std::uint32_t>& entries);
   void verified(std::uint32_t version);
+  void refused(std::uint32_t version) { refused_.insert(version); }  // by a worker: an older one may have to serve
 
   // The switch that must be durable before `first_fresh` (the first proposal never granted) can be granted or, for
   // "asap", that a new version asks for there. Nothing if none is due.
@@ -48,6 +50,9 @@ class Rollout {
 
   // What proposal `index` waits for, as a sentence for the status.
   std::string waiting_for(std::uint64_t index) const;
+
+  // The versions any of which lets proposal `index` be drawn; none if that waits for a version.
+  std::vector<std::uint32_t> serving(std::uint64_t index) const;
 
   // Versions that workers should hold at frontier `index`: what serves from there on and what may serve next.
   std::vector<std::uint32_t> needed(std::uint64_t index) const;
@@ -64,6 +69,7 @@ class Rollout {
   std::vector<ScheduledVersion> schedule_;
   std::vector<ModelRow> models_;
   std::map<std::uint32_t, std::uint32_t> fulfilled_;
+  std::set<std::uint32_t> refused_;
   std::vector<SwitchRecord> switches_;  // by `from`
   std::optional<SwitchRecord> placing_;
 };

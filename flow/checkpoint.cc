@@ -23,6 +23,7 @@ constexpr char kPrecisionKey[] = "flowloom.precision";
 constexpr char kStepKey[] = "flowloom.training_step";
 constexpr char kLogPKey[] = "flowloom.references.log_p";
 constexpr char kLogQKey[] = "flowloom.references.log_q";
+constexpr char kThresholdKey[] = "flowloom.threshold";
 
 // JSON's scalars and lists of scalars are TOML's.
 std::string toml_of(const std::string& name, const Section& section) {
@@ -73,6 +74,7 @@ class Parser {
     if (checkpoint.references.log_p.size() != checkpoint.references.log_q.size()) {
       refuse("its references have unequal numbers of log_p and log_q");
     }
+    if (content_.metadata.contains(kThresholdKey)) checkpoint.threshold = threshold();
     checkpoint.weights = weights(checkpoint.architecture(), checkpoint.precision);
     return checkpoint;
   }
@@ -96,6 +98,14 @@ class Parser {
       refuse(std::string("its ") + kStepKey + " is not a whole number");
     }
     return step;
+  }
+
+  double threshold() const {
+    const json value = json::parse(metadata(kThresholdKey), nullptr, false);
+    if (!value.is_number() || !std::isfinite(value.get<double>())) {
+      refuse(std::string("its ") + kThresholdKey + " is no number");
+    }
+    return value.get<double>();
   }
 
   std::vector<double> numbers(const char* key) const {
@@ -168,6 +178,7 @@ std::string Checkpoint::bytes() const {
                       {kStepKey, std::to_string(training_step)},
                       {kLogPKey, json(references.log_p).dump()},
                       {kLogQKey, json(references.log_q).dump()}};
+  if (std::isfinite(threshold)) content.metadata[kThresholdKey] = json(threshold).dump();
   const AffineCouplingFlow shape = architecture();
   shape.refuse_other_count(weights.size());
   auto at = weights.begin();
@@ -224,6 +235,11 @@ void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::s
     throw Error(ErrorCode::kInvalidInput,
                 name + " does not fit the run: its " + what + " is " + there + ", the run's is " + here + ".");
   };
+  if (checkpoint.references.log_p.size() != kReferenceDraws) {
+    throw Error(ErrorCode::kInvalidInput, name +
+                                              " does not fit the run: it carries no reference draws, by which workers "
+                                              "prove their numbers; publish one that flowloom-server wrote.");
+  }
   refuse("theory", run.theory.text("kind"), checkpoint.theory.text("kind"));
   refuse("lattice's dimension", std::to_string(dimensions_of(run.theory)),
          std::to_string(dimensions_of(checkpoint.theory)));

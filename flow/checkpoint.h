@@ -1,8 +1,8 @@
 // A checkpoint: one immutable version of a model, as a safetensors file.
 //
 // The header's metadata says what it is: format, architecture and theory (as TOML sections), precision,
-// training step, and the log_p, log_q of a few reference draws, by which a worker proves its numbers before
-// it contributes. No time stamps: equal training gives equal bytes, and a checkpoint is named by its SHA-256.
+// training step, the log_p, log_q of a few reference draws, by which a worker proves its numbers before
+// it contributes, and the log-weight above which a proposal is an outlier. No time stamps: equal training gives equal bytes, and a checkpoint is named by its SHA-256.
 // Loading one runs no code.
 //
 // Reading needs no engine and trusts nothing: sizes, types, offsets, names and finiteness are checked.
@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,10 @@ struct Checkpoint {
   std::vector<double> weights;  // the flat array of `architecture()`; float32 values where the precision is mixed
   References references;
 
+  // log_w = log_p - log_q of this theory above which a proposal is an outlier, which a second worker must find too
+  // (docs/exactness.md, rule 9); infinity: none, as in a file that does not say it.
+  double threshold = std::numeric_limits<double>::infinity();
+
   AffineCouplingFlow architecture() const;
 
   // The file's bytes; equal checkpoints give equal bytes.
@@ -51,7 +56,8 @@ void add_references(Checkpoint& checkpoint, const Engine& engine);
 // Throws `kConflict`, saying by how much, if `engine` does not reproduce the references within tolerance.
 void verify_references(const Checkpoint& checkpoint, const Engine& engine, const std::string& name);
 
-// Refuses a checkpoint that cannot serve `run`: another theory kind, another dimension, another precision.
+// Refuses a checkpoint that cannot serve `run`: another theory kind, another dimension, another precision,
+// or no references.
 void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::string& name);
 
 // The same for every checkpoint that the run file's schedule names as a file, relative to `base`, and that `wanted` (by the

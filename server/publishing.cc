@@ -23,8 +23,17 @@ bool met(const Condition& condition, const TrainerState& state, bool finished) {
 
 }  // namespace
 
+const Publication* last_published(const std::vector<Publication>& publications) {
+  const Publication* last = nullptr;
+  for (const Publication& publication : publications) {
+    if (publication.refused.empty()) last = &publication;
+  }
+  return last;
+}
+
 Entries entries_of(const ChainSpec& chain, const Publication& publication) {
   Entries entries;
+  if (!publication.refused.empty()) return entries;
   for (std::uint32_t i = 0; i < chain.versions.size(); ++i) {
     if (contains(publication.reasons, chain.versions[i].when.sentence())) entries.insert(i);
   }
@@ -47,7 +56,8 @@ std::vector<std::string> reasons_to_publish(const RunSpec& run, const TrainerSta
   std::vector<std::string> reasons;
   if (run.chain.asap) {
     if (state.evaluated_step != state.step || (!published.empty() && published.back().step == state.step)) return {};
-    const bool gain = published.empty() || state.ess >= run.train.publish_gain * published.back().ess;
+    const Publication* last = last_published(published);
+    const bool gain = !last || state.ess >= run.train.publish_gain * last->ess;
     if (gain && state.ess > 0) reasons.push_back(kGain);
     if (finished) reasons.push_back(kTrained);
     return reasons;

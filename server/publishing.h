@@ -5,10 +5,14 @@
 //   "asap"       at the first evaluation; whenever the ESS has grown by [train] publish_gain since the last
 //                version; and when training has stopped
 //
+// A state that does not pass the gate (server/gate.h) is kept. The entries that it would have fulfilled get the version
+// published last, so that the chain does not wait for what will not come.
+//
 // Pure functions. A publication remembers reasons, not numbers of entries, so that it outlives a change of
 // the schedule.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -25,12 +29,17 @@ struct Publication {
   double ess = 0;
   std::vector<std::string> reasons;  // conditions as `Condition::sentence()`; "gain" and "trained" for "asap"
   std::string sha256;                // of the checkpoint, hexadecimal
+  double gate_ess = std::nan("");    // on the gate's draws; NaN: not measured
+  std::string refused{};             // by the gate, and why: kept, not published
 };
+
+// The one that was published last; null if there is none.
+const Publication* last_published(const std::vector<Publication>& publications);
 
 // Entries of [chain] versions, by their numbers.
 using Entries = std::set<std::uint32_t>;
 
-// The entries that a publication fulfils.
+// The entries that a publication fulfils; none if it was refused.
 Entries entries_of(const ChainSpec& chain, const Publication& publication);
 
 // Entries that ask for training and that neither the coordinator (`fulfilled`) nor `published` has a checkpoint for.

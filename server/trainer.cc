@@ -6,12 +6,14 @@
 #include <mutex>
 
 #include "flow/catalog.h"
+#include "spec/error.h"
 #include "stats/ess.h"
 
 namespace flowloom {
 namespace {
 
 constexpr std::uint64_t kEvaluationIndex = std::uint64_t{1} << 63;  // of the noise that chooses an evaluation's samples
+constexpr double kOutlierMargin = 1;                                // of a log-weight, above the largest gate draw
 constexpr std::size_t kEvaluationBlock = 256;  // samples drawn at once; with torch, part of the bits
 
 bool single(const RunSpec& run) { return run.numerics.precision == Precision::kMixed; }
@@ -281,12 +283,42 @@ std::optional<double> Trainer::measure_ess_from_target(std::stop_token stop) {
   return finite ? stats::ess_from_target(log_w) : 0;
 }
 
-Checkpoint Trainer::checkpoint() const {
-  Checkpoint checkpoint{run_.theory, run_.flow, run_.numerics.precision, state_.step, served_weights(), {}};
-  // The run's own numbers, so that a checkpoint's bytes do not depend on LibTorch's, but only if LibTorch finds them too.
-  add_references(checkpoint, *engines_.own);
-  verify_references(checkpoint, *engines_.reference, "The flow after " + std::to_string(state_.step) + " steps");
-  return checkpoint;
+std::optional<GateFigures> Trainer::gate_figures(std::stop_token stop) {
+  const auto model = engines_.own->model(theory_, architecture_, served_weights(), run_.numerics.precision);
+  std::vector<double> log_w(kGateDraws), round_trip(kGateDraws);
+  const bool all = in_blocks(log_w.size(), stop, [&](std::size_t begin, std::size_t count) {
+    const Draws draws = model->draw(run_.noise_key(), Purpose::kGate, begin, count);
+    const Densities densities = model->densities(draws.fields);
+    for (std::size_t i = 0; i < count; ++i) {
+      log_w[begin + i] = stats::log_weight(draws.log_p[i], draws.log_q[i]);
+      round_trip[begin + i] = densities.round_trip[i];
+    }
+  });
+  if (!all) return {};
+  GateFigures figures;
+  figures.ess = ess_of(log_w);
+  add_gate_draws(figures, log_w, round_trip);
+  return figures;
+}
+
+std::optional<Candidate> Trainer::candidate(std::stop_token stop) {
+  const auto gate = gate_figures(stop);
+  if (!gate) return {};
+  Candidate candidate{.checkpoint{run_.theory, run_.flow, run_.numerics.precision, state_.step, served_weights(), {}},
+                      .gate = *gate,
+                      .unreproduced = ""};
+  Checkpoint& checkpoint = candidate.checkpoint;
+  if (std::isfinite(gate->largest_log_w)) checkpoint.threshold = gate->largest_log_w + kOutlierMargin;
+  try {
+    // The run's own numbers, so that a checkpoint's bytes do not depend on LibTorch's, but only if LibTorch finds them too.
+    add_references(checkpoint, *engines_.own);
+    verify_references(checkpoint, *engines_.reference, "The flow after " + std::to_string(state_.step) + " steps");
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kHalted && error.code() != ErrorCode::kConflict) throw;
+    checkpoint.references = {};
+    candidate.unreproduced = error.what();
+  }
+  return candidate;
 }
 
 }  // namespace flowloom

@@ -25,6 +25,7 @@
 #include "flow/checkpoint.h"
 #include "flow/engine.h"
 #include "server/adam.h"
+#include "server/gate.h"
 #include "server/gradient_help.h"
 #include "server/schedule.h"
 #include "server/thread_pool.h"
@@ -132,9 +133,9 @@ class Trainer {
   // An invalid draw (docs/exactness.md, rule 2) counts as weight zero; 0 if all weights are zero.
   std::optional<double> measure_ess(std::stop_token stop = {});
 
-  // The state as a version, with its references. Throws `kHalted` if training has diverged, `kConflict` if the reference engine
-  // finds other numbers.
-  Checkpoint checkpoint() const;
+  // The state as a version: its references (unless training has diverged, or the reference engine finds other numbers), what
+  // the gate's draws show, and its threshold, the largest log_w of these draws + 1. Nothing if `stop` was requested.
+  std::optional<Candidate> candidate(std::stop_token stop = {});
 
   const TrainerState& state() const { return state_; }
 
@@ -145,6 +146,7 @@ class Trainer {
   bool evaluation_due() const;
   bool step(std::stop_token stop);
   std::optional<double> measure_ess_from_target(std::stop_token stop);
+  std::optional<GateFigures> gate_figures(std::stop_token stop);
   std::vector<double> served_weights() const;  // those of a checkpoint
   std::span<const double> target_sample(std::size_t number) const;
   std::size_t chosen_sample(std::uint64_t index) const;

@@ -94,7 +94,8 @@ class Training {
     report.set_learning_rate(figures.learning_rate);
     report.set_batch(static_cast<std::int64_t>(figures.batch));
     report.set_state(state_now);
-    report.set_sentence(sentence);
+    const auto& publications = saved_.publications;
+    report.set_sentence(sentence.empty() && !publications.empty() ? publications.back().refused : sentence);
     report.set_wanted_ess(wanted_ess());
     report.set_helped_units(trainer_ ? trainer_->helped_units() : 0);
     report.set_training(to_hex(training_identity(run_)));
@@ -124,7 +125,7 @@ class Training {
     for (const Publication& publication : saved_.publications) {
       const Entries entries = entries_of(run_.chain, publication);
       const bool there = run_.chain.asap
-                             ? known_.contains(publication.sha256)
+                             ? known_.contains(publication.sha256) || !publication.refused.empty()
                              : std::includes(fulfilled_.begin(), fulfilled_.end(), entries.begin(), entries.end());
       if (!there) send(publication, store_.read_checkpoint(publication));
     }
@@ -221,12 +222,36 @@ class Training {
     if (reasons.empty()) return;
     const auto ess = state.evaluated_step == state.step ? state.ess : trainer_->measure_ess(stop);
     if (!ess) return;
-    std::string bytes = trainer_->checkpoint().bytes();
-    const Publication publication{state.step, *ess, reasons, to_hex(sha256(bytes))};
+    const auto candidate = trainer_->candidate(stop);
+    if (!candidate) return;
+    const Publication* last = last_published(saved_.publications);
+    std::string bytes = candidate->checkpoint.bytes();
+    Publication publication{state.step,
+                            *ess,
+                            reasons,
+                            to_hex(sha256(bytes)),
+                            candidate->gate.ess,
+                            gate_refusal(run_, *candidate, last ? last->gate_ess : std::nan(""))};
     keep([&] { store_.write_checkpoint(publication, bytes); }, stop);
+    if (!publication.refused.empty()) return refuse(publication, last ? std::optional(*last) : std::nullopt, stop);
     saved_.publications.push_back(publication);
     save(stop);
     send(publication, std::move(bytes));
+  }
+
+  // What did not pass the gate. Entries of the schedule that ask for it get what was published `last`.
+  void refuse(const Publication& publication, std::optional<Publication> last, std::stop_token stop) {
+    const bool needed = !run_.chain.asap || trainer_->finished();
+    if (!last && needed) throw Error(ErrorCode::kHalted, publication.refused);
+    spdlog::warn(publication.refused);
+    if (last && !run_.chain.asap) {
+      last->reasons = publication.reasons;
+      saved_.publications.push_back(*last);
+    }
+    saved_.publications.push_back(publication);
+    save(stop);
+    if (last && !run_.chain.asap) send(*last, store_.read_checkpoint(*last));
+    report(TrainingReport::STATE_TRAINING);
   }
 
   void send(const Publication& publication, std::string bytes) {

@@ -43,15 +43,19 @@ double from_json(double, const json& value) {
 }
 
 json to_json(const Publication& publication) {
-  return {{"step", publication.step},
-          {"ess", to_json(publication.ess)},
-          {"reasons", publication.reasons},
-          {"sha256", publication.sha256}};
+  return {
+      {"step", publication.step},     {"ess", to_json(publication.ess)},           {"reasons", publication.reasons},
+      {"sha256", publication.sha256}, {"gate_ess", to_json(publication.gate_ess)}, {"refused", publication.refused}};
 }
 
 Publication publication_of(const json& entry) {
-  return {entry.at("step"), from_json(0.0, entry.at("ess")), entry.at("reasons").get<std::vector<std::string>>(),
-          entry.at("sha256")};
+  Publication publication{entry.at("step"), from_json(0.0, entry.at("ess")),
+                          entry.at("reasons").get<std::vector<std::string>>(), entry.at("sha256")};
+  if (entry.contains("gate_ess")) {  // not in a state of an older build
+    publication.gate_ess = from_json(0.0, entry.at("gate_ess"));
+    publication.refused = entry.at("refused");
+  }
+  return publication;
 }
 
 json to_json(const flowloom::v1::TrainingPoint& point) {

@@ -25,6 +25,10 @@ inline double log_weight_tolerance(Precision precision, double value = 0) {
   return precision == Precision::kMixed ? 1e-3 + 1e-5 * std::abs(value) : 1e-9 + 1e-13 * std::abs(value);
 }
 
+// A field that flow(inverse(field)) misses by more is not inverted (docs/exactness.md, rule 7): forward and inverse agree to
+// 1e-10, in mixed precision to 1e-6 where a value sits on a rounding boundary of float32.
+constexpr double round_trip_limit(Precision precision) { return precision == Precision::kMixed ? 1e-5 : 1e-8; }
+
 struct Numerics {
   std::string engine;  // "lanes", "torch"
   Precision precision = Precision::kMixed;

@@ -97,6 +97,7 @@ TrainSpec train_of(const Section& section) {
   train.evaluate_samples = section.size("evaluate_samples");
   train.record_every = section.integer("record_every");
   train.publish_gain = section.real("publish_gain");
+  train.gate_margin = section.real("gate_margin");
   const Section stop = section.table("stop");
   train.max_steps = stop.integer("steps");
   if (stop.has("ess")) train.stop_ess = stop.real("ess");
@@ -379,6 +380,14 @@ const std::vector<Key>& train_keys() {
        .default_value = 1.25,
        .min = 1,
        .above_min = true},
+      {.name = "gate_margin",
+       .type = KeyType::kReal,
+       .sentence =
+           "A checkpoint is published only if its ESS is not below that of the last one by more than this share, "
+           "both measured on the same draws.",
+       .default_value = 0.2,
+       .min = 0,
+       .max = 1},
       {.name = "stop",
        .type = KeyType::kTable,
        .sentence = "When training stops: the first of its conditions.",
@@ -552,6 +561,7 @@ nlohmann::json training_settings(const RunSpec& run) {
   nlohmann::json train = run.policy.at("train");
   train.erase("stop");
   train.erase("record_every");
+  train.erase("gate_margin");  // no weight depends on it
   // The schedule's shape depends on where it ends.
   if (run.train.decay == LearningRateDecay::kCosine) train["stop"] = {{"steps", run.train.max_steps}};
   nlohmann::json noise = nlohmann::json::parse(run.noise);  // a seed, or a shared name

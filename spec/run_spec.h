@@ -97,6 +97,7 @@ struct TrainSpec {
   std::int64_t max_steps = 0;
   std::optional<double> stop_ess;
   double publish_gain = 0;  // asap: relative gain in ESS worth a version
+  double gate_margin = 0;   // relative loss in ESS that a new version may have
 };
 
 // A stop that looks at the chain (rule 6): the relative error of an observable.

@@ -26,10 +26,11 @@ void ModelShelf::put(const Sha256& checkpoint, std::shared_ptr<const Model> mode
 }
 
 std::shared_ptr<const Model> load_model(const std::string& bytes, const std::string& name, const RunSpec& run,
-                                        const Engine& engine) {
+                                        const Engine& engine, const std::function<void()>& verified) {
   const Checkpoint checkpoint = Checkpoint::parse(bytes, name);
   refuse_unfit(checkpoint, run, name);
   verify_references(checkpoint, engine, name);
+  verified();
   return make_model(checkpoint, make_theory(run.theory), engine);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -36,8 +37,9 @@ class ModelShelf {
 };
 
 // Parses a checkpoint, refuses one that does not fit `run`, proves this machine's numbers by its references
-// and makes the model. Throws what NotReady is to say; `name` begins the sentence.
-std::shared_ptr<const Model> load_model(const std::string& bytes, const std::string& name, const RunSpec& run,
-                                        const Engine& engine);
+// and makes the model; calls `verified` between the two. Throws what NotReady is to say; `name` begins the sentence.
+std::shared_ptr<const Model> load_model(
+    const std::string& bytes, const std::string& name, const RunSpec& run, const Engine& engine,
+    const std::function<void()>& verified = [] {});
 
 }  // namespace flowloom

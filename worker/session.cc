@@ -13,6 +13,7 @@ namespace flowloom {
 namespace {
 
 using flowloom::v1::CoordinatorMessage;
+using flowloom::v1::Loading;
 using flowloom::v1::Refusal;
 using flowloom::v1::WorkerMessage;
 
@@ -206,6 +207,7 @@ std::optional<SessionEnd> Session::handle(const Message& message) {
     case Message::kRefusal:
       return refused(message.refusal());
     case Message::kPrepare:
+      wants_progress_ = message.prepare().progress();
       prepare_version(message.prepare().version());
       return {};
     case Message::kSample:
@@ -337,6 +339,14 @@ std::shared_ptr<const Model> Session::model_of(std::uint32_t version) {
   return fetch_model(version);
 }
 
+void Session::progress(std::uint32_t version, Loading::Step step) {
+  if (!wants_progress_) return;
+  WorkerMessage message;
+  message.mutable_loading()->set_version(version);
+  message.mutable_loading()->set_step(step);
+  send(message);
+}
+
 std::shared_ptr<const Model> Session::fetch_model(std::uint32_t version) {
   Retry retry("the registry of the coordinator at " + peer_.address,
               [](const std::string& line) { spdlog::warn("{}", line); });
@@ -348,7 +358,9 @@ std::shared_ptr<const Model> Session::fetch_model(std::uint32_t version) {
         if (auto model = shelf_.find(*digest)) return model;
       }
       const std::string bytes = fetcher_->fetch(known, over_.get_token());
-      auto model = load_model(bytes, "version " + std::to_string(version), *run_, *engine_);
+      progress(version, Loading::STEP_FETCHED);
+      auto model = load_model(bytes, "version " + std::to_string(version), *run_, *engine_,
+                              [&] { progress(version, Loading::STEP_VERIFIED); });
       shelf_.put(sha256(bytes), model);
       retry.succeeded();
       return model;

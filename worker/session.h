@@ -84,6 +84,7 @@ class Session {
   void gradient(const flowloom::v1::GradientGrant& grant);
   std::shared_ptr<const Model> model_of(std::uint32_t version);
   std::shared_ptr<const Model> fetch_model(std::uint32_t version);
+  void progress(std::uint32_t version, flowloom::v1::Loading::Step step);
 
   // The stream is gone, or this side was told to stop: nothing new is begun.
   bool over() const { return over_.stop_requested(); }
@@ -108,6 +109,7 @@ class Session {
   bool first_message_ = false, stream_ended_ = false, silent_ = false;
 
   // After Welcome, on the thread that called `run`.
+  bool wants_progress_ = false;  // the coordinator, of Loading
   std::optional<RunSpec> run_;
   std::shared_ptr<const Engine> engine_;
   std::optional<Executor> executor_;

@@ -41,7 +41,8 @@ void checkpoint(Bytes input) {
                 same_bits(again.references.log_q, parsed->references.log_q),
             "A checkpoint keeps every bit of its weights and references.");
     require(again.theory.values() == parsed->theory.values() && again.flow.values() == parsed->flow.values() &&
-                again.training_step == parsed->training_step && again.precision == parsed->precision,
+                again.training_step == parsed->training_step && again.precision == parsed->precision &&
+                again.threshold == parsed->threshold,
             "A checkpoint keeps what it says of itself.");
   }
 }

@@ -523,7 +523,7 @@ TEST_F(StoreTest, KeepsThePinnedBuild) {
 TEST_F(StoreTest, NumbersModelsInOrderOfPublication) {
   {
     Store store = create();
-    EXPECT_EQ(store.add_model({0, sha256("a"), 10, 7, 0.5, "ESS >= 0.5", false}, {0, 2}), 1u);
+    EXPECT_EQ(store.add_model({0, sha256("a"), 10, 7, 0.5, "ESS >= 0.5", false, 3.5}, {0, 2}), 1u);
     EXPECT_EQ(store.add_model({0, sha256("b"), 11, 8, kNan, "trained", false}, {}), 2u);
     store.write({.verified = {2}});
   }
@@ -536,7 +536,9 @@ TEST_F(StoreTest, NumbersModelsInOrderOfPublication) {
   EXPECT_EQ(models[0].ess, 0.5);
   EXPECT_EQ(models[0].origin, "ESS >= 0.5");
   EXPECT_FALSE(models[0].verified);
+  EXPECT_EQ(models[0].threshold, 3.5);
   EXPECT_TRUE(std::isnan(models[1].ess));
+  EXPECT_EQ(models[1].threshold, std::numeric_limits<double>::infinity());
   EXPECT_TRUE(models[1].verified);
   using Rows = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
   EXPECT_EQ(store.scheduled(), (Rows{{0, 1}, {2, 1}}));

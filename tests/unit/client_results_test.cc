@@ -102,6 +102,29 @@ TEST(StatusText, LabelsLiveEstimatesAsSuch) {
 
 TEST(StatusText, SurvivesAnEmptyStatus) { EXPECT_THAT(joined(status_lines({})), HasSubstr("not running")); }
 
+TEST(StatusText, CountsWhereVersionsStandAndNamesFailuresOnly) {
+  v1::StatusReply status;
+  for (std::uint64_t i = 1; i <= 300; ++i) {
+    auto* worker = status.add_workers();
+    worker->set_worker(i);
+    worker->set_name("node-" + std::to_string(i));
+    auto* old = worker->add_versions();
+    old->set_version(1);
+    old->set_state(v1::VersionOnWorker::STATE_RETIRED);
+    auto* row = worker->add_versions();
+    row->set_version(2);
+    row->set_state(i % 60 == 0  ? v1::VersionOnWorker::STATE_FAILED
+                   : i % 2 == 0 ? v1::VersionOnWorker::STATE_WARM
+                                : v1::VersionOnWorker::STATE_ACTIVE);
+    if (i % 60 == 0) row->set_sentence("its log_q differs by 1.");
+  }
+  const std::string text = joined(status_lines(status));
+  EXPECT_THAT(text, HasSubstr("version 2: 145 warm, 150 active, 5 failed"));
+  EXPECT_THAT(text, HasSubstr("worker 60, node-60: its log_q differs by 1."));
+  EXPECT_THAT(text, HasSubstr("and 2 more"));
+  EXPECT_THAT(text, Not(HasSubstr("retired")));
+}
+
 TEST(StatusText, LetsNoPeerControlTheTerminal) {
   v1::StatusReply status = status_in_full();
   status.mutable_workers(0)->set_name("\x1b]0;owned\x07");

@@ -16,6 +16,7 @@ using flowloom::v1::Refusal;
 using flowloom::v1::StatusReply;
 using flowloom::v1::WorkerMessage;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -200,6 +201,105 @@ TEST_F(CoreTest, SaysThatATrainerHasFallenSilent) {
   EXPECT_EQ(later.training().silent_seconds(), 40);
 }
 
+WorkerMessage not_ready(std::uint32_t version) {
+  WorkerMessage message;
+  message.mutable_not_ready()->set_version(version);
+  message.mutable_not_ready()->set_sentence("its numbers differ by 1.");
+  return message;
+}
+
+TEST_F(CoreTest, AsapABadVersionNeverStopsTheChain) {
+  for (const bool serving_before : {true, false}) {
+    open({.length = 96, .switches = {}});
+    publish("good");
+    WorkerId worker = 0;
+    if (serving_before) worker = join_ready();
+    publish("bad");
+    prepares_.clear();
+    if (!serving_before) {
+      worker = join();
+      EXPECT_THAT(prepares_, ElementsAre(2)) << "the newest first";
+    }
+    say(worker, not_ready(2));
+    if (!serving_before) {
+      EXPECT_THAT(prepares_, ElementsAre(2, 1)) << "then the one before";
+      say(worker, ready(1));
+    }
+    work();
+    EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE) << status().sentence();
+    ASSERT_THAT(log_->switches, SizeIs(1));
+    EXPECT_EQ(log_->switches[0].version, 1u);
+    EXPECT_EQ(log_->head(), reference_head());
+  }
+}
+
+TEST_F(CoreTest, AnEntryMayGetTheVersionThatServesAlready) {
+  open({.length = 24, .switches = {0, 8}});
+  publish("a", {0, 1});
+  join_ready();
+  work();
+  EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE);
+  ASSERT_THAT(log_->switches, SizeIs(2));
+  EXPECT_EQ(log_->switches[1].from, 8u);
+  EXPECT_EQ(log_->switches[1].version, 1u);
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(CoreTest, AsapSaysSoIfNoVersionAtAllCanBeServed) {
+  open({.switches = {}});
+  publish("a");
+  publish("b");
+  const WorkerId worker = join();
+  say(worker, not_ready(2));
+  say(worker, not_ready(1));
+  EXPECT_EQ(status().state(), StatusReply::STATE_WAITING);
+  EXPECT_EQ(
+      status().sentence(),
+      "no worker can serve version 2: its numbers differ by 1. Connect a worker that can, or publish another version.");
+  publish("c");
+  say(worker, ready(3));
+  work();
+  EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE);
+}
+
+TEST_F(CoreTest, ShowsWhereEachVersionStandsOnEachWorker) {
+  using flowloom::v1::Loading;
+  using flowloom::v1::VersionOnWorker;
+  using States = std::vector<std::pair<std::uint32_t, VersionOnWorker::State>>;
+  open({.length = 400, .switches = {}});
+  publish("a");
+  const WorkerId worker = join(), other = join();
+  const auto states = [&](int i = 0) {
+    States rows;
+    for (const auto& row : status().workers(i).versions()) rows.emplace_back(row.version(), row.state());
+    return rows;
+  };
+  const auto loading = [&](Loading::Step step) {
+    WorkerMessage message;
+    message.mutable_loading()->set_version(1);
+    message.mutable_loading()->set_step(step);
+    say(worker, message);
+  };
+  EXPECT_EQ(states(), (States{{1, VersionOnWorker::STATE_OFFERED}}));
+  loading(Loading::STEP_FETCHED);
+  EXPECT_EQ(states(), (States{{1, VersionOnWorker::STATE_FETCHED}}));
+  loading(Loading::STEP_VERIFIED);
+  EXPECT_EQ(states(), (States{{1, VersionOnWorker::STATE_VERIFIED}}));
+  say(worker, ready(1));
+  EXPECT_EQ(states(), (States{{1, VersionOnWorker::STATE_ACTIVE}}));
+  publish("b");
+  say(other, not_ready(2));
+  EXPECT_EQ(states(1), (States{{1, VersionOnWorker::STATE_OFFERED}, {2, VersionOnWorker::STATE_FAILED}}));
+  EXPECT_EQ(status().workers(1).versions(1).sentence(), "its numbers differ by 1.");
+  say(worker, ready(2));
+  while (status().proposals() < 48) {
+    answer_grants();
+    for (const auto& [id, grant] : std::exchange(reweighs_, {}))
+      say(id, numbers_.reweigh(grant, model_of(grant.version())));
+  }
+  EXPECT_EQ(states(), (States{{1, VersionOnWorker::STATE_RETIRED}, {2, VersionOnWorker::STATE_ACTIVE}}));
+}
+
 TEST_F(CoreTest, SaysWhyNoWorkerCanServeAVersion) {
   open({});
   publish("a", {0});
@@ -215,7 +315,9 @@ TEST_F(CoreTest, SaysWhyNoWorkerCanServeAVersion) {
   refuse(second);
   const auto status = core_->status(now_);
   EXPECT_EQ(status.state(), flowloom::v1::StatusReply::STATE_WAITING);
-  EXPECT_EQ(status.sentence(), "no worker can serve version 1: its numbers differ by 1.");
+  EXPECT_EQ(status.sentence(),
+            "no worker can serve version 1: its numbers differ by 1. Connect a worker that can, or name another "
+            "checkpoint for it in [chain] versions and start again.");
   EXPECT_EQ(status.workers(0).trouble(), "its numbers differ by 1.");
 
   join_ready();
@@ -644,6 +746,7 @@ TEST_F(CoreReweighTest, IsRepeatedIfTheStateWasRebuiltWrongly) {
   say(worker_, message);
   EXPECT_EQ(status().state(), StatusReply::STATE_HALTED);
   EXPECT_THAT(status().sentence(), HasSubstr("The reweigh of state"));
+  EXPECT_THAT(status().sentence(), EndsWith("Mend the cause and start again."));
 }
 
 TEST_F(CoreReweighTest, IsGrantedToAnotherWorkerAfterAFailure) {

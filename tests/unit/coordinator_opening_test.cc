@@ -253,6 +253,22 @@ TEST_F(OpeningTest, RegistersEqualBytesOnce) {
   EXPECT_THAT(opened.store.scheduled(), SizeIs(2));
 }
 
+TEST_F(OpeningTest, TakesAThresholdFromACheckpointOfItsOwnTheoryOnly) {
+  write(RunText{}.text());
+  OpenedRun opened = open();
+  const auto threshold_of = [&](Checkpoint checkpoint) {
+    checkpoint.threshold = 7.5;
+    register_model(opened.store, directory_, opened.run, checkpoint.bytes(), 0.5, "test", {});
+    return opened.store.models().back().threshold;
+  };
+  Checkpoint checkpoint = Checkpoint::parse(checkpoint_bytes(opened.run), "test");
+  EXPECT_EQ(threshold_of(checkpoint), 7.5);
+  std::string other = RunText{}.text();
+  other.replace(other.find("lambda = "), 9, "lambda = 1");
+  checkpoint.theory = load_run_text(other, "other.toml").theory;
+  EXPECT_EQ(threshold_of(checkpoint), std::numeric_limits<double>::infinity());
+}
+
 TEST_F(OpeningTest, RegistersNothingThatIsNoCheckpoint) {
   write(RunText{}.text());
   OpenedRun opened = open();

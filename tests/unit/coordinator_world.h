@@ -138,7 +138,7 @@ class MemoryLog {
   std::uint64_t frontier() const { return frontier_; }
   const ModelRow& publish(const std::string& checkpoint, const std::vector<std::uint32_t>& entries) {
     models.push_back({static_cast<std::uint32_t>(models.size() + 1), sha256(checkpoint), checkpoint.size(), 0,
-                      std::nan(""), checkpoint, false});
+                      std::nan(""), checkpoint});
     for (const std::uint32_t entry : entries) fulfilled.emplace_back(entry, models.back().version);
     return models.back();
   }

@@ -56,6 +56,13 @@ TEST(Checkpoint, IsReadBackAsItWas) {
   }
 }
 
+TEST(Checkpoint, KeepsItsThresholdIfItHasOne) {
+  Checkpoint checkpoint = small();
+  EXPECT_EQ(Checkpoint::parse(checkpoint.bytes(), "m").threshold, std::numeric_limits<double>::infinity());
+  checkpoint.threshold = -1.0 / 3;
+  EXPECT_EQ(Checkpoint::parse(checkpoint.bytes(), "m").threshold, checkpoint.threshold);
+}
+
 TEST(Checkpoint, EqualContentGivesEqualBytes) {
   const std::string bytes = small().bytes();
   EXPECT_EQ(small().bytes(), bytes);
@@ -177,6 +184,9 @@ TEST(Checkpoint, NumbersInTheMetadataMustBeNumbers) {
     EXPECT_EQ(with("flowloom.training_step", text), begin + "its flowloom.training_step is not a whole number.");
   }
   EXPECT_EQ(with("flowloom.precision", "double"), begin + "its flowloom.precision is neither mixed nor float64.");
+  for (const char* text : {"", "none", "1e999", "[1]"}) {
+    EXPECT_EQ(with("flowloom.threshold", text), begin + "its flowloom.threshold is no number.");
+  }
   EXPECT_EQ(with("flowloom.references.log_p", "[1.0]"),
             begin + "its flowloom.references.log_p is not a list of 16 numbers.");
   EXPECT_EQ(with("flowloom.references.log_q", "{"),
@@ -214,6 +224,15 @@ TEST(ExactnessRule9, WithoutReferencesNothingIsVerified) {
   EXPECT_EQ(Checkpoint::parse(checkpoint.bytes(), "m").references.log_p.size(), 0u);
   EXPECT_EQ(sentence_of([&] { verify_references(checkpoint, lane_engine(), "m"); }),
             "m carries no reference draws to verify this machine's numbers by.");
+}
+
+TEST(ExactnessRule9, WithoutReferencesItServesNoRun) {
+  Checkpoint checkpoint = small();
+  checkpoint.references = {};
+  const std::string sentence = sentence_of([&] {
+    refuse_unfit(checkpoint, FlowCase{.layers = 2, .hidden = {2}, .precision = Precision::kMixed}.run(), "m");
+  });
+  EXPECT_TRUE(sentence.starts_with("m does not fit the run: it carries no reference draws")) << sentence;
 }
 
 TEST(Checkpoint, ADivergedFlowGetsNoReferences) {

@@ -33,6 +33,8 @@ class FakeEngine final : public Engine {
  public:
   std::function<void(std::uint64_t first, Gradient&)> disturb_gradient = [](std::uint64_t, Gradient&) {};
   std::function<void(std::uint64_t first, Draws&)> disturb_draws = [](std::uint64_t, Draws&) {};
+  std::function<void(Draws&)> disturb_gate_draws = [](Draws&) {};
+  std::atomic<double> round_trip = 0;  // of every field
 
   std::string name() const override { return "fake"; }
   std::string build() const override { return "fake 1"; }
@@ -53,8 +55,9 @@ class FakeEngine final : public Engine {
   struct FakeModel final : Model {
     FakeModel(const FakeEngine& e, double d) : engine(e), distance(d) {}
 
-    Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count, Fields) const override {
+    Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count, Fields fields) const override {
       Draws draws;
+      if (fields == Fields::kKept) draws.fields.resize(count * kSites);
       for (std::size_t k = 0; k < count; ++k) {
         double n[1];
         fill_normal(key, purpose, first + k, n);
@@ -62,11 +65,12 @@ class FakeEngine final : public Engine {
         draws.log_q.push_back(0);
       }
       engine.disturb_draws(first, draws);
+      if (purpose == Purpose::kGate) engine.disturb_gate_draws(draws);
       return draws;
     }
     Densities densities(std::span<const double> fields) const override {
       const std::vector<double> zeros(fields.size() / kSites);
-      Densities densities{zeros, zeros, zeros};
+      Densities densities{zeros, zeros, std::vector<double>(zeros.size(), engine.round_trip)};
       for (std::size_t k = 0; k < zeros.size(); ++k) densities.log_p[k] = distance * fields[k * kSites + 1];
       return densities;
     }

@@ -25,7 +25,7 @@ class StartTest : public testing::Test {
     trained_ = trainer.state();
     std::filesystem::create_directories(directory_ / "old");
     TrainingStore(directory_ / "old" / "train").save(run, {trained_, {}, 0, 0, "fake 1", {}});
-    write_file_atomically(directory_ / "old.safetensors", trainer.checkpoint().bytes());
+    write_file_atomically(directory_ / "old.safetensors", trainer.candidate()->checkpoint.bytes());
   }
 
   TrainerState start(const RunSpec& run) const { return starting_state(run, directory_ / ""); }

@@ -107,7 +107,7 @@ TEST(TorchTrainer, SamplesOfTheTargetShowAModeThatTheFlowMissesAndCanTeachIt) {
 TEST(TorchTrainer, ItsCheckpointsServeTheLaneEngineToo) {
   Trainer trainer(small_run("mixed"), torch(), 2);
   take_to(trainer, 5);
-  const Checkpoint checkpoint = Checkpoint::parse(trainer.checkpoint().bytes(), "step 5");
+  const Checkpoint checkpoint = Checkpoint::parse(trainer.candidate()->checkpoint.bytes(), "step 5");
   EXPECT_NO_THROW(refuse_unfit(checkpoint, small_run("mixed"), "step 5"));
   EXPECT_NO_THROW(verify_references(checkpoint, *open_engine("lanes"), "step 5"));
 }

@@ -228,7 +228,7 @@ TEST(Trainer, TheAverageOfTheWeightsIsWhatIsEvaluatedAndPublished) {
   }
   EXPECT_EQ(trainer.state().average, average);
   for (double& value : average) value = static_cast<double>(static_cast<float>(value));
-  EXPECT_EQ(trainer.checkpoint().weights, average);
+  EXPECT_EQ(trainer.candidate()->checkpoint.weights, average);
   EXPECT_NE(trainer.state().weights, average);
   TrainerState plain = trainer.state();
   plain.average.clear();
@@ -399,11 +399,24 @@ TEST(Trainer, ACheckpointHasTheStatesWeightsAndTheEnginesReferences) {
   const FakeEngine engine;
   Trainer trainer(training_run(), engine, 1);
   take(trainer, 4);
-  const Checkpoint checkpoint = trainer.checkpoint();
+  const Checkpoint checkpoint = trainer.candidate()->checkpoint;
   EXPECT_EQ(checkpoint.training_step, 4);
   EXPECT_EQ(checkpoint.weights, trainer.state().weights);
   EXPECT_EQ(checkpoint.references.log_p.size(), kReferenceDraws);
-  EXPECT_EQ(checkpoint.bytes(), trainer.checkpoint().bytes());
+  EXPECT_EQ(checkpoint.bytes(), trainer.candidate()->checkpoint.bytes());
+}
+
+TEST(ExactnessRule9, ACheckpointsThresholdIsOneAboveTheLargestLogWeightOfTheGateDraws) {
+  const FakeEngine engine;
+  const RunSpec run = training_run();
+  Trainer trainer(run, engine, 2);
+  take(trainer, 4);
+  const Checkpoint checkpoint = trainer.candidate()->checkpoint;
+  const Draws draws = make_model(checkpoint, theory_of(run), engine)
+                          ->draw(run.noise_key(), Purpose::kGate, 0, kGateDraws, Fields::kDropped);
+  double largest = -HUGE_VAL;
+  for (std::size_t i = 0; i < kGateDraws; ++i) largest = std::max(largest, draws.log_p[i] - draws.log_q[i]);
+  EXPECT_EQ(checkpoint.threshold, largest + 1);
 }
 
 // Somebody who computes some of the units, in a strange order, twice, too late, or not at all.

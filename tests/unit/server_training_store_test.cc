@@ -171,7 +171,7 @@ TEST(TrainingStore, AFileThatIsNoStateIsRefused) {
   write_file_atomically(file, "hello");
   EXPECT_THROW(store.load(run), Error);
   const FakeEngine engine;
-  write_file_atomically(file, Trainer(run, engine, 1).checkpoint().bytes());  // a checkpoint is none
+  write_file_atomically(file, Trainer(run, engine, 1).candidate()->checkpoint.bytes());  // a checkpoint is none
   expect_contains(sentence_of([&] { store.load(run); }), "it is not a trainer's state");
 }
 

@@ -335,6 +335,72 @@ TEST_F(TrainingProgram, AsapPublishesGainsAndTheEnd) {
   for (std::size_t i = 1; i + 1 < headers.size(); ++i) EXPECT_GE(headers[i].ess(), 1.25 * headers[i - 1].ess());
 }
 
+// What spoils the ESS of one candidate on its gate draws, in the order in which they are made.
+std::function<void(Draws&)> spoil_candidate(std::size_t number) {
+  constexpr std::size_t kBlocks = kGateDraws / 256;
+  return [number, drawn = std::make_shared<std::atomic<std::size_t>>(0)](Draws& draws) {
+    if ((*drawn)++ / kBlocks != number) return;
+    for (double& log_p : draws.log_p) log_p *= 1000;
+  };
+}
+
+TEST_F(TrainingProgram, AnEntryWhoseStateTheGateRefusesGetsTheVersionBefore) {
+  serve(training_run(kStop, kSchedule));
+  engine_.disturb_gate_draws = spoil_candidate(1);
+  train_it();
+  const Headers headers = registry_->headers();
+  ASSERT_EQ(headers.size(), 3u);
+  EXPECT_EQ(headers[1].scheduled(0), 1u);
+  EXPECT_EQ(headers[1].sha256(), headers[0].sha256());
+  EXPECT_EQ(headers[2].scheduled(0), 2u);
+  EXPECT_NE(headers[2].sha256(), headers[0].sha256());
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "train" / "step-000000037.safetensors")) << "it is kept";
+
+  registry_->forget();  // the trainer remembers what it decided
+  train_it();
+  const Headers again = registry_->headers();
+  ASSERT_EQ(again.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(again[i].sha256(), headers[i].sha256());
+}
+
+TEST_F(TrainingProgram, SaysWhyTheGateRefusedTheLastState) {
+  serve(training_run(kStop, kSchedule));
+  engine_.disturb_gate_draws = spoil_candidate(2);
+  train_it();
+  EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_TRAINED);
+  EXPECT_NE(
+      registry_->last_report().sentence().find("The flow after 60 training steps is kept and not published: its ESS"),
+      std::string::npos)
+      << registry_->last_report().sentence();
+}
+
+TEST_F(TrainingProgram, FailsWithTheGatesSentenceIfNothingWasPublishedBefore) {
+  engine_.round_trip = 1;
+  for (const std::string& chain : {kSchedule, std::string("placement = \"asap\"\n")}) {
+    serve(training_run(kStop, chain));
+    std::filesystem::remove_all(directory_ / "train");
+    ErrorCode code{};
+    const std::string sentence = sentence_of([&] { train_it(); }, &code);
+    EXPECT_EQ(code, ErrorCode::kHalted);
+    EXPECT_NE(sentence.find("its inverse misses a draw of its own by 1"), std::string::npos) << sentence;
+    EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_FAILED);
+    EXPECT_EQ(registry_->last_report().sentence(), sentence);
+    EXPECT_TRUE(registry_->headers().empty());
+  }
+}
+
+TEST_F(TrainingProgram, AsapPublishesNothingForAStateThatTheGateRefuses) {
+  serve(training_run("publish_gain = 1.001\n" + kStop, "placement = \"asap\"\n"));
+  engine_.disturb_gate_draws = spoil_candidate(1);
+  train_it();
+  EXPECT_EQ(registry_->last_report().state(), TrainingReport::STATE_TRAINED);
+  const Headers headers = registry_->headers();
+  ASSERT_GE(headers.size(), 2u);
+  EXPECT_EQ(headers[0].training_step(), 10);
+  EXPECT_GT(headers[1].training_step(), 20);
+  EXPECT_TRUE(std::filesystem::exists(directory_ / "train" / "step-000000020.safetensors"));
+}
+
 TEST_F(TrainingProgram, EndsWhenTheChainIsCompleteAndKeepsItsState) {
   serve(training_run("stop = { steps = 1000000 }\n", "placement = \"asap\"\n"));
   registry_->chain_complete = true;

@@ -206,6 +206,27 @@ TEST_F(SessionTest, ADamagedTransferIsRepeatedAFewTimesAndThenReported) {
   }
 }
 
+TEST_F(SessionTest, SaysHowFarAVersionIsToACoordinatorThatAsks) {
+  using flowloom::v1::Loading;
+  std::vector<WorkerMessage> answers;
+  Fake* fake = nullptr;
+  Fake coordinator([&](Fake::Stream& stream, const Hello&) {
+    stream.Write(Fake::welcome(run_));
+    auto prepare = fake->prepare_message(1);
+    prepare.mutable_prepare()->set_progress(true);
+    stream.Write(prepare);
+    for (int i = 0; i < 3; ++i) answers.push_back(next(stream));
+    return grpc::Status::OK;
+  });
+  fake = &coordinator;
+  coordinator.add(1, one_);
+  session(coordinator).run({});
+  ASSERT_EQ(answers.size(), 3u);
+  EXPECT_EQ(answers[0].loading().step(), Loading::STEP_FETCHED);
+  EXPECT_EQ(answers[1].loading().step(), Loading::STEP_VERIFIED);
+  EXPECT_EQ(answers[2].ready().version(), 1u);
+}
+
 class ExactnessRule9 : public SessionTest {};
 
 TEST_F(ExactnessRule9, AVersionThatThisMachineDoesNotReproduceIsNotReady) {
