@@ -271,7 +271,8 @@ TEST_F(CoreTest, ShowsWhereEachVersionStandsOnEachWorker) {
   const WorkerId worker = join(), other = join();
   const auto states = [&](int i = 0) {
     States rows;
-    for (const auto& row : status().workers(i).versions()) rows.emplace_back(row.version(), row.state());
+    const auto reply = status();
+    for (const auto& row : reply.workers(i).versions()) rows.emplace_back(row.version(), row.state());
     return rows;
   };
   const auto loading = [&](Loading::Step step) {
@@ -292,7 +293,7 @@ TEST_F(CoreTest, ShowsWhereEachVersionStandsOnEachWorker) {
   EXPECT_EQ(states(1), (States{{1, VersionOnWorker::STATE_OFFERED}, {2, VersionOnWorker::STATE_FAILED}}));
   EXPECT_EQ(status().workers(1).versions(1).sentence(), "its numbers differ by 1.");
   say(worker, ready(2));
-  while (status().proposals() < 48) {
+  for (int turn = 0; turn < 100 && status().proposals() < 48; ++turn) {
     answer_grants();
     for (const auto& [id, grant] : std::exchange(reweighs_, {}))
       say(id, numbers_.reweigh(grant, model_of(grant.version())));
