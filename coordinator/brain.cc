@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "program/retry.h"
+#include "program/rpc.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -13,6 +15,9 @@ constexpr std::chrono::milliseconds kTick{100};
 constexpr Time kTrainerSilence{10000};  // after this, a trainer is not waited for
 constexpr Time kHeadEvery{2000};        // between two tellings of the head to workers
 constexpr Time kFarewell{3000};         // how long a finished coordinator waits for its peers to take leave
+
+// Whoever lost a coordinator has found the next one after this, and hears that the chain is complete, however soon it is.
+constexpr Time kReturn = Retry::kCap + limits::kComeBack;
 
 }  // namespace
 
@@ -35,6 +40,7 @@ Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay, Rollback rollb
         return std::move(opened.store);
       }()) {
   durable_frontier_ = core_.durable_frontier();
+  if (opened.recovered.epoch > 1 && !core_.complete()) stays_until_ = now() + kReturn;
   if (only_recheck) core_.only_recheck(*only_recheck);
   thread_ = std::thread([this] {
     post([this] { tick(); });
@@ -299,7 +305,7 @@ void Brain::tick() {
   }
   std::erase_if(unnamed_, [](const auto& stream) { return stream.expired(); });
   settle();
-  if (core_.finished() && (draining_ || !stay_) && !finished_) {
+  if (core_.finished() && (draining_ || (!stay_ && now() >= stays_until_)) && !finished_) {
     if (!done_since_) done_since_ = now();
     std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
     const bool trainer_waits = core_.complete() && trainer_heard_ && now() - *trainer_heard_ < kTrainerSilence;

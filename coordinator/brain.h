@@ -147,6 +147,7 @@ class Brain {
   std::string run_id_;
   Core core_;
   const bool stay_;
+  Time stays_until_{};  // for those who lost another coordinator of this run
   bool draining_ = false, finished_ = false;
   std::optional<Time> done_since_;
   std::optional<Time> trainer_heard_;  // a trainer at work, which was not told yet that the chain is complete

@@ -601,7 +601,7 @@ bool Core::cross_switch() {
     if (!chain_.current()) {
       pending_.records.push_back(row);
     } else {
-      if (!reweigh_) reweigh_.emplace().version = row.version;
+      if (!reweigh_) reweigh_ = Reweigh{row.version};
       if (!reweigh_->log_q) return false;
       pending_.records.push_back(row);
       pending_.records.push_back(ReweighRecord{chain_.current()->index, row.version, *reweigh_->log_q});

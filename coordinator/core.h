@@ -154,7 +154,7 @@ class Core {
   };
   struct Reweigh {  // of the current state, for the switch at the frontier
     std::uint32_t version = 0;
-    std::optional<double> log_q;
+    std::optional<double> log_q = {};
     WorkerId worker = 0;  // 0: not leased
     WorkerId last = 0;    // had it last; the next one in turn gets it next
     std::set<WorkerId> granted = {};

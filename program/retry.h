@@ -16,10 +16,11 @@ namespace flowloom {
 class Retry {
  public:
   using Log = std::function<void(const std::string&)>;
+  static constexpr std::chrono::milliseconds kCap{5000};  // the longest wait, unless told otherwise
 
   // `what` names the peer in the two sentences: "the coordinator at 127.0.0.1:4000".
   Retry(std::string what, Log log, std::chrono::milliseconds first = std::chrono::milliseconds(100),
-        std::chrono::milliseconds cap = std::chrono::seconds(5))
+        std::chrono::milliseconds cap = kCap)
       : what_(std::move(what)), log_(std::move(log)), first_(first), cap_(cap) {}
 
   // To be called when the peer answers.

@@ -59,7 +59,8 @@ class Training {
       prepare_trainer(stop);
       loop(stop);
       save(stop);
-      if (!trainer_->finished() && (options_.to_end || !everything_published())) {
+      const bool interrupted = stop.stop_requested() || !trainer_->finished();  // even at its last publication
+      if (interrupted && (options_.to_end || !everything_published())) {
         report(TrainingReport::STATE_STOPPED,
                uplink_.chain_complete() ? "the chain is complete" : "goes on when it is started again");
         uplink_.drain({}, kLastReport);

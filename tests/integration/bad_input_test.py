@@ -131,7 +131,7 @@ class SecondRunFileTest(Flowloom):
         super().setUp()
         self.owner = self.coordinator(self.write(small_run()))
         self.owner.terminate()
-        self.assertEqual(self.ended(self.owner), 0)
+        self.leaves(self.owner)
 
     def test_another_identity_is_refused_with_what_differs(self):
         other = self.write(small_run().replace("lambda = 8.0", "lambda = 7.0"), "other.toml")
@@ -149,7 +149,7 @@ class SecondRunFileTest(Flowloom):
         owner = self.coordinator(longer)
         self.assertEqual(int(self.status()["length"]), 9024)  # 141 units of 64
         owner.terminate()
-        self.assertEqual(self.ended(owner), 0)
+        self.leaves(owner)
         with sqlite3.connect(self.run_dir / "chain.sqlite") as store:
             texts = [row[0] for row in store.execute("SELECT text FROM events WHERE kind = 'policy'")]
         self.assertIn("chain.length: 8000 -> 9000", texts)

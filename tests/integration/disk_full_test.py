@@ -30,7 +30,7 @@ class DiskFullTest(Flowloom):
         shown = int(status["proposals"])
         self.assertGreater(shown, 0)
         resource.prlimit(coordinator.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        self.assertEqual(self.ended(coordinator), 0)
+        self.leaves(coordinator)
         self.assertEqual(self.digest(), undisturbed)
 
     def test_a_killed_coordinator_on_a_full_disk_has_lost_nothing_that_it_showed(self):

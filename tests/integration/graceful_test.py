@@ -23,7 +23,7 @@ class SignalsTest(Flowloom):
         for notice in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGTERM):
             worker = self.joined(notice.name)
             worker.send_signal(notice)
-            self.assertEqual(self.ended(worker), 0, notice)
+            self.leaves(worker)
             self.assertIn("left, as asked", worker.stderr.read())
 
     def test_what_follows_an_early_notice_does_not_kill(self):
@@ -31,7 +31,7 @@ class SignalsTest(Flowloom):
         worker = self.joined("w")
         for notice in (signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM):
             worker.send_signal(notice)
-        self.assertEqual(self.ended(worker), 0)
+        self.leaves(worker)
 
     def test_an_ignored_hangup_stays_ignored(self):
         worker = self.joined("nohup", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
@@ -39,13 +39,13 @@ class SignalsTest(Flowloom):
         with self.assertRaises(subprocess.TimeoutExpired):
             worker.wait(0.5)
         worker.send_signal(signal.SIGUSR1)
-        self.assertEqual(self.ended(worker), 0)
+        self.leaves(worker)
 
     def test_a_server_saves_and_goes_on_later(self):
         server = self.server()
         self.until(lambda: self.status()["training"], "it trains")
         server.send_signal(signal.SIGUSR1)
-        self.assertEqual(self.ended(server), 0)
+        self.leaves(server)
         self.assertTrue((self.run_dir / "train/state.safetensors").exists())
 
 
@@ -63,12 +63,12 @@ class RestartTest(Flowloom):
         follow = self.client(samples, logs["follow"], "samples", self.run_dir, "--follow")
         self.until(lambda: "chain:" in logs["watch"].read_text() and samples.stat().st_size > 0, "the clients follow")
         coordinator.send_signal(signal.SIGUSR1)
-        self.assertEqual(self.ended(coordinator), 0)
+        self.leaves(coordinator)
         for name, log in logs.items():
             self.until(lambda: "is lost" in log.read_text(), f"{name} says that it is lost")
         coordinator = self.coordinator()
         for child in (coordinator, watch, follow):
-            self.assertEqual(self.ended(child), 0)
+            self.leaves(child)
         for name, log in logs.items():
             said = re.findall(r"(?<!steps: )Connection to .* is (lost|back)", log.read_text())
             self.assertEqual(said, ["lost", "back"], f"{name}: {log.read_text()}")

@@ -138,9 +138,14 @@ class Flowloom(unittest.TestCase):
             time.sleep(0.02)
         self.fail(f"not within {DEADLINE} s: {what}")
 
-    def ended(self, child, what="the process ends"):
-        self.until(lambda: child.poll() is not None, what)
+    def ended(self, child):
+        self.until(lambda: child.poll() is not None, " ".join(map(str, child.args)) + " ends")
         return child.returncode
+
+    def leaves(self, child):
+        """It ends, and all was well."""
+        code = self.ended(child)
+        self.assertEqual(code, 0, " ".join(map(str, child.args)) + ": " + (child.stderr.read() if code else ""))
 
     def kill(self, child):
         """kill -9, by its id."""

@@ -39,7 +39,7 @@ class SameChainTest(Flowloom):
         coordinator = self.coordinator(self.run_file)
         self.server("--threads", 1)
         self.worker()
-        self.assertEqual(self.ended(coordinator), 0)
+        self.leaves(coordinator)
         self.assert_same_chain()
 
     def test_another_arithmetic_of_libtorch(self):
@@ -62,7 +62,7 @@ class SameChainTest(Flowloom):
         self.server()
         for device in self.devices():
             self.worker("--device", device, "--name", device)
-        self.assertEqual(self.ended(coordinator), 0)
+        self.leaves(coordinator)
         self.assert_same_chain()
 
     def test_every_instruction_set_alone(self):
@@ -70,7 +70,7 @@ class SameChainTest(Flowloom):
             coordinator = self.coordinator(self.run_file)
             self.server()
             self.worker("--device", device)
-            self.assertEqual(self.ended(coordinator), 0)
+            self.leaves(coordinator)
             self.assert_same_chain()
             shutil.rmtree(self.run_dir)
 
@@ -102,7 +102,7 @@ class SameChainTest(Flowloom):
             self.until(lambda: self.proposals() >= at, f"{at} proposals")
             self.kill(doomed)
         self.worker()
-        self.assertEqual(self.ended(coordinator), 0)
+        self.leaves(coordinator)
         self.assert_same_chain()
 
     def test_workers_joining_late(self):
@@ -112,7 +112,7 @@ class SameChainTest(Flowloom):
         self.until(lambda: self.proposals() >= 1000, "1000 proposals")
         self.worker()
         self.worker()
-        self.assertEqual(self.ended(coordinator), 0)
+        self.leaves(coordinator)
         self.assert_same_chain()
 
     def test_a_coordinator_killed_and_restarted(self):
@@ -123,7 +123,7 @@ class SameChainTest(Flowloom):
             self.until(lambda: self.proposals() >= at, f"{at} proposals")
             self.kill(coordinator)
             coordinator = self.coordinator()
-        self.assertEqual(self.ended(coordinator), 0)
+        self.leaves(coordinator)
         self.assert_same_chain()
 
     def test_a_server_killed_and_restarted(self):
@@ -136,7 +136,7 @@ class SameChainTest(Flowloom):
                 self.kill(server)
         self.server()
         self.worker()
-        self.assertEqual(self.ended(coordinator), 0)
+        self.leaves(coordinator)
         self.assert_same_chain()
 
     def test_workers_that_compute_gradients_come_and_die(self):
@@ -158,7 +158,7 @@ class SameChainTest(Flowloom):
                     self.until(lambda: self.helped_units() >= more, f"{more} gradient units by workers")
                     self.kill(helpers.pop())
                 self.worker("--name", "late")
-            self.assertEqual(self.ended(server), 0)
+            self.leaves(server)
             weights.append((self.run_dir / "models/000001.safetensors").read_bytes())
             if workers:
                 self.assertGreaterEqual(self.helped_units(), 6)
@@ -177,7 +177,7 @@ class SameChainTest(Flowloom):
             self.until(lambda: self.proposals() >= at, f"{at} proposals")
             # It may be between two lives; behind proposal 3000 the chain may be complete before anybody looks.
             self.until(lambda: self.killed_child_of(up, name) or self.proposals() > 3000, f"{name} is a child of up")
-        self.assertEqual(self.ended(up), 0)
+        self.leaves(up)
         self.assert_same_chain()
 
     def devices(self):

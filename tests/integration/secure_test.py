@@ -55,7 +55,7 @@ class SecureTest(Flowloom):
         self.refusal("flowloom", "status", self.address, "--tls", client, "--token-file", self.certs / "worker.token")
         self.flowloom("drain", self.address, "--tls", self.certs)
         for child in self.children:
-            self.assertEqual(self.ended(child), 0, child.args)
+            self.leaves(child)
         heads.add(self.flowloom("digest", self.run_dir))
         self.assertEqual(len(heads), 1)
         texts = {path: path.read_text() for path in (self.run_dir / "logs").iterdir()}
@@ -75,7 +75,7 @@ class SecureTest(Flowloom):
         self.server()
         self.until(lambda: self.proposals() == 8000, "the chain is complete")
         self.flowloom("drain", self.run_dir)
-        self.assertEqual(self.ended(self.owner), 0)
+        self.leaves(self.owner)
 
     def test_what_is_wrong_is_said_in_one_sentence_by_every_program(self):
         self.serve()
@@ -92,7 +92,7 @@ class SecureTest(Flowloom):
     def test_a_worker_waits_for_a_coordinator_that_is_not_there_yet(self):
         self.serve()
         self.owner.terminate()
-        self.assertEqual(self.ended(self.owner), 0)
+        self.leaves(self.owner)
         worker = self.start("flowloom-worker", "--coordinator", self.address, "--tls", self.certs)
         self.owner = self.coordinator(None, "--tls", self.certs, "--listen", self.address)
         self.until(lambda: self.status()["workers"], "the worker has joined")

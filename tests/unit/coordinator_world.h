@@ -125,9 +125,11 @@ class MemoryLog {
           const auto* unit = std::get_if<UnitRecord>(&earlier);
           return unit && unit->data.first_index < rewind->to;
         });
-        const auto gone = std::stable_partition(
-            below.base(), kept.end(), [](const Record& later) { return std::holds_alternative<EventRecord>(later); });
-        kept.erase(gone, kept.end());
+        std::vector<Record> events;
+        std::copy_if(below.base(), kept.end(), std::back_inserter(events),
+                     [](const Record& later) { return std::holds_alternative<EventRecord>(later); });
+        kept.erase(below.base(), kept.end());
+        kept.insert(kept.end(), events.begin(), events.end());
       }
       kept.push_back(record);
     }
