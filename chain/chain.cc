@@ -7,27 +7,23 @@
 #include "stats/ess.h"
 
 namespace flowloom {
-namespace {
-
-constexpr double kSmallestLogU = -37;
-
-}  // namespace
-
 double Chain::margin(const UnitData& unit, std::size_t k) const {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const double log_p = unit.log_p[k];
   const double log_q = unit.log_q[k];
   if (!stats::is_valid_proposal(log_p, log_q) || log_p == -kInfinity) return -kInfinity;
   if (!current_) return kInfinity;
-  const double delta = (log_p - log_q) - current_->log_w();
-  // log u lies in [log 2^-53, 0]: most proposals are decided without it.
-  if (delta > kUndecided) return delta;
-  if (delta < kSmallestLogU - kUndecided) return kSmallestLogU;
-  return delta - accept_log_u(key_, unit.first_index + k);
+  return (log_p - log_q) - current_->log_w() - log_u_[k];
+}
+
+void Chain::draw(const UnitData& unit) {
+  log_u_.resize(unit.count());
+  accept_log_u(key_, unit.first_index, log_u_);
 }
 
 std::vector<std::uint8_t> Chain::advance(const UnitData& unit) {
   if (unit.first_index != frontier_) throw Error(ErrorCode::kInternal, "A unit was advanced out of order.");
+  draw(unit);
   std::vector<std::uint8_t> accepted(unit.count());
   for (std::size_t k = 0; k < unit.count(); ++k) {
     accepted[k] = margin(unit, k) > 0;
@@ -39,6 +35,7 @@ std::vector<std::uint8_t> Chain::advance(const UnitData& unit) {
 
 std::optional<std::size_t> Chain::follow(const UnitData& unit, std::span<const std::uint8_t> accepted) {
   if (unit.first_index != frontier_) throw Error(ErrorCode::kCorrupt, "The log's units are out of order.");
+  draw(unit);
   std::optional<std::size_t> contradiction;
   for (std::size_t k = 0; k < unit.count(); ++k) {
     const double by = margin(unit, k);

@@ -58,11 +58,14 @@ class Chain {
   std::uint64_t frontier() const { return frontier_; }
 
  private:
-  // Delta - log u of proposal k, or a number of its sign no closer to zero than kUndecided: it is accepted if this is positive.
-  // +inf for a start state, -inf for an invalid one.
+  // Delta - log u of proposal k: it is accepted if this is positive. +inf for a start state, -inf for an invalid one.
   double margin(const UnitData& unit, std::size_t k) const;
 
+  // Of all proposals of a unit.
+  void draw(const UnitData& unit);
+
   NoiseKey key_;
+  std::vector<double> log_u_;
   std::uint64_t frontier_;
   std::optional<ChainState> current_;
 };

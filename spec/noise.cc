@@ -40,12 +40,18 @@ void fill_uniform(NoiseKey key, Purpose purpose, std::uint64_t index, std::span<
   fill(key, purpose, index, out, [](const std::array<double, 2>& u) { return u; });
 }
 
-// Once a proposal, everywhere: also compiled with fused multiply-adds as instructions, which give the same bits.
+// Once a proposal, everywhere: the compiler makes several side by side of it, also with the instructions of newer processors,
+// which give the same bits. For that all of it must be in one function.
 #ifdef FLOWLOOM_CLONES  // cmake/toolchain.cmake
-__attribute__((target_clones("fma", "default")))
+__attribute__((flatten, target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #endif
-double accept_log_u(NoiseKey key, std::uint64_t index) {
-  return log(uniforms(key, Purpose::kAccept, index, 0)[0]);
+void accept_log_u(NoiseKey key, std::uint64_t first, std::span<double> out) {
+  double* const log_u = out.data();
+  const std::size_t count = out.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    log_u[i] =
+        log(uniform_pair(key.words, static_cast<std::uint64_t>(Purpose::kAccept), first + i, std::uint64_t{0})[0]);
+  }
 }
 
 }  // namespace flowloom

@@ -49,8 +49,13 @@ void fill_normal(NoiseKey key, Purpose purpose, std::uint64_t index, std::span<d
 // Fills `out` with components 0, 1, 2, ... of the uniform vector on (0, 1] at this address.
 void fill_uniform(NoiseKey key, Purpose purpose, std::uint64_t index, std::span<double> out);
 
-// log u_i of the accept test of proposal `index`; finite and at most 0.
-double accept_log_u(NoiseKey key, std::uint64_t index);
+// Fills `out` with log u_i of the accept tests of proposals `first`, `first` + 1, ...; finite and at most 0.
+void accept_log_u(NoiseKey key, std::uint64_t first, std::span<double> out);
+inline double accept_log_u(NoiseKey key, std::uint64_t index) {
+  double log_u;
+  accept_log_u(key, index, {&log_u, 1});
+  return log_u;
+}
 
 // The index of sample k of training (or evaluation) step s.
 constexpr std::uint64_t training_index(std::uint64_t step, std::uint64_t sample) { return (step << 32) + sample; }
