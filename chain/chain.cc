@@ -7,7 +7,7 @@
 #include "stats/ess.h"
 
 namespace flowloom {
-double Chain::margin(const UnitData& unit, std::size_t k) const {
+double Chain::margin(const UnitView& unit, std::size_t k) const {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const double log_p = unit.log_p[k];
   const double log_q = unit.log_q[k];
@@ -16,12 +16,12 @@ double Chain::margin(const UnitData& unit, std::size_t k) const {
   return (log_p - log_q) - current_->log_w() - log_u_[k];
 }
 
-void Chain::draw(const UnitData& unit) {
+void Chain::draw(const UnitView& unit) {
   log_u_.resize(unit.count());
   accept_log_u(key_, unit.first_index, log_u_);
 }
 
-std::vector<std::uint8_t> Chain::advance(const UnitData& unit) {
+std::vector<std::uint8_t> Chain::advance(const UnitView& unit) {
   if (unit.first_index != frontier_) throw Error(ErrorCode::kInternal, "A unit was advanced out of order.");
   draw(unit);
   std::vector<std::uint8_t> accepted(unit.count());
@@ -33,7 +33,7 @@ std::vector<std::uint8_t> Chain::advance(const UnitData& unit) {
   return accepted;
 }
 
-std::optional<std::size_t> Chain::follow(const UnitData& unit, std::span<const std::uint8_t> accepted) {
+std::optional<std::size_t> Chain::follow(const UnitView& unit, std::span<const std::uint8_t> accepted) {
   if (unit.first_index != frontier_) throw Error(ErrorCode::kCorrupt, "The log's units are out of order.");
   draw(unit);
   std::optional<std::size_t> contradiction;

@@ -34,7 +34,7 @@ struct ChainState {
 };
 
 // The state that proposal `k` of a unit is.
-inline ChainState state_at(const UnitData& unit, std::size_t k) {
+inline ChainState state_at(const UnitView& unit, std::size_t k) {
   return {unit.first_index + k, unit.version, unit.log_p[k], unit.log_q[k], unit.log_q[k]};
 }
 
@@ -45,11 +45,11 @@ class Chain {
       : key_(key), frontier_(frontier), current_(current) {}
 
   // Tests a unit's proposals in order and moves on. `unit.first_index` must be the frontier.
-  std::vector<std::uint8_t> advance(const UnitData& unit);
+  std::vector<std::uint8_t> advance(const UnitView& unit);
 
   // The same for a unit read from a log: follows the logged flags. Returns the position of the first flag that the rule
   // contradicts (undecided ones never do), or nothing if all agree.
-  std::optional<std::size_t> follow(const UnitData& unit, std::span<const std::uint8_t> accepted);
+  std::optional<std::size_t> follow(const UnitView& unit, std::span<const std::uint8_t> accepted);
 
   // Replaces the current state's log_q by its value under the version that serves from here on.
   void reweigh(double log_q);
@@ -59,10 +59,10 @@ class Chain {
 
  private:
   // Delta - log u of proposal k: it is accepted if this is positive. +inf for a start state, -inf for an invalid one.
-  double margin(const UnitData& unit, std::size_t k) const;
+  double margin(const UnitView& unit, std::size_t k) const;
 
   // Of all proposals of a unit.
-  void draw(const UnitData& unit);
+  void draw(const UnitView& unit);
 
   NoiseKey key_;
   std::vector<double> log_u_;

@@ -28,6 +28,21 @@ struct UnitData {
   std::size_t count() const { return log_p.size(); }
 };
 
+// What the accept test needs of a unit; the numbers are somebody else's.
+struct UnitView {
+  std::uint64_t first_index = 0;
+  std::uint32_t version = 0;
+  std::span<const double> log_p, log_q;  // [count]
+
+  UnitView() = default;
+  UnitView(const UnitData& unit)  // NOLINT(google-explicit-constructor)
+      : UnitView(unit.first_index, unit.version, unit.log_p, unit.log_q) {}
+  UnitView(std::uint64_t first, std::uint32_t under, std::span<const double> p, std::span<const double> q)
+      : first_index(first), version(under), log_p(p), log_q(q) {}
+
+  std::size_t count() const { return log_p.size(); }
+};
+
 struct UnitRecord {
   UnitData data;
   std::vector<std::uint8_t> accepted;  // [count], 0 or 1
@@ -35,12 +50,19 @@ struct UnitRecord {
   std::uint64_t worker = 0, second = 0;
 };
 
+// Who decided where a switch lies. The numbers are of the canonical bytes.
+enum class Placement : std::uint8_t {
+  kSchedule = 0,  // the run file
+  kClock = 1,     // the version's arrival ("asap")
+  kOperator = 2,  // `flowloom models activate`
+};
+
 // From proposal `from` on, `version` serves: the checkpoint of this SHA-256.
 struct SwitchRecord {
   std::uint64_t from = 0;
   std::uint32_t version = 0;
   Sha256 checkpoint{};
-  bool by_clock = false;
+  Placement placement = Placement::kSchedule;
 };
 
 // The current state's log_q under the version that serves from here on.

@@ -45,7 +45,7 @@ PackedRecord::PackedRecord(const Record& record) {
     row_ = {"unit", numbers.first_index, numbers.version, numbers.count(), {}, {}, unit->worker, unit->second};
   } else if (const auto* placed = std::get_if<SwitchRecord>(&record)) {
     data_.assign(placed->checkpoint.begin(), placed->checkpoint.end());
-    flags_.assign(1, placed->by_clock ? '\1' : '\0');
+    flags_.assign(1, static_cast<char>(placed->placement));
     row_ = {"switch", placed->from, placed->version, 0, {}, {}};
   } else if (const auto* reweigh = std::get_if<ReweighRecord>(&record)) {
     data_ = bytes_of(canonical(reweigh->log_q));
@@ -61,17 +61,23 @@ PackedRecord::PackedRecord(const Record& record) {
   row_.data = data_;
 }
 
+void check_unit_row(const Row& row, const std::string& what) {
+  const auto corrupt = [&](const char* why) { return Error(ErrorCode::kCorrupt, what + " " + why + "."); };
+  const std::size_t column = row.count * sizeof(double);
+  if (row.count == 0 || row.count > row.data.size() || row.data.size() % column != 0 || row.data.size() < 2 * column ||
+      row.flags.size() != (row.count + 7) / 8) {
+    throw corrupt("is a unit whose arrays have the wrong size");
+  }
+  if (row.count % 8 != 0 && static_cast<unsigned char>(row.flags.back()) >> (row.count % 8) != 0) {
+    throw corrupt("is a unit with more flags than proposals");
+  }
+}
+
 Record from_row(const Row& row, const std::string& what) {
   const auto corrupt = [&](const char* why) { return Error(ErrorCode::kCorrupt, what + " " + why + "."); };
   if (row.kind == "unit") {
+    check_unit_row(row, what);
     const std::size_t column = row.count * sizeof(double);
-    if (row.count == 0 || row.count > row.data.size() || row.data.size() % column != 0 ||
-        row.data.size() < 2 * column || row.flags.size() != (row.count + 7) / 8) {
-      throw corrupt("is a unit whose arrays have the wrong size");
-    }
-    if (row.count % 8 != 0 && static_cast<unsigned char>(row.flags.back()) >> (row.count % 8) != 0) {
-      throw corrupt("is a unit with more flags than proposals");
-    }
     return UnitRecord{{row.first_index, row.version, unpack(row.data.substr(0, column)),
                        unpack(row.data.substr(column, column)), unpack(row.data.substr(2 * column))},
                       unpack_flags(row.flags, row.count),
@@ -79,12 +85,12 @@ Record from_row(const Row& row, const std::string& what) {
                       row.second};
   }
   if (row.kind == "switch") {
-    const bool by_clock = row.flags == std::string_view("\1");
-    SwitchRecord record{row.first_index, row.version, {}, by_clock};
-    if (row.data.size() != record.checkpoint.size() || row.flags.size() != 1 || (row.flags[0] != '\0' && !by_clock) ||
-        row.count != 0) {
+    SwitchRecord record{row.first_index, row.version, {}, {}};
+    if (row.data.size() != record.checkpoint.size() || row.flags.size() != 1 || row.flags[0] < 0 ||
+        row.flags[0] > static_cast<char>(Placement::kOperator) || row.count != 0) {
       throw corrupt("is a damaged switch");
     }
+    record.placement = static_cast<Placement>(row.flags[0]);
     std::copy(row.data.begin(), row.data.end(), record.checkpoint.begin());
     return record;
   }

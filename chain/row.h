@@ -35,6 +35,9 @@ class PackedRecord {
 // Throws `kCorrupt` if the columns are those of no record; `what` begins the sentence: "Record 7 of 'chain.sqlite'".
 Record from_row(const Row& row, const std::string& what);
 
+// Throws as `from_row` does, for a unit's row.
+void check_unit_row(const Row& row, const std::string& what);
+
 std::string canonical_bytes(const Row& row);
 Sha256 canonical_digest(const Row& row);  // SHA-256 of these
 Sha256 next_link(const Sha256& previous, const Sha256& canonical_digest);

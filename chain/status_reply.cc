@@ -35,7 +35,7 @@ void set_figures(v1::StatusReply& reply, const ChainStatistics& statistics) {
 void add_notes(v1::StatusReply& reply, const ChainEnd& end) {
   reply.add_notes("Nothing is discarded as burn-in; the chain starts at the first valid proposal.");
   for (const auto& row : reply.models().switches()) {
-    if (!row.by_clock()) continue;
+    if (row.placement() != v1::Switch::PLACEMENT_CLOCK) continue;
     reply.add_notes("Version " + std::to_string(row.version()) + " was placed by the clock at proposal " +
                     std::to_string(row.from()) + ": exact as far as arrival times are independent of the values.");
   }
@@ -80,7 +80,7 @@ v1::ListReply list_reply(const std::vector<ModelRow>& models, const std::vector<
     auto* out = reply.add_switches();
     out->set_from(row.from);
     out->set_version(row.version);
-    out->set_by_clock(row.by_clock);
+    out->set_placement(static_cast<v1::Switch::Placement>(row.placement));  // the same numbers
   }
   return reply;
 }

@@ -42,7 +42,7 @@ constexpr char kSchema[] = R"sql(
     threshold REAL);                -- log_w of an outlier; NULL for none
   CREATE TABLE scheduled(entry INTEGER PRIMARY KEY, version INTEGER NOT NULL);
   CREATE TABLE switches(
-    from_index INTEGER PRIMARY KEY, version INTEGER NOT NULL, sha256 BLOB NOT NULL, by_clock INTEGER NOT NULL);
+    from_index INTEGER PRIMARY KEY, version INTEGER NOT NULL, sha256 BLOB NOT NULL, placement INTEGER NOT NULL);
   CREATE TABLE events(sequence INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
   CREATE TABLE training(            -- columns: message TrainingPoint; NULL for NaN
     step INTEGER PRIMARY KEY, seconds REAL, core_seconds REAL, samples INTEGER, loss REAL, batch_ess REAL, ess REAL,

@@ -94,11 +94,11 @@ void Store::write(const Write& write) {
       update.exec();
     }
     for (const SwitchRecord& row : write.switches) {
-      SQLite::Statement insert(db, "INSERT INTO switches(from_index, version, sha256, by_clock) VALUES(?, ?, ?, ?)");
+      SQLite::Statement insert(db, "INSERT INTO switches(from_index, version, sha256, placement) VALUES(?, ?, ?, ?)");
       bind_number(insert, 1, row.from);
       bind_number(insert, 2, row.version);
       bind_blob(insert, 3, row.checkpoint);
-      insert.bind(4, row.by_clock ? 1 : 0);
+      insert.bind(4, static_cast<int>(row.placement));
       insert.exec();
     }
     if (write.snapshot) {

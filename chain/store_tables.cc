@@ -87,11 +87,11 @@ std::vector<SwitchRecord> Store::switches() const {
   return impl_->guard([&] {
     std::vector<SwitchRecord> rows;
     SQLite::Statement query(*impl_->db,
-                            "SELECT from_index, version, sha256, by_clock FROM switches ORDER BY from_index");
+                            "SELECT from_index, version, sha256, placement FROM switches ORDER BY from_index");
     while (query.executeStep()) {
       rows.push_back({static_cast<std::uint64_t>(query.getColumn(0).getInt64()),
                       static_cast<std::uint32_t>(query.getColumn(1).getInt64()),
-                      digest_of(query.getColumn(2), "A switch"), query.getColumn(3).getInt() != 0});
+                      digest_of(query.getColumn(2), "A switch"), static_cast<Placement>(query.getColumn(3).getInt())});
     }
     return rows;
   });

@@ -1,7 +1,9 @@
 #include "chain/verify.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <deque>
 #include <future>
 #include <map>
@@ -24,28 +26,53 @@ struct Item {
   std::string link;   // as stored
   std::string wrong;  // of its place among the others, or of its own
   Sha256 digest{};
-  std::optional<UnitRecord> unit;
+  bool unit = false;
   std::optional<ChainState> entry;  // the state before the unit
-  std::string flags, data, kind;
-  Row row;
+  std::string flags, kind;
+  std::vector<double> data;  // the row's bytes, in their place for numbers
+  Row row;  // of these
   std::uint64_t accepted = 0, invalid = 0;
 
+  Item() = default;
+  Item(const Item&) = delete;
+  Item& operator=(const Item&) = delete;
+  void take(const Row& read);
+  UnitView numbers() const {
+    const std::span<const double> all(data);
+    return {row.first_index, row.version, all.first(row.count), all.subspan(row.count, row.count)};
+  }
   void check(NoiseKey key);
 };
 
+void Item::take(const Row& read) {
+  kind = read.kind, flags = read.flags;
+  data.resize((read.data.size() + sizeof(double) - 1) / sizeof(double));
+  std::memcpy(data.data(), read.data.data(), read.data.size());
+  row = read;
+  row.kind = kind, row.flags = flags, row.data = {reinterpret_cast<const char*>(data.data()), read.data.size()};
+}
+
 void Item::check(NoiseKey key) {
-  row.kind = kind, row.flags = flags, row.data = data;
   digest = canonical_digest(row);
   if (!unit || !wrong.empty()) return;
-  const UnitData& numbers = unit->data;
-  Chain chain(key, numbers.first_index, entry);
-  if (const auto at = chain.follow(numbers, unit->accepted)) {
-    wrong = "the accept decision of proposal " + std::to_string(numbers.first_index + *at) + " contradicts its numbers";
+  const UnitView tested = numbers();
+  const auto flag = unpack_flags(flags, row.count);
+  Chain chain(key, tested.first_index, entry);
+  if (const auto at = chain.follow(tested, flag)) {
+    wrong = "the accept decision of proposal " + std::to_string(tested.first_index + *at) + " contradicts its numbers";
   }
-  for (std::size_t k = 0; k < numbers.count(); ++k) {
-    accepted += unit->accepted[k];
-    invalid += !stats::is_valid_proposal(numbers.log_p[k], numbers.log_q[k]);
+  for (std::size_t k = 0; k < row.count; ++k) {
+    accepted += flag[k];
+    invalid += !stats::is_valid_proposal(tested.log_p[k], tested.log_q[k]);
   }
+}
+
+// The position of the last set flag.
+std::optional<std::size_t> last_flag(std::string_view flags) {
+  for (std::size_t byte = flags.size(); byte-- > 0;) {
+    if (const auto bits = static_cast<unsigned char>(flags[byte])) return 8 * byte + std::bit_width(bits) - 1;
+  }
+  return {};
 }
 
 // Follows the order of records; each handler returns what is wrong, or "".
@@ -60,31 +87,34 @@ class Order {
   const std::vector<SwitchRecord>& switches() const { return switches_; }
   std::uint64_t frontier() const { return frontier_; }
 
-  std::string follow(std::int64_t sequence, const Record& record) {
-    sequence_ = sequence;
-    if (awaiting_reweigh_ && !std::holds_alternative<ReweighRecord>(record)) return "it follows " + end();
-    return std::visit([&](const auto& r) { return follow(r); }, record);
+  // `item` holds the row.
+  std::string follow(const Item& item) {
+    sequence_ = item.sequence;
+    if (awaiting_reweigh_ && item.kind != "reweigh") return "it follows " + end();
+    if (item.unit) return follow_unit(item);
+    const Record record = from_row(item.row, "It");
+    if (const auto* placed = std::get_if<SwitchRecord>(&record)) return follow(*placed);
+    if (const auto* reweigh = std::get_if<ReweighRecord>(&record)) return follow(*reweigh);
+    if (const auto* rewind = std::get_if<RewindRecord>(&record)) return follow(*rewind);
+    return std::get<EventRecord>(record).at == frontier_ ? "" : "an event stands at the wrong proposal";
   }
 
   // What is wrong if no record follows.
   std::string end() const { return awaiting_reweigh_ ? "a switch, but the current state was not reweighed" : ""; }
 
  private:
-  std::string follow(const UnitRecord& unit) {
-    const std::string name = "unit " + std::to_string(unit.data.first_index / run_.unit);
-    if (unit.data.first_index != frontier_) {
+  std::string follow_unit(const Item& item) {
+    const UnitView unit = item.numbers();
+    const std::string name = "unit " + std::to_string(unit.first_index / run_.unit);
+    if (unit.first_index != frontier_) {
       return name + " stands where the unit of proposal " + std::to_string(frontier_) + " belongs";
     }
-    if (unit.data.count() != run_.unit) return name + " does not have " + std::to_string(run_.unit) + " proposals";
-    if (unit.data.sums.size() != sums_ * run_.unit) return name + " does not have the theory's columns";
+    if (unit.count() != run_.unit) return name + " does not have " + std::to_string(run_.unit) + " proposals";
+    if (item.data.size() != (2 + sums_) * run_.unit) return name + " does not have the theory's columns";
     if (switches_.empty()) return name + " comes before any switch has named a version";
-    if (unit.data.version != switches_.back().version)
-      return name + " claims another version than the switch before it";
-    const auto last = std::find(unit.accepted.rbegin(), unit.accepted.rend(), std::uint8_t{1});
-    if (last != unit.accepted.rend()) {
-      current_ = state_at(unit.data, static_cast<std::size_t>(unit.accepted.rend() - last) - 1);
-    }
-    frontier_ += unit.data.count();
+    if (unit.version != switches_.back().version) return name + " claims another version than the switch before it";
+    if (const auto last = last_flag(item.flags)) current_ = state_at(unit, *last);
+    frontier_ += unit.count();
     if (const auto mark = marks_.find(sequence_); mark != marks_.end()) {
       mark->second = {current_, switches_.size(), frontier_};
     }
@@ -110,10 +140,6 @@ class Order {
     current_->log_q = record.log_q;
     awaiting_reweigh_ = false;
     return "";
-  }
-
-  std::string follow(const EventRecord& record) {
-    return record.at == frontier_ ? "" : "an event stands at the wrong proposal";
   }
 
   std::string follow(const RewindRecord& record) {
@@ -157,7 +183,7 @@ std::string check_tables(const Store& store, const Order& order) {
     if (i >= switches.size() && table[i].from >= order.frontier()) continue;
     if (i >= table.size() || i >= switches.size() || table[i].from != switches[i].from ||
         table[i].version != switches[i].version || table[i].checkpoint != switches[i].checkpoint ||
-        table[i].by_clock != switches[i].by_clock) {
+        table[i].placement != switches[i].placement) {
       return "The table of switches is not the one of the log's records, from its row " + std::to_string(i + 1) +
              " on.";
     }
@@ -207,7 +233,7 @@ class Verifier {
 
  private:
   static constexpr std::size_t kBatchBytes = 1 << 20;
-  using Batch = std::vector<Item>;
+  using Batch = std::deque<Item>;  // they stay where they are
 
   void fail(const std::string& sentence) {
     if (report_.good) report_.sentence = sentence;
@@ -215,22 +241,20 @@ class Verifier {
   }
 
   bool read(std::int64_t sequence, const Row& row, std::string_view link) {
-    Item item;
+    Item& item = batch_.emplace_back();
     item.sequence = sequence;
     item.link = link;
-    item.kind = row.kind, item.flags = row.flags, item.data = row.data;
-    item.row = row;
+    item.take(row);
+    item.entry = order_.current();
     try {
-      Record record = from_row(row, "It");
-      item.entry = order_.current();
-      item.wrong = order_.follow(sequence, record);
-      if (auto* unit = std::get_if<UnitRecord>(&record)) item.unit = std::move(*unit);
+      if (row.kind == "unit") check_unit_row(row, "It");
+      item.unit = row.kind == "unit";
+      item.wrong = order_.follow(item);
     } catch (const Error& error) {
       item.wrong = error.what();
       item.wrong.pop_back();
     }
     const bool going = item.wrong.empty() && sequence == ++read_;
-    batch_.push_back(std::move(item));
     bytes_ += row.data.size();
     if (bytes_ >= kBatchBytes) dispatch();
     return going && report_.good;

@@ -176,6 +176,18 @@ std::string Connection::fetch(const v1::ModelVersion& version) const {
   return bytes;
 }
 
+std::uint64_t Connection::activate(std::uint32_t version, const std::string& reason) const {
+  grpc::ClientContext context;
+  prepare(context, peer_.token, limits::kUnaryDeadline);
+  v1::ActivateRequest request;
+  request.set_version(version);
+  request.set_reason(reason);
+  v1::ActivateReply reply;
+  const auto stub = v1::Models::NewStub(peer_.channel);
+  if (const auto status = stub->Activate(&context, request, &reply); !status.ok()) throw to_error(status, peer_);
+  return reply.from();
+}
+
 void Connection::drain() const {
   grpc::ClientContext context;
   prepare(context, peer_.token, limits::kUnaryDeadline);

@@ -18,6 +18,9 @@ std::string state_name(v1::StatusReply::State state);
 std::string state_name(v1::TrainingReport::State state);
 std::string state_name(v1::VersionOnWorker::State state);
 
+// Who placed a switch: "schedule", "clock", "operator".
+std::string placement_name(v1::Switch::Placement placement);
+
 // On how many workers a version is in which state: "3 active, 1 failed".
 std::string version_states(const v1::StatusReply& status, std::uint32_t version);
 

@@ -71,6 +71,19 @@ std::string state_name(v1::VersionOnWorker::State state) {
   }
 }
 
+std::string placement_name(v1::Switch::Placement placement) {
+  switch (placement) {
+    case v1::Switch::PLACEMENT_SCHEDULE:
+      return "schedule";
+    case v1::Switch::PLACEMENT_CLOCK:
+      return "clock";
+    case v1::Switch::PLACEMENT_OPERATOR:
+      return "operator";
+    default:
+      return "unknown";
+  }
+}
+
 std::string state_name(v1::TrainingReport::State state) {
   switch (state) {
     case v1::TrainingReport::STATE_TRAINING:
@@ -129,7 +142,7 @@ json models_json(const v1::ListReply& models) {
                         {"verified", model.verified()}});
   }
   for (const auto& row : models.switches()) {
-    switches.push_back({{"from", row.from()}, {"version", row.version()}, {"by_clock", row.by_clock()}});
+    switches.push_back({{"from", row.from()}, {"version", row.version()}, {"placement", placement_name(row.placement())}});
   }
   return {{"versions", versions}, {"switches", switches}};
 }

@@ -443,6 +443,23 @@ void Core::published(const ModelRow& model, const std::vector<std::uint32_t>& en
   ++models_revision_;
 }
 
+std::uint64_t Core::activate(std::uint32_t version, const std::string& reason) {
+  const std::uint64_t first_fresh = ledger_.next_fresh() * run_.unit;
+  if (!extends() || first_fresh >= end_.index()) {
+    throw Error(ErrorCode::kConflict, "The chain draws nothing new now, so no version can begin to serve; 'flowloom "
+                                      "status' says why.");
+  }
+  const SwitchRecord row = rollout_.activation(version, first_fresh);
+  rollout_.place(row);
+  pending_.switches.push_back(row);
+  pending_.records.push_back(decision_event("an operator put version " + std::to_string(version) +
+                                                " in service from proposal " + std::to_string(first_fresh) + " on (" +
+                                                reason + ")",
+                                            chain_.frontier()));
+  end_.add(pending_.records.back());
+  return first_fresh;
+}
+
 void Core::reported(const flowloom::v1::TrainingReport& report, Time now) {
   training_ = report;
   training_.set_sentence(bounded(report.sentence()));

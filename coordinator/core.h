@@ -73,6 +73,10 @@ class Core {
   void published(const ModelRow& model, const std::vector<std::uint32_t>& entries);
   void reported(const flowloom::v1::TrainingReport& report, Time now);
 
+  // An operator's decision: from the first proposal that was never granted on, `version` serves. It is recorded with its
+  // reason. Returns that proposal. Throws `kNotFound` or `kConflict`, with what to do (Rollout::activation).
+  std::uint64_t activate(std::uint32_t version, const std::string& reason);
+
   // A training step whose gradient units are granted with the credits that sampling leaves over. The trainer's answers are taken
   // by `take_gradients`; `gradient_delivered`: one of them is on its way.
   void share(const flowloom::v1::GradientStep& step);

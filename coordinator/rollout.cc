@@ -5,6 +5,13 @@
 #include "spec/error.h"
 
 namespace flowloom {
+namespace {
+
+bool switch_at(const std::vector<SwitchRecord>& switches, std::uint64_t from) {
+  return std::ranges::find(switches, from, &SwitchRecord::from) != switches.end();
+}
+
+}  // namespace
 
 Rollout::Rollout(const RunSpec& run, std::vector<ModelRow> models,
                  const std::vector<std::pair<std::uint32_t, std::uint32_t>>& fulfilled,
@@ -22,25 +29,32 @@ void Rollout::check_policy(const RunSpec& run, const RunSpec& before, const std:
                                           " Switches that were placed are part of the chain; put them back, or start "
                                           "another run directory with --dir.");
   };
-  if (!switches.empty() && run.chain.asap != switches.front().by_clock)
+  const auto by_operator = [](const SwitchRecord& row) { return row.placement == Placement::kOperator; };
+  const auto own = std::ranges::find_if_not(switches, by_operator);
+  if (own != switches.end() && run.chain.asap != (own->placement == Placement::kClock))
     refuse("the placement of this run was changed.");
   if (run.chain.asap) return;
-  const auto& schedule = run.chain.versions;
-  for (std::size_t i = 0; i < switches.size(); ++i) {
-    const std::string place = "proposal " + std::to_string(switches[i].from);
-    if (i >= schedule.size() || schedule[i].from != switches[i].from) {
-      refuse("the directory has a switch at " + place + ", and the run file does not.");
-    }
-    const Condition& placed = before.chain.versions.at(i).when;
-    if (schedule[i].when != placed) {
-      refuse("the switch at " + place + " was placed by '" + placed.sentence() + "', and the run file says '" +
-             schedule[i].when.sentence() + "'.");
+  const auto entry_at = [](const RunSpec& spec, std::uint64_t from) {
+    const auto& schedule = spec.chain.versions;
+    const auto found = std::ranges::find(schedule, from, &ScheduledVersion::from);
+    return found == schedule.end() ? nullptr : &*found;
+  };
+  for (const SwitchRecord& row : switches) {
+    if (by_operator(row)) continue;
+    const std::string place = "proposal " + std::to_string(row.from);
+    const ScheduledVersion* entry = entry_at(run, row.from);
+    if (!entry) refuse("the directory has a switch at " + place + ", and the run file does not.");
+    const ScheduledVersion* placed = entry_at(before, row.from);
+    if (placed && entry->when != placed->when) {
+      refuse("the switch at " + place + " was placed by '" + placed->when.sentence() + "', and the run file says '" +
+             entry->when.sentence() + "'.");
     }
   }
-  for (std::size_t i = switches.size(); i < schedule.size(); ++i) {
-    if (schedule[i].from >= frontier) continue;
-    refuse("the run file has a new switch at proposal " + std::to_string(schedule[i].from) +
-           ", and the chain is past it (" + std::to_string(frontier) + ").");
+  const std::uint64_t passed = switches.empty() ? frontier : std::max(frontier, switches.back().from);
+  for (const ScheduledVersion& entry : run.chain.versions) {
+    if (entry.from >= passed || switch_at(switches, entry.from)) continue;
+    refuse("the run file has a new switch at proposal " + std::to_string(entry.from) + ", and the chain is past it (" +
+           std::to_string(passed) + ").");
   }
 }
 
@@ -55,12 +69,9 @@ void Rollout::verified(std::uint32_t version) {
   }
 }
 
-const ScheduledVersion* Rollout::entry_for(std::uint64_t index) const {
-  const ScheduledVersion* found = nullptr;
-  for (const ScheduledVersion& entry : schedule_) {
-    if (entry.from <= index) found = &entry;
-  }
-  return found;
+std::size_t Rollout::next_entry() const {
+  const auto open = [&](const ScheduledVersion& entry) { return !switch_at(switches_, entry.from); };
+  return static_cast<std::size_t>(std::ranges::find_if(schedule_, open) - schedule_.begin());
 }
 
 std::optional<SwitchRecord> Rollout::due(std::uint64_t first_fresh) const {
@@ -70,20 +81,41 @@ std::optional<SwitchRecord> Rollout::due(std::uint64_t first_fresh) const {
     for (const ModelRow& candidate : models_) {
       if (candidate.verified) model = &candidate;
     }
-    if (!switches_.empty() && (!model || model->version <= switches_.back().version || from <= switches_.back().from)) {
-      return {};
-    }
+    if (!switches_.empty() && (!model || model->version <= newest_served() || from <= switches_.back().from)) return {};
   } else {
-    const ScheduledVersion* entry = entry_for(first_fresh);
-    if (!entry || (!switches_.empty() && switches_.back().from >= entry->from)) return {};
-    // Entries are placed one by one: the first that is not in the table yet.
-    entry = &schedule_[switches_.size()];
-    const auto bound = fulfilled_.find(static_cast<std::uint32_t>(switches_.size()));
+    // Entries are placed one by one.
+    const std::size_t entry = next_entry();
+    if (entry == schedule_.size() || schedule_[entry].from > first_fresh) return {};
+    const auto bound = fulfilled_.find(static_cast<std::uint32_t>(entry));
     model = bound == fulfilled_.end() ? nullptr : find(bound->second);
-    from = entry->from;
+    from = schedule_[entry].from;
   }
   if (!model || !model->verified) return {};
-  return SwitchRecord{from, model->version, model->sha256, asap_};
+  return SwitchRecord{from, model->version, model->sha256, asap_ ? Placement::kClock : Placement::kSchedule};
+}
+
+std::uint32_t Rollout::newest_served() const {
+  std::uint32_t newest = 0;
+  for (const SwitchRecord& row : switches_) newest = std::max(newest, row.version);
+  return newest;
+}
+
+SwitchRecord Rollout::activation(std::uint32_t version, std::uint64_t first_fresh) const {
+  const std::string name = "version " + std::to_string(version);
+  const ModelRow* model = find(version);
+  if (!model) throw Error(ErrorCode::kNotFound, "There is no " + name + "; 'flowloom models' lists them.");
+  if (!model->verified) {
+    throw Error(ErrorCode::kConflict, "No worker has verified " + name + " yet; try again when one has.");
+  }
+  if (placing_ || (!switches_.empty() && switches_.back().from >= first_fresh)) {
+    const std::uint64_t from = placing_ ? placing_->from : switches_.back().from;
+    throw Error(ErrorCode::kConflict, "A switch lies at proposal " + std::to_string(from) +
+                                          ", and nothing above it is granted yet; try again in a moment.");
+  }
+  if (!switches_.empty() && switches_.back().version == version) {
+    throw Error(ErrorCode::kConflict, "The chain draws under " + name + " already.");
+  }
+  return {first_fresh, version, model->sha256, Placement::kOperator};
 }
 
 void Rollout::placed(const SwitchRecord& row) {
@@ -94,8 +126,8 @@ void Rollout::placed(const SwitchRecord& row) {
 std::optional<std::uint32_t> Rollout::version_for(std::uint64_t index) const {
   if (placing_ && index >= placing_->from) return {};
   if (!asap_) {
-    const ScheduledVersion* entry = entry_for(index);
-    if (!entry || switches_.empty() || switches_.back().from < entry->from) return {};
+    const std::size_t entry = next_entry();
+    if (entry < schedule_.size() && schedule_[entry].from <= index) return {};
   }
   std::optional<std::uint32_t> version;
   for (const SwitchRecord& row : switches_) {
@@ -106,18 +138,20 @@ std::optional<std::uint32_t> Rollout::version_for(std::uint64_t index) const {
 
 std::string Rollout::waiting_for(std::uint64_t index) const {
   if (asap_) return "waiting for the first version";
-  const ScheduledVersion* entry = entry_for(index);
-  if (!entry) return "";
-  const auto number = static_cast<std::uint32_t>(entry - schedule_.data());
-  const std::string name = "the version that serves from proposal " + std::to_string(entry->from);
-  if (!fulfilled_.contains(number)) return "waiting for " + name + " (" + entry->when.sentence() + ")";
+  const std::size_t number = next_entry();
+  if (number == schedule_.size() || schedule_[number].from > index) return "";
+  const ScheduledVersion& entry = schedule_[number];
+  const std::string name = "the version that serves from proposal " + std::to_string(entry.from);
+  if (!fulfilled_.contains(static_cast<std::uint32_t>(number))) {
+    return "waiting for " + name + " (" + entry.when.sentence() + ")";
+  }
   return "waiting for a worker to verify " + name;
 }
 
 std::vector<std::uint32_t> Rollout::serving(std::uint64_t index) const {
   if (const auto version = version_for(index)) return {*version};
   if (asap_) return needed(index);
-  const auto bound = fulfilled_.find(static_cast<std::uint32_t>(switches_.size()));
+  const auto bound = fulfilled_.find(static_cast<std::uint32_t>(next_entry()));
   if (bound == fulfilled_.end()) return {};
   return {bound->second};
 }
@@ -131,14 +165,13 @@ std::vector<std::uint32_t> Rollout::needed(std::uint64_t index) const {
     if (i + 1 == switches_.size() || switches_[i + 1].from > index) add(switches_[i].version);
   }
   if (asap_) {
-    const std::uint32_t serving = switches_.empty() ? 0 : switches_.back().version;
-    for (auto model = models_.rbegin(); model != models_.rend() && model->version > serving; ++model) {
+    for (auto model = models_.rbegin(); model != models_.rend() && model->version > newest_served(); ++model) {
       add(model->version);
       if (!refused_.contains(model->version)) break;
     }
   } else {
     for (const auto& [entry, version] : fulfilled_) {
-      if (entry >= switches_.size()) add(version);
+      if (entry < schedule_.size() && !switch_at(switches_, schedule_[entry].from)) add(version);
     }
   }
   return versions;

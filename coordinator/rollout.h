@@ -40,6 +40,9 @@ class Rollout {
   // The switch that must be durable before `first_fresh` (the first proposal never granted) can be granted or, for
   // "asap", that a new version asks for there. Nothing if none is due.
   std::optional<SwitchRecord> due(std::uint64_t first_fresh) const;
+  // The switch to `version` at `first_fresh` that an operator asks for. Throws `kNotFound` if there is no such version and
+  // `kConflict` if it cannot serve from there.
+  SwitchRecord activation(std::uint32_t version, std::uint64_t first_fresh) const;
   // `place`: it is being made durable; `placed`: it is.
   void place(const SwitchRecord& row) { placing_ = row; }
   void placed(const SwitchRecord& row);
@@ -63,7 +66,9 @@ class Rollout {
   const std::map<std::uint32_t, std::uint32_t>& fulfilled() const { return fulfilled_; }
 
  private:
-  const ScheduledVersion* entry_for(std::uint64_t index) const;
+  // The first entry of the schedule at which no switch lies; the size of the schedule if there is none.
+  std::size_t next_entry() const;
+  std::uint32_t newest_served() const;  // 0: none was
 
   bool asap_;
   std::vector<ScheduledVersion> schedule_;

@@ -284,6 +284,18 @@ class ModelsService final : public v1::Models::CallbackService {
         [reply](std::vector<TrainingPoint> points) { reply->mutable_points()->Add(points.begin(), points.end()); });
   }
 
+  grpc::ServerUnaryReactor* Activate(CallbackServerContext* context, const v1::ActivateRequest* request,
+                                     v1::ActivateReply* reply) override {
+    return edge_.unary(context, "flowloom.v1.Models/Activate", request, [this, request, reply] {
+      if (request->reason().size() > limits::kReasonBytes) {
+        throw Error(ErrorCode::kInvalidInput,
+                    "A reason has at most " + std::to_string(limits::kReasonBytes) + " bytes.");
+      }
+      reply->set_from(edge_.brain().core().activate(request->version(), request->reason()));
+      edge_.brain().settle();
+    });
+  }
+
  private:
   const Edge& edge_;
 };

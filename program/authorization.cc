@@ -35,6 +35,7 @@ std::span<const Permission> permissions() {
       Permission{"flowloom.v1.Models/Describe", {kTrainer, kClient, kAdmin}},
       Permission{"flowloom.v1.Models/Report", {kTrainer, kAdmin}},
       Permission{"flowloom.v1.Models/Record", {kClient, kAdmin}},
+      Permission{"flowloom.v1.Models/Activate", {kAdmin}},
       Permission{"flowloom.v1.Training/Share", {kTrainer, kAdmin}},
       Permission{"flowloom.v1.Chain/Status", {kClient, kAdmin}},
       Permission{"flowloom.v1.Chain/WatchStatus", {kClient, kAdmin}},

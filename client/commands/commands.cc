@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ostream>
 
+#include "program/rpc.h"
 #include "spec/error.h"
 #include "spec/schema.h"
 
@@ -40,6 +41,13 @@ void add_place(CLI::App& command, Place& place) {
       .add_option("--token-file", place.options.token_file, "The token to show; a run directory and --tls have theirs")
       ->type_name("FILE");
   command.add_flag("--insecure", place.options.insecure, "Accept an address that is not on loopback, without TLS");
+}
+
+void add_reason(CLI::App& command, std::string& reason) {
+  reason = "no reason was given";
+  command.add_option("--reason", reason, "For the log")->check([](const std::string& text) {
+    return text.size() <= limits::kReasonBytes ? "" : "must have at most 4096 bytes";
+  });
 }
 
 void add_wait(CLI::App& command, Place& place) {

@@ -36,6 +36,9 @@ struct Place {
 };
 void add_place(CLI::App& command, Place& place);
 
+// --reason, of commands whose decision the log tells.
+void add_reason(CLI::App& command, std::string& reason);
+
 // --wait, of commands that follow a run.
 void add_wait(CLI::App& command, Place& place);
 

@@ -11,7 +11,7 @@ namespace flowloom {
 namespace {
 
 struct RewindOptions {
-  std::string directory, reason = "no reason was given";
+  std::string directory, reason;
   std::uint64_t unit = 0;
 };
 
@@ -41,9 +41,7 @@ void add_rewind(CLI::App& app, Action& action) {
       ->required()
       ->type_name("DIR");
   command->add_option("--to", options->unit, "The first unit that is left behind")->required()->type_name("UNIT");
-  command->add_option("--reason", options->reason, "For the log")->check([](const std::string& text) {
-    return text.size() <= 4096 ? "" : "must have at most 4096 bytes";
-  });
+  add_reason(*command, options->reason);
   command->callback(
       [&action, options] { action = [options](const Console& console) { return rewind(*options, console); }; });
 }

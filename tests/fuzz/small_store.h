@@ -19,7 +19,7 @@ struct SmallRun {
   SmallRun() {
     for (const std::uint32_t entry : {0u, 1u}) {
       const ModelRow model = log.publish("checkpoint " + std::to_string(entry), {entry});
-      log.switches.push_back({run.chain.versions[entry].from, model.version, model.sha256, false});
+      log.switches.push_back({run.chain.versions[entry].from, model.version, model.sha256});
       log.models.back().verified = true;
     }
     const auto records = reference_log(run, log, Numbers{.spoiled = false});

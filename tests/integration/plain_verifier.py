@@ -82,7 +82,7 @@ class Verifier:
         self.fields = 2 + self.database.execute("SELECT count(*) FROM columns").fetchone()[0]
         self.frontier = self.left_behind = self.records = 0
         self.current = None  # [index, log_p, log_q]
-        self.switches = []  # (from, version, checkpoint, by_clock)
+        self.switches = []  # (from, version, checkpoint, placement)
         self.unweighed = False  # after a switch, until its reweigh
         self.marks = {0: (None, 0)}  # frontier: current state and number of switches, right after that unit
 
@@ -179,7 +179,7 @@ class Verifier:
         del self.switches[switches:]
 
     def tables(self):
-        table = self.database.execute("SELECT from_index, version, sha256, by_clock FROM switches ORDER BY from_index").fetchall()
+        table = self.database.execute("SELECT from_index, version, sha256, placement FROM switches ORDER BY from_index").fetchall()
         models = dict(self.database.execute("SELECT version, sha256 FROM models"))
         ahead = [row for row in table[len(self.switches):] if row[0] < self.frontier]
         if table[:len(self.switches)] != self.switches or ahead:

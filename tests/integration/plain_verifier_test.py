@@ -185,5 +185,33 @@ class WorkedExampleTest(Flowloom):
                          "docs/log-format.md must show what plain_verifier.worked_example returns")
 
 
+class OperatorTest(Flowloom):
+    def test_a_version_that_an_operator_put_in_place_is_of_the_log_and_said(self):
+        run = self.write(small_run(length=64_000_000).replace("from = 3000", "from = 60000032"))
+        coordinator = self.coordinator(run)
+        self.server("--to-end")
+        self.worker()
+        verified = lambda: [model["verified"] for model in json.loads(self.flowloom("models", self.run_dir, "--json"))["versions"]]
+        self.until(lambda: verified() == [True, True] and self.proposals() > 0, "two versions are there")
+        said = self.flowloom("models", "activate", self.run_dir, "--version", 2, "--reason", "it is better")
+        start = int(re.match(r"Version 2 serves from proposal (\d+) on", said)[1])
+        self.assertIn("draws under version 2 already", self.refused("flowloom", "models", "activate", self.run_dir, "--version", 2))
+        self.refused("flowloom", "models", "activate", self.run_dir, "--version", 7)
+        self.until(lambda: self.proposals() > start + UNIT, "it goes on under the other version")
+        self.assertIn("by the operator", self.flowloom("models", self.run_dir))
+        self.flowloom("drain", self.run_dir)
+        self.leaves(coordinator)
+        self.assertIn("(it is better). Exact only if that decision did not look at the chain", self.flowloom("status", self.run_dir))
+        self.flowloom("verify", self.run_dir)
+        plain_verifier.Verifier(self.run_dir / "chain.sqlite").verify()
+        self.flowloom("rewind", self.run_dir, "--to", 1)
+        coordinator = self.coordinator()
+        self.worker()
+        self.until(lambda: self.proposals() > start + UNIT, "the decision stands after a rewind")
+        self.flowloom("drain", self.run_dir)
+        self.leaves(coordinator)
+        plain_verifier.Verifier(self.run_dir / "chain.sqlite").verify()
+
+
 if __name__ == "__main__":
     sys.exit(unittest.main())

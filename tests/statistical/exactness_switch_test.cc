@@ -46,10 +46,10 @@ Mean mean_after(AtTheSwitch at, std::uint64_t steps, int chains) {
     for (std::uint64_t i = 1; i <= steps; ++i) x[i] = kNew.mean + kNew.sigma * z[i];
 
     Chain chain(key);
-    chain.advance({0, 1, {kTarget.log_density(x[0])}, {kOld.log_density(x[0])}, {}});
+    chain.advance(UnitData{0, 1, {kTarget.log_density(x[0])}, {kOld.log_density(x[0])}, {}});
     if (at == AtTheSwitch::kReweighs) chain.reweigh(kNew.log_density(x[0]));
     for (std::uint64_t i = 1; i <= steps; ++i) {
-      chain.advance({i, 2, {kTarget.log_density(x[i])}, {kNew.log_density(x[i])}, {}});
+      chain.advance(UnitData{i, 2, {kTarget.log_density(x[i])}, {kNew.log_density(x[i])}, {}});
     }
     const double last = x[chain.current()->index];
     sum += last;
@@ -101,9 +101,9 @@ constexpr Vector kQ2{0.1, 0.2, 0.7};
 double accept_probability(double log_p_current, double log_q_current, double log_p, double log_q) {
   const auto accepts = [&](NoiseKey key) {
     Chain chain(key);
-    chain.advance({0, 1, {log_p_current}, {0.0}, {}});
+    chain.advance(UnitData{0, 1, {log_p_current}, {0.0}, {}});
     chain.reweigh(log_q_current);
-    return chain.advance({1, 1, {log_p}, {log_q}, {}})[0] != 0;
+    return chain.advance(UnitData{1, 1, {log_p}, {log_q}, {}})[0] != 0;
   };
   // Keys of this test whose u at index 1 come closest from both sides: 20000 uniforms bracket the turn to 1e-4.
   double below = 0, above = 1;

@@ -55,7 +55,7 @@ inline std::vector<Record> make_log(const RunSpec& run, std::uint64_t units,
   for (std::uint64_t unit = 0; unit < units; ++unit) {
     if (version < switches.size() && switches[version] == unit) {
       ++version;
-      records.push_back(SwitchRecord{unit * run.unit, version, sha256("checkpoint " + std::to_string(version)), false});
+      records.push_back(SwitchRecord{unit * run.unit, version, sha256("checkpoint " + std::to_string(version))});
       if (const auto& state = chain.current()) {
         const double log_q = state->log_q + 0.25;
         records.push_back(ReweighRecord{state->index, version, log_q});

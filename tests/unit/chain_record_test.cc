@@ -20,8 +20,8 @@ std::string hex(const std::string& bytes) {
 
 // Written out from docs/log-format.md with Python's struct and hashlib.
 TEST(LogRecord, LinksAsTheLogFormatSays) {
-  const std::vector<Record> records = {SwitchRecord{0, 1, sha256("checkpoint"), false}, small_unit(),
-                                       SwitchRecord{3, 2, sha256("another"), true}, ReweighRecord{1, 2, -0.75},
+  const std::vector<Record> records = {SwitchRecord{0, 1, sha256("checkpoint")}, small_unit(),
+                                       SwitchRecord{3, 2, sha256("another"), Placement::kClock}, ReweighRecord{1, 2, -0.75},
                                        EventRecord{3, "the length was chosen by the data"}};
   const std::vector<std::string> links = {"0a15feacf0c3edfd4a1eda359df03cca9b623b1a9f7cf97e6d8cac33f8b324c0",
                                           "776fd8c34ca61905be772c24e8a2a09dd6fdc2e5c472506f09ae1dac4ea7ebe8",
@@ -60,7 +60,7 @@ TEST(LogRecord, HasTheCanonicalBytesOfTheLogFormat) {
             "0100000000000000"
             "02000000"
             "6162");
-  EXPECT_EQ(hex(canonical_bytes(SwitchRecord{1, 7, Sha256{}, true})),
+  EXPECT_EQ(hex(canonical_bytes(SwitchRecord{1, 7, Sha256{}, Placement::kClock})),
             "53"
             "0100000000000000" +
                 std::string(64, '0') + "01");
@@ -71,7 +71,7 @@ TEST(LogRecord, DoesNotHashVersionNumbers) {
   UnitRecord unit = small_unit();
   unit.data.version = 9;
   EXPECT_EQ(canonical_bytes(unit), canonical_bytes(small_unit()));
-  EXPECT_EQ(canonical_bytes(SwitchRecord{1, 7, Sha256{}, true}), canonical_bytes(SwitchRecord{1, 8, Sha256{}, true}));
+  EXPECT_EQ(canonical_bytes(SwitchRecord{1, 7, Sha256{}, Placement::kClock}), canonical_bytes(SwitchRecord{1, 8, Sha256{}, Placement::kClock}));
   EXPECT_EQ(canonical_bytes(ReweighRecord{1, 7, 2.0}), canonical_bytes(ReweighRecord{1, 8, 2.0}));
 }
 
@@ -90,8 +90,8 @@ TEST(LogRecord, HashesEverythingElse) {
   unit([](UnitRecord& u) { u.data.sums[2] = 2.0; });
   unit([](UnitRecord& u) { std::swap(u.data.log_p, u.data.log_q); });
   unit([](UnitRecord& u) { u.accepted[2] = 1; });
-  records.insert(records.end(), {SwitchRecord{3, 1, sha256("a"), false}, SwitchRecord{3, 1, sha256("a"), true},
-                                 SwitchRecord{3, 1, sha256("b"), false}, SwitchRecord{4, 1, sha256("a"), false},
+  records.insert(records.end(), {SwitchRecord{3, 1, sha256("a")}, SwitchRecord{3, 1, sha256("a"), Placement::kClock},
+                                 SwitchRecord{3, 1, sha256("b")}, SwitchRecord{4, 1, sha256("a")},
                                  ReweighRecord{3, 1, 1.0}, ReweighRecord{4, 1, 1.0}, ReweighRecord{3, 1, 2.0},
                                  EventRecord{3, "a"}, EventRecord{4, "a"}, EventRecord{3, "b"}});
   std::set<Sha256> links;

@@ -249,14 +249,14 @@ TEST_F(StoreTest, GivesRecordsBackInOrderAndBitForBit) {
 }
 
 TEST_F(StoreTest, KeepsVersionsFlagsAndPlacesOfRecords) {
-  { create().append({SwitchRecord{8, 3, sha256("c"), true}, ReweighRecord{5, 3, -1.5}, EventRecord{8, "text"}}); }
+  { create().append({SwitchRecord{8, 3, sha256("c"), Placement::kClock}, ReweighRecord{5, 3, -1.5}, EventRecord{8, "text"}}); }
   std::vector<Record> back;
   open().for_each(1, [&](const LinkedRecord& linked) {
     back.push_back(linked.record);
     return true;
   });
   const auto& row = std::get<SwitchRecord>(back.at(0));
-  EXPECT_TRUE(row.from == 8 && row.version == 3 && row.by_clock && row.checkpoint == sha256("c"));
+  EXPECT_TRUE(row.from == 8 && row.version == 3 && row.placement == Placement::kClock && row.checkpoint == sha256("c"));
   const auto& reweigh = std::get<ReweighRecord>(back.at(1));
   EXPECT_TRUE(reweigh.index == 5 && reweigh.version == 3 && reweigh.log_q == -1.5);
   EXPECT_EQ(std::get<EventRecord>(back.at(2)).text, "text");
@@ -416,7 +416,7 @@ TEST_F(StoreTest, FailsWithASentenceInEveryCallIfThereIsNoRoom) {
                                                       store.append({EventRecord{240, "text"}});
                                                     },
                                                     [&] {
-                                                      store.write({.switches = {{0, 1, {}, false}}});
+                                                      store.write({.switches = {{0, 1, {}}}});
                                                     },
                                                     [&] { store.write({.build = "build"}); },
                                                     [&] { store.begin_epoch(); },
@@ -462,7 +462,7 @@ TEST_F(StoreTest, HasWhatWasAppendedWhenItsOwnerIsKilled) {
   const int status = in_another_process([&] {
     Store store = create();
     store.append(log_);
-    store.write({.switches = {{0, 1, sha256("a"), false}}});
+    store.write({.switches = {{0, 1, sha256("a")}}});
     ::raise(SIGKILL);
     return 0;
   });
@@ -566,23 +566,23 @@ TEST_F(StoreTest, KeepsTheFirstVersionOfAnEntryUntilItIsTakenBack) {
 TEST_F(StoreTest, GivesSwitchesInOrderOfTheirPlace) {
   {
     Store store = create();
-    store.write({.switches = {{80, 2, sha256("b"), true}}});
-    store.write({.switches = {{0, 1, sha256("a"), false}}});
+    store.write({.switches = {{80, 2, sha256("b"), Placement::kClock}}});
+    store.write({.switches = {{0, 1, sha256("a")}}});
   }
   const auto switches = open().switches();
   ASSERT_EQ(switches.size(), 2u);
   EXPECT_EQ(switches[0].from, 0u);
-  EXPECT_FALSE(switches[0].by_clock);
+  EXPECT_EQ(switches[0].placement, Placement::kSchedule);
   EXPECT_EQ(switches[1].from, 80u);
   EXPECT_EQ(switches[1].version, 2u);
   EXPECT_EQ(switches[1].checkpoint, sha256("b"));
-  EXPECT_TRUE(switches[1].by_clock);
+  EXPECT_EQ(switches[1].placement, Placement::kClock);
 }
 
 TEST_F(StoreTest, RefusesTwoSwitchesAtOnePlace) {
   Store store = create();
-  store.write({.switches = {{0, 1, sha256("a"), false}}});
-  EXPECT_THROW(store.write({.switches = {{0, 2, sha256("b"), false}}}), Error);
+  store.write({.switches = {{0, 1, sha256("a")}}});
+  EXPECT_THROW(store.write({.switches = {{0, 2, sha256("b")}}}), Error);
 }
 
 TEST_F(StoreTest, KeepsEventsWithTheirTime) {

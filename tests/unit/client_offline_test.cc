@@ -54,7 +54,7 @@ class Offline : public testing::Test {
                      .origin = "trained",
                      .verified = true},
                     {0});
-    const SwitchRecord row{0, 1, checkpoint, false};
+    const SwitchRecord row{0, 1, checkpoint};
     store.write({.switches = {row}});
     store.append({row});
     Chain chain(run.noise_key());

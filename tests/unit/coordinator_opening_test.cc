@@ -40,7 +40,7 @@ class OpeningTest : public testing::Test {
   void run_a_little(std::uint64_t units) {
     OpenedRun opened = open();
     const auto row = register_model(opened.store, directory_, opened.run, checkpoint_bytes(opened.run), 0, "test", {0});
-    opened.store.write({.switches = {{0, 1, row.sha256, opened.run.chain.asap}}});
+    opened.store.write({.switches = {{0, 1, row.sha256, opened.run.chain.asap ? Placement::kClock : Placement::kSchedule}}});
     for (std::uint64_t unit = 0; unit < units; ++unit) {
       opened.store.append({UnitRecord{random_unit(opened.run, unit), std::vector<std::uint8_t>(opened.run.unit, 0)}});
     }
@@ -164,7 +164,7 @@ TEST_F(OpeningTest, RefusesAMovedSwitchThatWasPlacedAndTouchesNothing) {
   run_a_little(3);
   {
     OpenedRun opened = reopen();
-    opened.store.write({.switches = {{40, 1, opened.store.models()[0].sha256, false}}});
+    opened.store.write({.switches = {{40, 1, opened.store.models()[0].sha256}}});
   }
   write(RunText{.length = 200, .switches = {0, 48}}.text());
   const Error error = refusal();

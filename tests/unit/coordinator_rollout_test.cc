@@ -49,7 +49,7 @@ TEST(Rollout, PlacesAScheduledSwitchWhereTheRunFileSaysHoweverLateItsVersionCome
   EXPECT_EQ(row->from, 40u);
   EXPECT_EQ(row->version, 2u);
   EXPECT_EQ(row->checkpoint, model(2).sha256);
-  EXPECT_FALSE(row->by_clock);
+  EXPECT_EQ(row->placement, Placement::kSchedule);
 }
 
 TEST(Rollout, WaitsForAWorkerToVerifyAVersion) {
@@ -107,7 +107,7 @@ TEST(Rollout, ByClockPlacesTheNewestVerifiedVersionAboveEverythingGranted) {
   EXPECT_FALSE(rollout.due(0));
   rollout.published(model(1), {});
   ASSERT_TRUE(rollout.due(0));
-  EXPECT_TRUE(rollout.due(0)->by_clock);
+  EXPECT_EQ(rollout.due(0)->placement, Placement::kClock);
   rollout.placed(*rollout.due(0));
   EXPECT_FALSE(rollout.due(400));
   rollout.published(model(2), {});
@@ -160,26 +160,26 @@ TEST(Rollout, NeedsWhatServesFromTheFrontierOnAndWhatMayServeNext) {
 }
 
 TEST(Rollout, RefusesAScheduleWithoutAPlacedSwitch) {
-  EXPECT_THAT(refusal({.switches = {0, 40}}, {.switches = {0}}, {{0, 1, {}, false}, {40, 2, {}, false}}, 48),
+  EXPECT_THAT(refusal({.switches = {0, 40}}, {.switches = {0}}, {{0, 1, {}}, {40, 2, {}}}, 48),
               HasSubstr("a switch at proposal 40, and the run file does not"));
 }
 
 TEST(Rollout, RefusesAScheduleThatMovesAPlacedSwitch) {
-  EXPECT_THAT(refusal({.switches = {0, 40}}, {.switches = {0, 44}}, {{0, 1, {}, false}, {40, 2, {}, false}}, 20),
+  EXPECT_THAT(refusal({.switches = {0, 40}}, {.switches = {0, 44}}, {{0, 1, {}}, {40, 2, {}}}, 20),
               HasSubstr("a switch at proposal 40"));
 }
 
 TEST(Rollout, RefusesAnotherConditionForAPlacedSwitch) {
-  EXPECT_THAT(refusal({.switches = {0}}, {.switches = {0}, .first_step = 7}, {{0, 1, {}, false}}, 20),
+  EXPECT_THAT(refusal({.switches = {0}}, {.switches = {0}, .first_step = 7}, {{0, 1, {}}}, 20),
               HasSubstr("placed by 'step 0', and the run file says 'step 7'"));
 }
 
 TEST(Rollout, RefusesANewSwitchBelowTheFrontier) {
-  EXPECT_THAT(refusal({}, {.switches = {0, 40}}, {{0, 1, {}, false}}, 44), HasSubstr("new switch at proposal 40"));
+  EXPECT_THAT(refusal({}, {.switches = {0, 40}}, {{0, 1, {}}}, 44), HasSubstr("new switch at proposal 40"));
 }
 
 TEST(Rollout, AcceptsANewSwitchAtTheFrontier) {
-  EXPECT_EQ(refusal({}, {.switches = {0, 40}}, {{0, 1, {}, false}}, 40), "");
+  EXPECT_EQ(refusal({}, {.switches = {0, 40}}, {{0, 1, {}}}, 40), "");
 }
 
 TEST(Rollout, AcceptsAnotherConditionForASwitchThatIsNotPlaced) {
@@ -187,10 +187,23 @@ TEST(Rollout, AcceptsAnotherConditionForASwitchThatIsNotPlaced) {
 }
 
 TEST(Rollout, RefusesAnotherPlacementOnceASwitchIsPlaced) {
-  EXPECT_THAT(refusal({}, {.switches = {}}, {{0, 1, {}, false}}, 4),
+  EXPECT_THAT(refusal({}, {.switches = {}}, {{0, 1, {}}}, 4),
               HasSubstr("the placement of this run was changed"));
-  EXPECT_THAT(refusal({.switches = {}}, {}, {{0, 1, {}, true}}, 4), HasSubstr("the placement of this run was changed"));
+  EXPECT_THAT(refusal({.switches = {}}, {}, {{0, 1, {}, Placement::kClock}}, 4), HasSubstr("the placement of this run was changed"));
   EXPECT_EQ(refusal({}, {.switches = {}}, {}, 0), "");
+}
+
+TEST(Rollout, AcceptsAnOperatorsSwitchThatTheRunFileDoesNotHave) {
+  EXPECT_EQ(refusal({.switches = {0, 40}}, {.switches = {0, 40}},
+                    {{0, 1, {}}, {20, 2, {}, Placement::kOperator}, {40, 3, {}}}, 60),
+            "");
+  EXPECT_EQ(refusal({.switches = {}}, {.switches = {}}, {{0, 2, {}, Placement::kClock}, {20, 1, {}, Placement::kOperator}}, 60),
+            "");
+}
+
+TEST(Rollout, RefusesANewEntryBelowAnOperatorsSwitch) {
+  EXPECT_THAT(refusal({}, {.switches = {0, 44}}, {{0, 1, {}}, {48, 2, {}, Placement::kOperator}}, 20),
+              HasSubstr("new switch at proposal 44"));
 }
 
 }  // namespace

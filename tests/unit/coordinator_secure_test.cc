@@ -30,6 +30,7 @@ const std::map<std::string, std::string> kMay{
     {"flowloom.v1.Training/Share", "ta"},    {"flowloom.v1.Chain/Status", "ca"},
     {"flowloom.v1.Chain/WatchStatus", "ca"}, {"flowloom.v1.Chain/StreamStates", "ca"},
     {"flowloom.v1.Chain/Recheck", "a"},      {"flowloom.v1.Chain/Drain", "a"},
+    {"flowloom.v1.Models/Activate", "a"},
 };
 
 // A first message that no method does anything for: it is for another run, or no beginning.

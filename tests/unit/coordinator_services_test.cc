@@ -124,7 +124,7 @@ TEST_F(ServicesTest, CarryAWholeChain) {
   EXPECT_EQ(served_.status().state(), StatusReply::STATE_COMPLETE);
   MemoryLog log(served_.run);
   log.publish("version 1", {0});
-  log.switches.push_back({0, 1, checkpoint, false});
+  log.switches.push_back({0, 1, checkpoint});
   EXPECT_EQ(served_.status().head(), to_hex(head_of(served_.run, reference_log(served_.run, log, {}))));
 }
 

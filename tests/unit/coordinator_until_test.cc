@@ -90,7 +90,7 @@ double relative_error(std::uint64_t proposals) {
   const RunSpec run = until(1).run();
   MemoryLog log(run);
   log.publish("a", {0});
-  log.switches.push_back({0, 1, log.models[0].sha256, false});
+  log.switches.push_back({0, 1, log.models[0].sha256});
   ChainStatistics statistics(make_theory(run.theory));
   for (const Record& record : reference_log(run, log, Numbers{})) {
     const auto* unit = std::get_if<UnitRecord>(&record);
