@@ -150,7 +150,7 @@ class Verifier:
             raise Wrong("it is not a switch at the frontier to a version")
         if self.switches and self.switches[-1][0] == self.frontier:
             raise Wrong("there is a switch at this proposal already")
-        if len(row["data"]) != 32 or row["flags"] not in (b"\0", b"\1"):
+        if len(row["data"]) != 32 or row["flags"] not in (b"\0", b"\1", b"\2"):
             raise Wrong("it is a damaged switch")
         self.switches.append((self.frontier, row["version"], row["data"], row["flags"][0]))
         self.unweighed = self.current is not None
