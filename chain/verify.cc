@@ -30,7 +30,7 @@ struct Item {
   std::optional<ChainState> entry;  // the state before the unit
   std::string flags, kind;
   std::vector<double> data;  // the row's bytes, in their place for numbers
-  Row row;  // of these
+  Row row;                   // of these
   std::uint64_t accepted = 0, invalid = 0;
 
   Item() = default;

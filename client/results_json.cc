@@ -142,7 +142,8 @@ json models_json(const v1::ListReply& models) {
                         {"verified", model.verified()}});
   }
   for (const auto& row : models.switches()) {
-    switches.push_back({{"from", row.from()}, {"version", row.version()}, {"placement", placement_name(row.placement())}});
+    switches.push_back(
+        {{"from", row.from()}, {"version", row.version()}, {"placement", placement_name(row.placement())}});
   }
   return {{"versions", versions}, {"switches", switches}};
 }

@@ -146,8 +146,10 @@ std::vector<std::string> model_lines(const v1::ListReply& models) {
     std::string serves;
     for (const auto& row : models.switches()) {
       if (row.version() != model.version()) continue;
-      serves += (serves.empty() ? "from proposal " : ", from ") + whole(row.from()) +
-                (row.placement() == v1::Switch::PLACEMENT_SCHEDULE ? "" : " (by the " + placement_name(row.placement()) + ")");
+      serves +=
+          (serves.empty() ? "from proposal " : ", from ") + whole(row.from()) +
+          (row.placement() == v1::Switch::PLACEMENT_SCHEDULE ? ""
+                                                             : " (by the " + placement_name(row.placement()) + ")");
     }
     table.add({whole(model.version()), "step " + std::to_string(model.training_step()), "ESS " + shown(model.ess(), 3),
                printable(model.origin()), serves.empty() ? "not serving" : serves,

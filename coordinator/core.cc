@@ -446,8 +446,9 @@ void Core::published(const ModelRow& model, const std::vector<std::uint32_t>& en
 std::uint64_t Core::activate(std::uint32_t version, const std::string& reason) {
   const std::uint64_t first_fresh = ledger_.next_fresh() * run_.unit;
   if (!extends() || first_fresh >= end_.index()) {
-    throw Error(ErrorCode::kConflict, "The chain draws nothing new now, so no version can begin to serve; 'flowloom "
-                                      "status' says why.");
+    throw Error(ErrorCode::kConflict,
+                "The chain draws nothing new now, so no version can begin to serve; 'flowloom "
+                "status' says why.");
   }
   const SwitchRecord row = rollout_.activation(version, first_fresh);
   rollout_.place(row);

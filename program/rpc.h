@@ -31,7 +31,7 @@ inline constexpr std::size_t kWorkers = 4096;
 inline constexpr std::size_t kQueuedMessages = 4096;       // to one peer
 inline constexpr std::size_t kSharedBytes = 256ull << 20;  // of slopes: a training step that workers share
 inline constexpr std::size_t kNameBytes = 256;
-inline constexpr std::size_t kReasonBytes = 4096;  // of a decision that the log tells
+inline constexpr std::size_t kReasonBytes = 4096;      // of a decision that the log tells
 inline constexpr std::size_t kHelloBytes = 16 << 10;   // what a worker says of itself, kept while it is there
 inline constexpr std::chrono::seconds kKeepAlive{10};  // a peer silent for twice this is gone
 // A stranger, or one who does not take what it asked for, costs the coordinator at most this:

@@ -44,8 +44,9 @@ int activate(const ActivateOptions& options, const Console& console) {
   };
   for (const auto end = std::chrono::steady_clock::now() + limits::kUnaryDeadline; !durable();) {
     if (std::chrono::steady_clock::now() > end) {
-      throw Error(ErrorCode::kUnavailable, "The coordinator at " + connection.address() +
-                                               " has not made the switch durable yet; 'flowloom models' shows when it is.");
+      throw Error(ErrorCode::kUnavailable,
+                  "The coordinator at " + connection.address() +
+                      " has not made the switch durable yet; 'flowloom models' shows when it is.");
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -55,7 +56,8 @@ int activate(const ActivateOptions& options, const Console& console) {
 }
 
 void add_activate(CLI::App& models, Action& action) {
-  auto* command = models.add_subcommand("activate", "Let a version serve from the next proposal on, against the run file");
+  auto* command =
+      models.add_subcommand("activate", "Let a version serve from the next proposal on, against the run file");
   auto options = std::make_shared<ActivateOptions>();
   options->place.options.role = Role::kAdmin;
   add_place(*command, options->place);

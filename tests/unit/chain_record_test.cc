@@ -21,8 +21,8 @@ std::string hex(const std::string& bytes) {
 // Written out from docs/log-format.md with Python's struct and hashlib.
 TEST(LogRecord, LinksAsTheLogFormatSays) {
   const std::vector<Record> records = {SwitchRecord{0, 1, sha256("checkpoint")}, small_unit(),
-                                       SwitchRecord{3, 2, sha256("another"), Placement::kClock}, ReweighRecord{1, 2, -0.75},
-                                       EventRecord{3, "the length was chosen by the data"}};
+                                       SwitchRecord{3, 2, sha256("another"), Placement::kClock},
+                                       ReweighRecord{1, 2, -0.75}, EventRecord{3, "the length was chosen by the data"}};
   const std::vector<std::string> links = {"0a15feacf0c3edfd4a1eda359df03cca9b623b1a9f7cf97e6d8cac33f8b324c0",
                                           "776fd8c34ca61905be772c24e8a2a09dd6fdc2e5c472506f09ae1dac4ea7ebe8",
                                           "b8a5597241c3bcae83c1cdaab31feaf8494e8e20a0063e4096f5debec396b4a9",
@@ -71,7 +71,8 @@ TEST(LogRecord, DoesNotHashVersionNumbers) {
   UnitRecord unit = small_unit();
   unit.data.version = 9;
   EXPECT_EQ(canonical_bytes(unit), canonical_bytes(small_unit()));
-  EXPECT_EQ(canonical_bytes(SwitchRecord{1, 7, Sha256{}, Placement::kClock}), canonical_bytes(SwitchRecord{1, 8, Sha256{}, Placement::kClock}));
+  EXPECT_EQ(canonical_bytes(SwitchRecord{1, 7, Sha256{}, Placement::kClock}),
+            canonical_bytes(SwitchRecord{1, 8, Sha256{}, Placement::kClock}));
   EXPECT_EQ(canonical_bytes(ReweighRecord{1, 7, 2.0}), canonical_bytes(ReweighRecord{1, 8, 2.0}));
 }
 

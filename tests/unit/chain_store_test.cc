@@ -249,7 +249,10 @@ TEST_F(StoreTest, GivesRecordsBackInOrderAndBitForBit) {
 }
 
 TEST_F(StoreTest, KeepsVersionsFlagsAndPlacesOfRecords) {
-  { create().append({SwitchRecord{8, 3, sha256("c"), Placement::kClock}, ReweighRecord{5, 3, -1.5}, EventRecord{8, "text"}}); }
+  {
+    create().append(
+        {SwitchRecord{8, 3, sha256("c"), Placement::kClock}, ReweighRecord{5, 3, -1.5}, EventRecord{8, "text"}});
+  }
   std::vector<Record> back;
   open().for_each(1, [&](const LinkedRecord& linked) {
     back.push_back(linked.record);
@@ -415,9 +418,7 @@ TEST_F(StoreTest, FailsWithASentenceInEveryCallIfThereIsNoRoom) {
   const std::vector<std::function<void()>> calls = {[&] {
                                                       store.append({EventRecord{240, "text"}});
                                                     },
-                                                    [&] {
-                                                      store.write({.switches = {{0, 1, {}}}});
-                                                    },
+                                                    [&] { store.write({.switches = {SwitchRecord{}}}); },
                                                     [&] { store.write({.build = "build"}); },
                                                     [&] { store.begin_epoch(); },
                                                     [&] {

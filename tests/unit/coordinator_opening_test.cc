@@ -40,7 +40,8 @@ class OpeningTest : public testing::Test {
   void run_a_little(std::uint64_t units) {
     OpenedRun opened = open();
     const auto row = register_model(opened.store, directory_, opened.run, checkpoint_bytes(opened.run), 0, "test", {0});
-    opened.store.write({.switches = {{0, 1, row.sha256, opened.run.chain.asap ? Placement::kClock : Placement::kSchedule}}});
+    opened.store.write(
+        {.switches = {{0, 1, row.sha256, opened.run.chain.asap ? Placement::kClock : Placement::kSchedule}}});
     for (std::uint64_t unit = 0; unit < units; ++unit) {
       opened.store.append({UnitRecord{random_unit(opened.run, unit), std::vector<std::uint8_t>(opened.run.unit, 0)}});
     }

@@ -249,9 +249,10 @@ TEST_F(CoreActivate, AVersionServesFromTheFirstProposalThatWasNeverGranted) {
   EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE);
   ASSERT_THAT(log_->switches, SizeIs(3)) << "the schedule goes on";
   EXPECT_EQ(log_->switches[2].from, 80u);
-  EXPECT_THAT(status().notes(),
-              Contains(AllOf(HasSubstr("an operator put version 2 in service from proposal 16 on (the other one is slow)"),
-                             HasSubstr("Exact only if that decision did not look at the chain"))));
+  EXPECT_THAT(
+      status().notes(),
+      Contains(AllOf(HasSubstr("an operator put version 2 in service from proposal 16 on (the other one is slow)"),
+                     HasSubstr("Exact only if that decision did not look at the chain"))));
   std::vector<Record> without_event;
   for (const Record& record : log_->records) {
     if (!std::holds_alternative<EventRecord>(record)) without_event.push_back(record);
