@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <deque>
 #include <future>
 #include <map>
@@ -47,7 +46,7 @@ struct Item {
 void Item::take(const Row& read) {
   kind = read.kind, flags = read.flags;
   data.resize((read.data.size() + sizeof(double) - 1) / sizeof(double));
-  std::memcpy(data.data(), read.data.data(), read.data.size());
+  std::ranges::copy(read.data, reinterpret_cast<char*>(data.data()));
   row = read;
   row.kind = kind, row.flags = flags, row.data = {reinterpret_cast<const char*>(data.data()), read.data.size()};
 }
