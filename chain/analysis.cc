@@ -12,13 +12,9 @@ namespace flowloom {
 
 void ChainAnalysis::add(const UnitRecord& unit) {
   accepted_.insert(accepted_.end(), unit.accepted.begin(), unit.accepted.end());
-  for (std::size_t k = 0; k < unit.data.count(); ++k) {
-    if (stats::is_valid_proposal(unit.data.log_p[k], unit.data.log_q[k])) {
-      log_w_.push_back(unit.data.log_p[k] - unit.data.log_q[k]);
-    } else {
-      ++invalid_;
-    }
-  }
+  const std::size_t before = log_w_.size();
+  append_log_weights(unit.data, log_w_);
+  invalid_ += unit.data.count() - (log_w_.size() - before);
   const auto& steps = walk_.walk(unit);
   for (std::size_t o = 0; o < steps.size(); ++o) series_[o].insert(series_[o].end(), steps[o].begin(), steps[o].end());
 }

@@ -58,11 +58,10 @@ class Chain {
   std::uint64_t frontier() const { return frontier_; }
 
  private:
-  // Delta - log u of proposal k: it is accepted if this is positive. +inf for a start state, -inf for an invalid one.
-  double margin(const UnitView& unit, std::size_t k) const;
-
-  // Of all proposals of a unit.
-  void draw(const UnitView& unit);
+  // Calls `decide(k, margin)` for the unit's proposals in order, which says whether the chain moves to proposal k, and moves it.
+  // The margin is Delta - log u: +inf for a start state, -inf for an invalid one.
+  template <class Decide>
+  void walk(const UnitView& unit, Decide decide);
 
   NoiseKey key_;
   std::vector<double> log_u_;

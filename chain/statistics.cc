@@ -13,21 +13,18 @@ ChainStatistics::ChainStatistics(const AnyTheory& theory)
 }
 
 void ChainStatistics::add(const UnitRecord& unit) {
-  for (std::size_t k = 0; k < unit.data.count(); ++k) {
-    acceptance_.add(unit.accepted[k] != 0);
-    if (stats::is_valid_proposal(unit.data.log_p[k], unit.data.log_q[k])) {
-      weights_.add(unit.data.log_p[k] - unit.data.log_q[k]);
-    } else {
-      ++invalid_;
-    }
-  }
+  acceptance_.add(unit.accepted);
+  log_w_.clear();
+  append_log_weights(unit.data, log_w_);
+  weights_.add(log_w_);
+  invalid_ += unit.data.count() - log_w_.size();
   const auto& steps = walk_.walk(unit);
   for (std::size_t o = 0; o < steps.size(); ++o) {
     Live& live = observables_[o];
     if (!live.defined) continue;
-    const auto end = std::ranges::find_if_not(steps[o], is_measurable);
-    live.defined = end == steps[o].end();
-    live.series.add(std::span(steps[o].begin(), end));
+    const auto measurable = std::span(steps[o]).first(count_measurable(steps[o]));
+    live.defined = measurable.size() == steps[o].size();
+    live.series.add(measurable);
   }
 }
 

@@ -51,6 +51,7 @@ class ChainStatistics {
   stats::AcceptanceAccumulator acceptance_;
   stats::WeightAccumulator weights_;
   std::vector<Live> observables_;
+  std::vector<double> log_w_;  // of the last unit
 };
 
 }  // namespace flowloom

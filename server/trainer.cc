@@ -65,13 +65,11 @@ class OrderedSum {
 
 // Samples whose weight is no number count as weight zero; 0 if there are no others.
 double ess_of(std::span<const double> log_w) {
-  stats::WeightAccumulator weights;
-  bool any = false;
-  for (const double value : log_w) {
-    weights.add(std::isfinite(value) ? value : -std::numeric_limits<double>::infinity());
-    any = any || std::isfinite(value);
-  }
-  return any ? weights.ess() : 0;
+  std::vector<double> weights(log_w.begin(), log_w.end());
+  std::ranges::replace_if(
+      weights, [](double value) { return !std::isfinite(value); }, -std::numeric_limits<double>::infinity());
+  const bool any = std::ranges::any_of(weights, [](double value) { return std::isfinite(value); });
+  return any ? stats::ess(weights) : 0;
 }
 
 double mean(std::span<const double> values) {

@@ -1,5 +1,6 @@
 #include "spec/noise.h"
 
+#include "math/arrays.h"
 #include "math/philox.h"
 #include "spec/sha256.h"
 
@@ -40,18 +41,8 @@ void fill_uniform(NoiseKey key, Purpose purpose, std::uint64_t index, std::span<
   fill(key, purpose, index, out, [](const std::array<double, 2>& u) { return u; });
 }
 
-// Once a proposal, everywhere: the compiler makes several side by side of it, also with the instructions of newer processors,
-// which give the same bits. For that all of it must be in one function.
-#ifdef FLOWLOOM_CLONES  // cmake/toolchain.cmake
-__attribute__((flatten, target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#endif
 void accept_log_u(NoiseKey key, std::uint64_t first, std::span<double> out) {
-  double* const log_u = out.data();
-  const std::size_t count = out.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    log_u[i] =
-        log(uniform_pair(key.words, static_cast<std::uint64_t>(Purpose::kAccept), first + i, std::uint64_t{0})[0]);
-  }
+  log_uniforms(key.words, static_cast<std::uint64_t>(Purpose::kAccept), first, out);
 }
 
 }  // namespace flowloom

@@ -4,6 +4,7 @@
 // `invalid_argument`.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -29,14 +30,13 @@ double tau_acc(std::span<const std::uint8_t> accepted);
 // owner, no locks.
 class AcceptanceAccumulator {
  public:
-  void add(bool accepted) {
-    ++count_;
-    if (accepted) {
-      ++accepted_;
-      current_run_ = 0;
-      return;
+  void add(std::span<const std::uint8_t> accepted) {
+    count_ += accepted.size();
+    for (const std::uint8_t flag : accepted) {
+      accepted_ += flag != 0;
+      current_run_ = flag != 0 ? 0 : current_run_ + 1;
+      longest_run_ = std::max(longest_run_, current_run_);
     }
-    if (++current_run_ > longest_run_) longest_run_ = current_run_;
   }
 
   std::uint64_t count() const { return count_; }

@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <tuple>
+
+#include "math/arrays.h"
+#include "math/elementary.h"
 
 namespace flowloom::stats {
 namespace {
@@ -12,6 +16,15 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 void check_weight(double log_w) {
   if (std::isnan(log_w)) throw std::invalid_argument("A log weight is not a number.");
   if (log_w == kInfinity) throw std::invalid_argument("A log weight is +infinity.");
+}
+
+double largest(std::span<const double> log_w) {
+  double max = -kInfinity;
+  for (const double l : log_w) {
+    check_weight(l);
+    max = std::max(max, l);
+  }
+  return max;
 }
 
 // Sums of weights and of squared weights, relative to the largest weight.
@@ -24,16 +37,9 @@ struct Sums {
 
 Sums sums_of(std::span<const double> log_w) {
   Sums s{.count = static_cast<double>(log_w.size())};
-  for (const double l : log_w) {
-    check_weight(l);
-    s.max = std::max(s.max, l);
-  }
+  s.max = largest(log_w);
   if (s.max == -kInfinity) return s;
-  for (const double l : log_w) {
-    const double w = std::exp(l - s.max);
-    s.sum += w;
-    s.sum_sq += w * w;
-  }
+  std::tie(s.sum, s.sum_sq) = sum_exp(log_w, s.max);
   return s;
 }
 
@@ -54,12 +60,6 @@ Estimate log_z_of(const Sums& s) {
 }
 
 }  // namespace
-
-bool is_valid_proposal(double log_p, double log_q) {
-  return log_p < kInfinity && std::abs(log_q) < kInfinity && log_p - log_q < kInfinity;  // false for NaNs
-}
-
-double log_weight(double log_p, double log_q) { return is_valid_proposal(log_p, log_q) ? log_p - log_q : -kInfinity; }
 
 double ess(std::span<const double> log_w) { return ess_of(sums_of(log_w)); }
 
@@ -85,19 +85,19 @@ double ess_from_target(std::span<const double> log_w) {
   return std::min(1.0, std::exp(min - max + 2.0 * std::log(n) - std::log(sum) - std::log(sum_inverse)));
 }
 
-void WeightAccumulator::add(double log_w) {
-  check_weight(log_w);
-  ++count_;
-  if (log_w == -kInfinity) return;
-  if (log_w > max_) {
-    const double scale = std::exp(max_ - log_w);
+void WeightAccumulator::add(std::span<const double> log_w) {
+  const double max = largest(log_w);
+  count_ += log_w.size();
+  if (max == -kInfinity) return;
+  if (max > max_) {
+    const double scale = exp(max_ - max);
     sum_ *= scale;
     sum_sq_ *= scale * scale;
-    max_ = log_w;
+    max_ = max;
   }
-  const double w = std::exp(log_w - max_);
-  sum_ += w;
-  sum_sq_ += w * w;
+  const auto [sum, sum_sq] = sum_exp(log_w, max_);
+  sum_ += sum;
+  sum_sq_ += sum_sq;
 }
 
 void WeightAccumulator::merge(const WeightAccumulator& other) {

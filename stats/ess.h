@@ -5,6 +5,7 @@
 // entries at all and entries that are all -inf: the caller decides what an invalid proposal means.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -15,10 +16,15 @@ namespace flowloom::stats {
 
 // False (a proposal is invalid) if log_p or log_q is NaN or +inf, or log_q is -inf, or their difference overflows to
 // +inf. log_p = -inf is valid: a weight of zero.
-bool is_valid_proposal(double log_p, double log_q);
+inline bool is_valid_proposal(double log_p, double log_q) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return log_p < kInfinity && std::abs(log_q) < kInfinity && log_p - log_q < kInfinity;  // false for NaNs
+}
 
 // log_p - log_q, or -inf for an invalid proposal.
-double log_weight(double log_p, double log_q);
+inline double log_weight(double log_p, double log_q) {
+  return is_valid_proposal(log_p, log_q) ? log_p - log_q : -std::numeric_limits<double>::infinity();
+}
 
 // Kish's effective sample size of *model* samples x ~ q, as a fraction in [1/N, 1]:
 //   ess = (sum w)^2 / (N sum w^2),  w = exp(log_w)
@@ -41,8 +47,9 @@ Estimate log_z(std::span<const double> log_w);
 // rounding. One owner, no locks; give each thread its own and merge.
 class WeightAccumulator {
  public:
-  // Takes in the weight of one model sample. NaN and +inf throw `invalid_argument` and change nothing.
-  void add(double log_w);
+  // Takes in the weights of model samples. NaN and +inf throw `invalid_argument` and change nothing.
+  void add(std::span<const double> log_w);
+  void add(double log_w) { add(std::span(&log_w, 1)); }
 
   // Afterwards as if every weight of `other` had been added here.
   void merge(const WeightAccumulator& other);

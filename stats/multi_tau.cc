@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "stats/window.h"
@@ -16,20 +17,30 @@
 namespace flowloom::stats {
 namespace {
 
-constexpr std::size_t kPortion = 256;  // values that are taken in at once
+constexpr std::size_t kChannels = MultiTau::kChannels;
+constexpr std::size_t kPortion = 1024;  // values that are taken in at once
 
-// products[t] += sum over i of values[i] * back[n - 1 - i + t], in the order of i: the same bits for every instruction set.
+// Adds values[0 ... n - 1] to `sum` and the products of each with itself and the kChannels - 1 before it, which lie before
+// `values` too, to `products`; in order, so with the same bits on every instruction set.
 FLOWLOOM_EVERY_WIDTH
-void add_products(double* products, const double* values, const double* back, std::size_t n) {
-  constexpr std::size_t kChannels = MultiTau::kChannels;
-  std::array<double, kChannels> p;
-  std::copy_n(products, kChannels, p.begin());
+void add_products(double* products, double& sum, const double* values, std::size_t n) {
+  std::array<double, kChannels> p;  // the farthest first, as the values lie
+  std::reverse_copy(products, products + kChannels, p.begin());
+  double s = sum;
   for (std::size_t i = 0; i < n; ++i) {
     const double x = values[i];
-    const double* const earlier = back + (n - 1 - i);
-    for (std::size_t t = 0; t < kChannels; ++t) p[t] += x * earlier[t];
+    const double* const farthest = values + i + 1 - kChannels;
+    for (std::size_t j = 0; j < kChannels; ++j) p[j] += x * farthest[j];
+    s += x;
   }
-  std::copy_n(p.begin(), kChannels, products);
+  sum = s;
+  std::reverse_copy(p.begin(), p.end(), products);
+}
+
+bool all_finite(std::span<const double> values) {
+  std::size_t finite = 0;
+  for (const double x : values) finite += std::abs(x) <= std::numeric_limits<double>::max();
+  return finite == values.size();
 }
 
 }  // namespace
@@ -38,17 +49,21 @@ MultiTau::MultiTau(double s) : s_(s), levels_(1) {
   if (!(s > 0.0) || !std::isfinite(s)) throw std::invalid_argument("The window parameter s must be positive.");
 }
 
-void MultiTau::Level::push(std::span<const double> values) {
-  // The newest first, then what was there before, so that each value finds those before it in order.
-  std::array<double, kPortion + kChannels> back;
-  const std::size_t n = values.size();
-  std::reverse_copy(values.begin(), values.end(), back.begin());
-  std::copy(latest.begin(), latest.end(), back.begin() + static_cast<std::ptrdiff_t>(n));
-  add_products(products.data(), values.data(), back.data(), n);
-  for (const double x : values) sum += x;
+void MultiTau::Level::push(double* values, std::size_t n) {
+  std::reverse_copy(latest.begin(), latest.end(), values - kChannels);
+  add_products(products.data(), sum, values, n);
   for (std::size_t i = 0; i < n && count + i < kChannels; ++i) first[count + i] = values[i];
   count += n;
-  std::copy_n(back.begin(), kChannels, latest.begin());
+  std::reverse_copy(values + n - kChannels, values + n, latest.begin());
+}
+
+std::size_t MultiTau::Level::halve(double* values, std::size_t n) {
+  std::size_t i = 0, blocks = 0;
+  if (has_pending) values[blocks++] = 0.5 * (pending + values[i++]);
+  for (; i + 1 < n; i += 2) values[blocks++] = 0.5 * (values[i] + values[i + 1]);
+  has_pending = i < n;
+  pending = has_pending ? values[i] : 0.0;
+  return blocks;
 }
 
 std::array<double, MultiTau::kChannels> MultiTau::Level::autocovariances() const {
@@ -66,28 +81,17 @@ std::array<double, MultiTau::kChannels> MultiTau::Level::autocovariances() const
 }
 
 void MultiTau::add(std::span<const double> steps) {
-  if (!std::ranges::all_of(steps, [](double x) { return std::isfinite(x); })) {
-    throw std::invalid_argument("A value is not a finite number.");
-  }
+  if (!all_finite(steps)) throw std::invalid_argument("A value is not a finite number.");
   if (count() == 0 && !steps.empty()) origin_ = steps.front();
   for (std::size_t begin = 0; begin < steps.size(); begin += kPortion) {
-    std::array<double, kPortion> values;
+    std::array<double, kChannels + kPortion> room;
+    double* const values = room.data() + kChannels;
     std::size_t n = std::min(kPortion, steps.size() - begin);
     for (std::size_t i = 0; i < n; ++i) values[i] = steps[begin + i] - origin_;
     for (std::size_t l = 0; n > 0; ++l) {
       if (l == levels_.size()) levels_.emplace_back();
-      Level& level = levels_[l];
-      level.push(std::span(values).first(n));
-      std::size_t blocks = 0;  // of the next level
-      for (std::size_t i = 0; i < n; ++i) {
-        if (level.has_pending) {
-          values[blocks++] = 0.5 * (level.pending + values[i]);
-        } else {
-          level.pending = values[i];
-        }
-        level.has_pending = !level.has_pending;
-      }
-      n = blocks;
+      levels_[l].push(values, n);
+      n = levels_[l].halve(values, n);
     }
   }
 }

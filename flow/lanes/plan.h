@@ -20,17 +20,12 @@
 
 #include "flow/architecture.h"
 #include "flow/free_field.h"
+#include "math/lanes/lanes.h"
 
 namespace flowloom::lanes {
 
-inline constexpr std::size_t kLanes = 16;
 // Sums over sites are taken within so many consecutive ones, then over these blocks.
 inline constexpr std::size_t kSumBlock = 64;
-
-template <class Real>
-struct alignas(64) Row {
-  Real lane[kLanes];
-};
 
 // Where a convolution writes and reads, for output sites that see the same taps: those whose input is a frozen variable or a
 // hidden one. A tap that an active variable would fall on is left out, as is a site that nobody reads.

@@ -3,7 +3,7 @@
 namespace flowloom::lanes {
 namespace portable {
 
-#include "flow/lanes/portable_lanes.inl"
+#include "math/lanes/portable_lanes.inl"
 
 #include "flow/lanes/instruction_set.inl"
 

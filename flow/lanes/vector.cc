@@ -1,7 +1,7 @@
 // The lane engine for every instruction set with vectors: Highway includes this file once for each, in a namespace and with a
 // target of its own. Where it finds none (HWY_SCALAR, HWY_EMU128) there is "portable".
 #include "flow/lanes/prelude.h"
-#include "flow/lanes/targets.h"
+#include "math/lanes/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "flow/lanes/vector.cc"
@@ -14,7 +14,7 @@ namespace flowloom::lanes::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-#include "flow/lanes/vector_lanes.inl"
+#include "math/lanes/vector_lanes.inl"
 
 #include "flow/lanes/instruction_set.inl"
 

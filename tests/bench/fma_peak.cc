@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "flow/lanes/prelude.h"
-#include "flow/lanes/targets.h"
+#include "math/lanes/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "fma_peak.cc"
@@ -17,7 +17,7 @@ namespace flowloom::lanes::peak::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-#include "flow/lanes/vector_lanes.inl"
+#include "math/lanes/vector_lanes.inl"
 
 double fma_peak(double seconds) {
   using Clock = std::chrono::steady_clock;

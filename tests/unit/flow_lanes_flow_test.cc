@@ -7,7 +7,7 @@
 namespace flowloom::lanes {
 namespace flow_test {
 
-#include "flow/lanes/portable_lanes.inl"
+#include "math/lanes/portable_lanes.inl"
 
 #include "flow/lanes/mathematics.inl"
 

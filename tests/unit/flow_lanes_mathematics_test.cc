@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "flow/lanes/prelude.h"
-#include "flow/lanes/targets.h"
+#include "math/lanes/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "flow_lanes_mathematics_test.cc"
@@ -17,7 +17,7 @@ namespace flowloom::lanes::mathematics_test::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-#include "flow/lanes/vector_lanes.inl"
+#include "math/lanes/vector_lanes.inl"
 
 #include "flow/lanes/mathematics.inl"
 
@@ -33,7 +33,7 @@ HWY_AFTER_NAMESPACE();
 namespace flowloom::lanes::mathematics_test {
 namespace portable {
 
-#include "flow/lanes/portable_lanes.inl"
+#include "math/lanes/portable_lanes.inl"
 
 #include "flow/lanes/mathematics.inl"
 

@@ -48,7 +48,8 @@ RC_GTEST_PROP(AcceptanceAccumulator, EqualsBatch, (const Flags& head)) {
   Flags flags = head;
   flags.push_back(1);
   AcceptanceAccumulator acceptance;
-  for (const std::uint8_t f : flags) acceptance.add(f != 0);
+  acceptance.add(head);
+  acceptance.add(std::span(flags).subspan(head.size()));
   RC_ASSERT(acceptance.count() == flags.size());
   RC_ASSERT(std::abs(acceptance.rate() - acceptance_rate(flags)) < 1e-12);
   RC_ASSERT(acceptance.longest_run() == longest_rejection_run(flags));
@@ -56,9 +57,9 @@ RC_GTEST_PROP(AcceptanceAccumulator, EqualsBatch, (const Flags& head)) {
 
 TEST(AcceptanceAccumulator, CurrentRunEndsWithAnAcceptance) {
   AcceptanceAccumulator acceptance;
-  for (const bool accepted : {true, false, false}) acceptance.add(accepted);
+  acceptance.add(Flags{1, 0, 0});
   EXPECT_EQ(acceptance.current_run(), 2u);
-  acceptance.add(true);
+  acceptance.add(Flags{1});
   EXPECT_EQ(acceptance.current_run(), 0u);
   EXPECT_EQ(acceptance.longest_run(), 2u);
   EXPECT_EQ(acceptance.accepted(), 2u);

@@ -1,0 +1,87 @@
+#include "math/arrays.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "math/lanes/lanes.h"
+#include "math/lanes/targets.h"
+#include "math/philox.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "math/arrays.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+// Highway includes this file once for each instruction set.
+HWY_BEFORE_NAMESPACE();
+namespace flowloom::lanes::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// clang-format off: the order matters
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+#include "math/lanes/vector_lanes.inl"
+#else
+#include "math/lanes/portable_lanes.inl"
+#endif
+#include "math/elementary.inl"
+#include "math/philox.inl"
+// clang-format on
+
+FLOWLOOM_FLATTEN
+void log_uniforms(std::array<std::uint32_t, 2> key, std::uint64_t purpose, std::uint64_t first, std::span<double> out) {
+  for (std::size_t begin = 0; begin < out.size(); begin += kLanes) {
+    Row<double> row;
+    for (std::size_t lane = 0; lane < kLanes; ++lane) row.lane[lane] = std::bit_cast<double>(first + begin + lane);
+    const auto index = bits(Lanes<double>(row));
+    log(uniform_pair(key, purpose, index, std::uint64_t{0})[0]).store(row);
+    std::copy_n(row.lane, std::min(kLanes, out.size() - begin), out.begin() + static_cast<std::ptrdiff_t>(begin));
+  }
+}
+
+FLOWLOOM_FLATTEN
+std::pair<double, double> sum_exp(std::span<const double> x, double shift) {
+  Lanes<double> sum(0.0), square(0.0);
+  Row<double> row;
+  for (std::size_t begin = 0; begin < x.size(); begin += kLanes) {
+    const std::size_t count = std::min(kLanes, x.size() - begin);
+    std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(begin), count, row.lane);
+    std::fill(row.lane + count, row.lane + kLanes, -std::numeric_limits<double>::infinity());
+    const Lanes<double> term = exp(Lanes<double>(row) - Lanes<double>(shift));
+    sum = sum + term;
+    square = square + term * term;
+  }
+  const auto over_lanes = [&](const Lanes<double>& lanes) {
+    lanes.store(row);
+    double total = 0;
+    for (const double part : row.lane) total += part;
+    return total;
+  };
+  return {over_lanes(sum), over_lanes(square)};
+}
+
+}  // namespace flowloom::lanes::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace flowloom {
+namespace lanes {
+HWY_EXPORT(log_uniforms);
+HWY_EXPORT(sum_exp);
+}  // namespace lanes
+
+void log_uniforms(std::array<std::uint32_t, 2> key, std::uint64_t purpose, std::uint64_t first, std::span<double> out) {
+  using namespace lanes;
+  HWY_DYNAMIC_DISPATCH(log_uniforms)(key, purpose, first, out);
+}
+
+std::pair<double, double> sum_exp(std::span<const double> x, double shift) {
+  using namespace lanes;
+  return HWY_DYNAMIC_DISPATCH(sum_exp)(x, shift);
+}
+
+}  // namespace flowloom
+#endif
