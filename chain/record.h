@@ -90,7 +90,7 @@ std::string canonical_bytes(const Record& record);
 
 Sha256 next_link(const Sha256& previous, const Record& record);
 
-// Accept flags, eight to a byte, the first in the lowest bit.
+// Accept flags, 0 or 1 each: eight to a byte, the first in the lowest bit.
 std::string pack_flags(std::span<const std::uint8_t> flags);
 std::vector<std::uint8_t> unpack_flags(std::string_view bytes, std::size_t count);
 

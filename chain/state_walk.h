@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -45,7 +46,6 @@ class StateWalk {
   StateWalk(std::vector<Observable> observables, std::size_t sums)
       : observables_(std::move(observables)),
         steps_(observables_.size()),
-        values_(observables_.size()),
         current_(observables_.size()),
         sums_(sums) {}
 
@@ -55,32 +55,29 @@ class StateWalk {
   // Throws `kCorrupt` for a unit with other columns.
   const std::vector<std::vector<double>>& walk(const UnitRecord& unit) {
     const UnitData& data = unit.data;
-    if (data.sums.size() != sums_.size() * data.count()) {
+    if (data.sums.size() != sums_ * data.count()) {
       throw Error(ErrorCode::kCorrupt,
                   "The unit at proposal " + std::to_string(data.first_index) +
                       " has other sums than this theory; its log is damaged or another version's.");
     }
-    // The unit's states, the one before it first, and which of them each step ends in.
-    for (std::size_t o = 0; o < observables_.size(); ++o) values_[o].assign(1, current_[o]);
-    state_of_.resize(data.count());
-    std::uint32_t states = 0;
-    std::size_t first = 0;  // step of the chain
-    for (std::size_t k = 0; k < data.count(); ++k) {
-      if (unit.accepted[k]) {
-        if (!std::exchange(started_, true)) first = k;
-        for (std::size_t s = 0; s < sums_.size(); ++s) sums_[s] = data.sums[s * data.count() + k];
-        for (std::size_t o = 0; o < observables_.size(); ++o)
-          values_[o].push_back(observables_[o].value(data.log_p[k], sums_));
-        ++states;
-      }
-      state_of_[k] = states;
+    const std::size_t count = data.count();
+    // The state that each step ends in: that before the unit, or proposal `state - 1`.
+    states_.resize(count);
+    std::uint32_t state = 0;
+    for (std::size_t k = 0; k < count; ++k) {
+      if (unit.accepted[k]) state = static_cast<std::uint32_t>(k + 1);
+      states_[k] = state;
     }
-    if (!started_) first = data.count();
+    std::size_t first = 0;  // step of the chain
+    if (!started_) first = static_cast<std::size_t>(std::ranges::find_if(states_, std::identity()) - states_.begin());
+    started_ = started_ || state != 0;
+    values_.resize(count + 1);
     for (std::size_t o = 0; o < observables_.size(); ++o) {
-      steps_[o].resize(data.count() - first);
-      const double* const values = values_[o].data();
-      for (std::size_t k = first; k < data.count(); ++k) steps_[o][k - first] = values[state_of_[k]];
-      current_[o] = values[states];
+      values_[0] = current_[o];
+      observables_[o].values(data.log_p, data.sums.data(), values_.data() + 1);
+      steps_[o].resize(count - first);
+      for (std::size_t k = first; k < count; ++k) steps_[o][k - first] = values_[states_[k]];
+      current_[o] = values_[state];
     }
     return steps_;
   }
@@ -94,9 +91,11 @@ class StateWalk {
 
  private:
   std::vector<Observable> observables_;
-  std::vector<std::vector<double>> steps_, values_;  // of the last unit: [observable][step], [observable][state]
-  std::vector<std::uint32_t> state_of_;              // [step]
-  std::vector<double> current_, sums_;      // of the current state
+  std::vector<std::vector<double>> steps_;  // of the last unit
+  std::vector<double> current_;             // of the current state
+  std::size_t sums_;
+  std::vector<double> values_;
+  std::vector<std::uint32_t> states_;
   bool started_ = false;
 };
 

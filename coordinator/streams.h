@@ -99,7 +99,8 @@ class Conversation : public grpc::ServerBidiReactor<In, Out>,
     if (writing_ || finished_) return;
     if (!out_.empty()) {
       writing_ = true;
-      this->StartWrite(&out_.front());
+      // What more comes after it is waited for: one call of the kernel for all.
+      this->StartWrite(&out_.front(), out_.size() > 1 ? grpc::WriteOptions().set_buffer_hint() : grpc::WriteOptions());
     } else if (closing_) {
       finish(grpc::Status::OK);
     }

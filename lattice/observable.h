@@ -1,9 +1,11 @@
 // What a theory measures: sums that every proposal carries into the log, and observables computed from them.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace flowloom {
 
@@ -13,12 +15,41 @@ struct SumInfo {
   std::string sentence;
 };
 
+// The sums of one of `count` configurations, which lie in columns.
+class SumsOf {
+ public:
+  SumsOf(const double* first, std::size_t count) : first_(first), count_(count) {}
+  double operator[](std::size_t sum) const { return first_[sum * count_]; }
+
+ private:
+  const double* first_;
+  std::size_t count_;
+};
+
 // A function of one configuration's sums and log_p. Its mean over the chain is the physical result.
 struct Observable {
+  // `of(log_p, sums)` takes a double and what `SumsOf` is.
+  template <class Of>
+  Observable(std::string name_, std::string symbol_, std::string sentence_, Of of)
+      : name(std::move(name_)),
+        symbol(std::move(symbol_)),
+        sentence(std::move(sentence_)),
+        values([of = std::move(of)](std::span<const double> log_p, const double* sums, double* out) {
+          const std::size_t count = log_p.size();
+          for (std::size_t i = 0; i < count; ++i) out[i] = of(log_p[i], SumsOf(sums + i, count));
+        }) {}
+
+  double value(double log_p, std::span<const double> sums) const {
+    double result;
+    values({&log_p, 1}, sums.data(), &result);
+    return result;
+  }
+
   std::string name;      // as in a run file and in CSV headers: "chi2"
   std::string symbol;    // as people write it: "χ₂"
   std::string sentence;  // definition and normalisation
-  std::function<double(double log_p, std::span<const double> sums)> value;
+  // Of all configurations of a unit at once, `sums` being [sum][configuration], into `out`, [configuration].
+  std::function<void(std::span<const double> log_p, const double* sums, double* out)> values;
 };
 
 }  // namespace flowloom

@@ -99,7 +99,7 @@ const std::array<SumInfo, Phi4::kSums>& Phi4::sums() {
 
 std::vector<Observable> Phi4::observables() const {
   const double volume = static_cast<double>(geometry_.sites());
-  using Sums = std::span<const double>;
+  using Sums = SumsOf;
   return {
       {"chi2", "χ₂", "V M^2 with M = (1/V) sum phi", [=](double, Sums s) { return s[3] * s[3] / volume; }},
       {"abs_m", "⟨|M|⟩", "|M|", [=](double, Sums s) { return std::abs(s[3]) / volume; }},

@@ -29,7 +29,7 @@ void await(const char* what, const std::function<bool()>& condition) {
 // Milliseconds from a unit's grant to the next one's, one worker with one credit.
 double round_trip(double seconds) {
   const CoordinatorProcess coordinator("crowd", kSmallRun);
-  const v1::WorkerMessage answer = canned_answer(coordinator.run());
+  const grpc::Slice answer = canned_answer(coordinator.run());
   const CannedWorker worker(coordinator.address(), coordinator.token(), 1, answer);
   await("the first unit", [&] { return worker.answered() > 0; });
   const std::uint64_t before = worker.answered();
@@ -44,7 +44,7 @@ struct Found {
 
 Found crowd(std::size_t count, std::uint32_t credits, const std::string& window, double seconds) {
   const CoordinatorProcess coordinator("crowd", kSmallRun, "window = " + window + "\n");
-  const v1::WorkerMessage answer = canned_answer(coordinator.run());
+  const grpc::Slice answer = canned_answer(coordinator.run());
   Workers workers;
   for (std::size_t i = 0; i < count; ++i) {
     workers.push_back(std::make_unique<CannedWorker>(coordinator.address(), coordinator.token(), credits, answer));

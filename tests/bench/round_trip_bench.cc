@@ -14,7 +14,7 @@ namespace {
 
 void units(benchmark::State& state) {
   const ServedRun served("round_trip", kSmallRun, true);
-  const v1::WorkerMessage answer = canned_answer(served.run());
+  const grpc::Slice answer = canned_answer(served.run());
   std::vector<std::unique_ptr<CannedWorker>> workers;
   for (std::int64_t i = 0; i < state.range(0); ++i) {
     workers.push_back(std::make_unique<CannedWorker>(served.address(), served.directory().token(),

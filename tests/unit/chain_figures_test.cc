@@ -183,9 +183,9 @@ TEST_F(Figures, NameTheChosenObservableOrTheFirst) {
 }
 
 TEST(StateWalk, GivesEachStepTheValuesOfTheStateThatItEndsIn) {
-  StateWalk walk({{"first sum", "", "", [](double, std::span<const double> sums) { return sums[0]; }},
-                  {"second sum", "", "", [](double, std::span<const double> sums) { return sums[1]; }},
-                  {"log_p", "", "", [](double log_p, std::span<const double>) { return log_p; }}},
+  StateWalk walk({{"first sum", "", "", [](double, SumsOf sums) { return sums[0]; }},
+                  {"second sum", "", "", [](double, SumsOf sums) { return sums[1]; }},
+                  {"log_p", "", "", [](double log_p, SumsOf) { return log_p; }}},
                  2);
   const UnitRecord first{{0, 1, {kNan, -1, -2}, {0, 0, 0}, {1, 2, 3, 10, 20, 30}}, {0, 1, 0}};
   const UnitRecord second{{3, 1, {-4, -5, -6}, {0, 0, 0}, {4, 5, 6, 40, 50, 60}}, {0, 0, 1}};
@@ -195,7 +195,7 @@ TEST(StateWalk, GivesEachStepTheValuesOfTheStateThatItEndsIn) {
 }
 
 TEST(StateWalk, RefusesAUnitWithOtherSums) {
-  StateWalk walk({{"second sum", "", "", [](double, std::span<const double> sums) { return sums[1]; }}}, 2);
+  StateWalk walk({{"second sum", "", "", [](double, SumsOf sums) { return sums[1]; }}}, 2);
   EXPECT_THROW(walk.walk({{0, 1, {-1, -2}, {0, 0}, {1, 2}}, {1, 0}}), Error) << "would read past its end";
 }
 

@@ -38,7 +38,7 @@ class Ours final : public Contestant {
 
  private:
   CoordinatorProcess coordinator_;
-  v1::WorkerMessage answer_;
+  grpc::Slice answer_;
   std::vector<std::unique_ptr<CannedWorker>> workers_;
 };
 
