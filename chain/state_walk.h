@@ -13,19 +13,19 @@
 
 #include "chain/record.h"
 #include "lattice/observable.h"
+#include "math/arrays.h"
 #include "spec/error.h"
 #include "stats/ess.h"
 
 namespace flowloom {
 
 // Whether an observable's value may enter a mean and an error: it is finite, and so are sums of its square.
-inline bool is_measurable(double value) { return std::abs(value) < 1e150; }
+inline constexpr double kMeasurable = 1e150;
+inline bool is_measurable(double value) { return std::abs(value) < kMeasurable; }
 
 // How many come before the first that is not.
 inline std::size_t count_measurable(std::span<const double> values) {
-  std::size_t good = 0;
-  for (const double value : values) good += is_measurable(value);
-  if (good == values.size()) return good;
+  if (all_below(values, kMeasurable)) return values.size();
   return static_cast<std::size_t>(std::ranges::find_if_not(values, is_measurable) - values.begin());
 }
 

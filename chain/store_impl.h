@@ -28,8 +28,26 @@ void bind_blob(SQLite::Statement& statement, int position, const Sha256& digest)
 
 [[noreturn]] void rethrow(const SQLite::Exception& error, const std::string& file);
 
+// Keeps a growing file from filling the machine's page cache: its older pages are on disk and rarely read again, and the next
+// ones are written faster to memory that was just let go.
+class OldPages {
+ public:
+  OldPages() = default;
+  OldPages(const OldPages&) = delete;
+  OldPages& operator=(const OldPages&) = delete;
+  ~OldPages();
+
+  // To be called when all of the file is on disk. Advice: what the system does not take does no harm.
+  void release(const std::string& file);
+
+ private:
+  int descriptor_ = -1;  // closing it lets go of SQLite's locks, too: only after the database is closed
+  std::int64_t released_ = 0;
+};
+
 struct Store::Impl {
   std::string file;
+  OldPages old_pages;  // before the database
   std::unique_ptr<SQLite::Database> db;
   Sha256 head{};
   std::int64_t size = 0;

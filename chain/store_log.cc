@@ -1,5 +1,8 @@
 // The store's log: what is written in one transaction, and how records are read and checked.
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -37,6 +40,21 @@ void bind_number(SQLite::Statement& statement, int position, std::uint64_t numbe
 }
 
 }  // namespace
+
+OldPages::~OldPages() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void OldPages::release(const std::string& file) {
+  constexpr std::int64_t kKept = 64 << 20, kAtOnce = 8 << 20;
+  if (descriptor_ < 0) descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat status {};
+  if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) return;
+  const std::int64_t end = status.st_size - kKept;
+  if (end - released_ < kAtOnce) return;
+  ::posix_fadvise(descriptor_, released_, end - released_, POSIX_FADV_DONTNEED);
+  released_ = end;
+}
 
 bool Write::empty() const {
   return workers.empty() && quarantined.empty() && confirmed.empty() && !build && verified.empty() &&
@@ -142,6 +160,7 @@ void Store::write(const Write& write) {
       update.exec();
     }
     transaction.commit();
+    impl_->old_pages.release(impl_->file);
   });
   impl_->head = link;
   impl_->size = sequence;

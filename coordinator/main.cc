@@ -44,6 +44,7 @@ std::optional<ServerTls> server_tls(const Options& options) {
 }
 
 int run(const Options& options) {
+  prefer_throughput();
   if (options.die_with_parent) die_with_parent();
   Brain* brain = nullptr;
   std::atomic<bool> interrupted = false;

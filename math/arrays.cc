@@ -43,6 +43,22 @@ void log_uniforms(std::array<std::uint32_t, 2> key, std::uint64_t purpose, std::
 }
 
 FLOWLOOM_FLATTEN
+bool all_below(std::span<const double> x, double bound) {
+  const Words<std::uint64_t> magnitude(~Format<double>::kSign);
+  Lanes<double> beyond(0.0);
+  Row<double> row;
+  for (std::size_t begin = 0; begin < x.size(); begin += kLanes) {
+    const std::size_t count = std::min(kLanes, x.size() - begin);
+    std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(begin), count, row.lane);
+    std::fill(row.lane + count, row.lane + kLanes, row.lane[0]);
+    const auto below = from_bits(bits(Lanes<double>(row)) & magnitude) < Lanes<double>(bound);
+    beyond = select(below, beyond, Lanes<double>(1.0));
+  }
+  beyond.store(row);
+  return std::all_of(row.lane, row.lane + kLanes, [](double found) { return found == 0; });
+}
+
+FLOWLOOM_FLATTEN
 std::pair<double, double> sum_exp(std::span<const double> x, double shift) {
   Lanes<double> sum(0.0), square(0.0);
   Row<double> row;
@@ -70,12 +86,18 @@ HWY_AFTER_NAMESPACE();
 namespace flowloom {
 namespace lanes {
 HWY_EXPORT(log_uniforms);
+HWY_EXPORT(all_below);
 HWY_EXPORT(sum_exp);
 }  // namespace lanes
 
 void log_uniforms(std::array<std::uint32_t, 2> key, std::uint64_t purpose, std::uint64_t first, std::span<double> out) {
   using namespace lanes;
   HWY_DYNAMIC_DISPATCH(log_uniforms)(key, purpose, first, out);
+}
+
+bool all_below(std::span<const double> x, double bound) {
+  using namespace lanes;
+  return HWY_DYNAMIC_DISPATCH(all_below)(x, bound);
 }
 
 std::pair<double, double> sum_exp(std::span<const double> x, double shift) {

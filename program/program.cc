@@ -2,6 +2,8 @@
 
 #include <grpc/support/log.h>
 #include <spdlog/sinks/basic_file_sink.h>
+#include <malloc.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -90,5 +92,12 @@ std::string host_name() {
 std::string process_name() { return host_name() + ":" + std::to_string(::getpid()); }
 
 void die_with_parent() { ::prctl(PR_SET_PDEATHSIG, SIGTERM); }
+
+void prefer_throughput() {
+  const sched_param none{};
+  ::sched_setscheduler(0, SCHED_BATCH, &none);  // a wish
+  ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+}
 
 }  // namespace flowloom

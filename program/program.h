@@ -42,4 +42,8 @@ std::string process_name();
 // Arranges a SIGTERM for this process when its parent ends, so that no child of `flowloom up` outlives it, however it ends.
 void die_with_parent();
 
+// For a server that many messages reach: a thread that wakes up does not interrupt one that runs, and memory that was given back
+// stays with the process. Before it starts threads.
+void prefer_throughput();
+
 }  // namespace flowloom

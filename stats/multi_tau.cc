@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "math/arrays.h"
 #include "stats/window.h"
 
 // Compiled for each of these, chosen when the program starts.
@@ -37,11 +38,6 @@ void add_products(double* products, double& sum, const double* values, std::size
   std::reverse_copy(p.begin(), p.end(), products);
 }
 
-bool all_finite(std::span<const double> values) {
-  std::size_t finite = 0;
-  for (const double x : values) finite += std::abs(x) <= std::numeric_limits<double>::max();
-  return finite == values.size();
-}
 
 }  // namespace
 
@@ -81,7 +77,7 @@ std::array<double, MultiTau::kChannels> MultiTau::Level::autocovariances() const
 }
 
 void MultiTau::add(std::span<const double> steps) {
-  if (!all_finite(steps)) throw std::invalid_argument("A value is not a finite number.");
+  if (!all_below(steps, std::numeric_limits<double>::infinity())) throw std::invalid_argument("A value is not a finite number.");
   if (count() == 0 && !steps.empty()) origin_ = steps.front();
   for (std::size_t begin = 0; begin < steps.size(); begin += kPortion) {
     std::array<double, kChannels + kPortion> room;

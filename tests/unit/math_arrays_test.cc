@@ -45,5 +45,20 @@ TEST(Arrays, SumExpIsThatOfPlainNumbersForEveryLength) {
   EXPECT_TRUE(std::isnan(sum_exp(std::vector<double>{std::nan("")}, 0.0).first));
 }
 
+TEST(Arrays, AllBelowSeesOneThatIsNotAnywhere) {
+  for (std::size_t count = 0; count < 50; ++count) {
+    std::vector<double> x(count);
+    for (std::size_t i = 0; i < count; ++i) x[i] = i % 2 == 0 ? -1.99 : 1.99;
+    EXPECT_TRUE(all_below(x, 2));
+    for (std::size_t i = 0; i < count; ++i) {
+      for (const double other : {2.0, -2.0, kInfinity, -kInfinity, std::nan(""), -std::nan("")}) {
+        std::vector<double> y = x;
+        y[i] = other;
+        EXPECT_FALSE(all_below(y, 2)) << other << " at " << i << " of " << count;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace flowloom
