@@ -14,6 +14,7 @@ namespace {
 constexpr std::chrono::milliseconds kTick{100};
 constexpr Time kTrainerSilence{10000};  // after this, a trainer is not waited for
 constexpr Time kHeadEvery{2000};        // between two tellings of the head to workers
+constexpr std::size_t kCountedAtOnce = 8;  // records that go into the statistics before the next message is heard
 constexpr Time kFarewell{3000};         // how long a finished coordinator waits for its peers to take leave
 
 // Whoever lost a coordinator has found the next one after this, and hears that the chain is complete, however soon it is.
@@ -224,7 +225,16 @@ void Brain::decide() {
   hand_out();
   write();
   read();
-  core_.catch_up();  // while the disk works
+  count();
+}
+
+// While the disk works, and without keeping messages waiting.
+void Brain::count() {
+  if (std::exchange(counting_, true)) return;
+  post([this] {
+    counting_ = false;
+    if (core_.catch_up(kCountedAtOnce)) count();
+  });
 }
 
 // Units of the log that are drawn again.

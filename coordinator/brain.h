@@ -135,6 +135,7 @@ class Brain {
 
  private:
   void decide();
+  void count();
   void hand_out();
   void write();
   void read();
@@ -164,6 +165,7 @@ class Brain {
   std::shared_ptr<ShareStream> sharer_;
   std::optional<std::uint32_t> told_helpers_;  // nothing: a new trainer
   bool settling_ = false;
+  bool counting_ = false;
   std::atomic<std::uint64_t> durable_frontier_;
   std::vector<std::weak_ptr<WorkerStream>> unnamed_;  // have not said Hello yet
   std::vector<std::weak_ptr<Subscriber>> subscribers_;

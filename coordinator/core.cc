@@ -572,16 +572,20 @@ std::shared_ptr<const Write> Core::take_write() {
   return writing_ = std::make_shared<const Write>(std::exchange(pending_, {}));
 }
 
-void Core::catch_up() {
-  const auto write = std::exchange(uncounted_, {});
-  if (!write) return;
-  for (const Record& record : write->records) durable_.add(record);
+bool Core::catch_up(std::size_t most) {
+  if (!uncounted_) return false;
+  const auto& records = uncounted_->records;
+  for (; counted_ < records.size() && most > 0; --most) durable_.add(records[counted_++]);
+  if (counted_ < records.size()) return true;
+  uncounted_.reset();
+  return false;
 }
 
 void Core::written(const Sha256& head) {
   catch_up();
   const auto write = std::exchange(writing_, {});
   uncounted_ = write;
+  counted_ = 0;
   recovered_.head = head;
   stalled_.clear();
   if (write->build) recovered_.pinned_build = *write->build;

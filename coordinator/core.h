@@ -16,6 +16,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -98,8 +99,9 @@ class Core {
   void written(const Sha256& head);
   void write_failed(const std::string& sentence);
 
-  // Takes what was written last into the figures. It may be called when nothing else waits, `status` does it too.
-  void catch_up();
+  // Takes of what was written last so many records into the figures, and says whether there are more. Whoever needs the figures
+  // has them complete (`status` too), so this is only to have done it before.
+  bool catch_up(std::size_t most = std::numeric_limits<std::size_t>::max());
 
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
@@ -218,7 +220,7 @@ class Core {
 
   RunSpec run_;
   Recovered recovered_;
-  LogState durable_;  // without `uncounted_`
+  LogState durable_;  // without the rest of `uncounted_`
   std::uint64_t durable_frontier_;
   UnitLedger ledger_;
   Jury jury_;
@@ -237,7 +239,8 @@ class Core {
   std::map<UnitNumber, Answer> answers_;            // inside the window, waiting for their turn
   Write pending_;                                   // decided, not yet under way to the disk
   std::shared_ptr<const Write> writing_;            // under way
-  std::shared_ptr<const Write> uncounted_;          // durable, and not in the figures yet
+  std::shared_ptr<const Write> uncounted_;          // durable, and not all in the figures yet
+  std::size_t counted_ = 0;                         // its records that are
   bool retry_ = false;                              // a write that failed may be tried again
   std::uint64_t snapshot_every_, snapshot_at_;      // proposals; the frontier of the last one
   std::string build_;                               // pinned, durable or not

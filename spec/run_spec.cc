@@ -474,7 +474,7 @@ const std::vector<Key>& chain_keys() {
       {.name = "window",
        .type = KeyType::kInteger,
        .sentence = "Units that may be granted ahead of the last committed one; at least what all workers take at once.",
-       .default_value = 256,
+       .default_value = 1024,
        .min = 1,
        .max = 65536},
       {.name = "lease",

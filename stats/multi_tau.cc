@@ -53,12 +53,15 @@ void MultiTau::Level::push(double* values, std::size_t n) {
   std::reverse_copy(values + n - kChannels, values + n, latest.begin());
 }
 
-std::size_t MultiTau::Level::halve(double* values, std::size_t n) {
-  std::size_t i = 0, blocks = 0;
-  if (has_pending) values[blocks++] = 0.5 * (pending + values[i++]);
-  for (; i + 1 < n; i += 2) values[blocks++] = 0.5 * (values[i] + values[i + 1]);
-  has_pending = i < n;
-  pending = has_pending ? values[i] : 0.0;
+std::size_t MultiTau::Level::halve(const double* __restrict values, std::size_t n, double* __restrict means) {
+  if (has_pending) {
+    *means++ = 0.5 * (pending + *values++);
+    --n;
+  }
+  for (std::size_t i = 0; i < n / 2; ++i) means[i] = 0.5 * (values[2 * i] + values[2 * i + 1]);
+  const std::size_t blocks = n / 2 + has_pending;
+  has_pending = n % 2 != 0;
+  pending = has_pending ? values[n - 1] : 0.0;
   return blocks;
 }
 
@@ -80,14 +83,16 @@ void MultiTau::add(std::span<const double> steps) {
   if (!all_below(steps, std::numeric_limits<double>::infinity())) throw std::invalid_argument("A value is not a finite number.");
   if (count() == 0 && !steps.empty()) origin_ = steps.front();
   for (std::size_t begin = 0; begin < steps.size(); begin += kPortion) {
-    std::array<double, kChannels + kPortion> room;
-    double* const values = room.data() + kChannels;
+    std::array<double, kChannels + kPortion> room, next_room;
+    double* values = room.data() + kChannels;
+    double* next = next_room.data() + kChannels;
     std::size_t n = std::min(kPortion, steps.size() - begin);
     for (std::size_t i = 0; i < n; ++i) values[i] = steps[begin + i] - origin_;
     for (std::size_t l = 0; n > 0; ++l) {
       if (l == levels_.size()) levels_.emplace_back();
       levels_[l].push(values, n);
-      n = levels_[l].halve(values, n);
+      n = levels_[l].halve(values, n, next);
+      std::swap(values, next);
     }
   }
 }

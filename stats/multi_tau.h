@@ -92,8 +92,8 @@ class MultiTau {
 
     // n values, with room for kChannels before them.
     void push(double* values, std::size_t n);
-    // Makes of n > 0 values those of the next level, in their place; returns how many.
-    std::size_t halve(double* values, std::size_t n);
+    // Makes of n > 0 values those of the next level; returns how many.
+    std::size_t halve(const double* values, std::size_t n, double* means);
     double mean() const { return sum / static_cast<double>(count); }
     // autocovariances()[t] for t < min(kChannels, count), about the mean of this level's blocks.
     std::array<double, kChannels> autocovariances() const;
