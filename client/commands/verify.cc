@@ -100,7 +100,7 @@ int verify(VerifyOptions options, const Console& console) {
   if (options.json) {
     nlohmann::json json = {{"good", report.good},           {"sentence", report.sentence}, {"records", report.records},
                            {"proposals", report.proposals}, {"accepted", report.accepted}, {"invalid", report.invalid},
-                           {"head", to_hex(report.head)}};
+                           {"left_behind", report.left_behind}, {"head", to_hex(report.head)}};
     if (recomputed) json["recompute"] = recompute_json(options, *recomputed);
     console.out << json_text(json) << "\n";
   } else if (report.good) {
@@ -108,7 +108,9 @@ int verify(VerifyOptions options, const Console& console) {
                    "the noise\n"
                 << "records    " << report.records << ", each with its link\n"
                 << "proposals  " << report.proposals << ": " << report.accepted << " accepted, " << report.invalid
-                << " invalid\n"
+                << " invalid"
+                << (report.left_behind ? "; " + std::to_string(report.left_behind) + " left behind by rewinds" : "")
+                << "\n"
                 << "digest     " << to_hex(report.head) << "\n";
   } else {
     console.out << "FAULT: " << report.sentence << "\n"

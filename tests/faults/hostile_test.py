@@ -134,17 +134,20 @@ class Undisturbed:
                 self.units[first // UNIT] = (version, data[:COLUMN], data[COLUMN : 2 * COLUMN], data[2 * COLUMN :])
 
 
-class HostileTest(Campaign):
+class WithHostile(Campaign):
     right = None
+    audit = None  # share; what a run file has by default
 
     def setUp(self):
         super().setUp()
         self.run_file = self.run_from_files(length=6400, lease=1)
         self.undisturbed(self.run_file)
+        if self.audit is not None:
+            self.run_file.write_text(self.run_file.read_text().replace("[chain]", f"[chain]\naudit = {self.audit}"))
         self.process = self.coordinator(self.run_file)
 
     def keep_undisturbed(self, folder):
-        HostileTest.right = Undisturbed(self, folder)
+        WithHostile.right = Undisturbed(self, folder)
 
     def hostile(self, **options):
         return Hostile(self, **options)
@@ -154,6 +157,131 @@ class HostileTest(Campaign):
         hostile.ready(1)
         hostile.wait_for(lambda: hostile.grants(), "a grant")
         return hostile.grants()[0]
+
+
+class LyingTest(WithHostile):
+    """A worker whose numbers look like any others', and are wrong."""
+
+    def lie(self, liar, done=0, until=None, honest_below=0):
+        """Answers the grants that it has, from number `done` on, at most up to unit `until`; returns how many it has had."""
+        grants = liar.grants()
+        for grant in grants[done:]:
+            if until is not None and grant.first_unit >= until:
+                return done
+            log_p, log_q, sums = liar.right(grant.first_unit)
+            if grant.first_unit >= honest_below:
+                log_p = packed(*[value + 1e-3 for value in struct.unpack(f"<{UNIT}d", log_p)])
+            liar.answer(grant.first_unit, log_p, log_q, sums, version=grant.version)
+            done += 1
+        return done
+
+    def units(self):
+        """Those of the chain: what a rewind left behind has been written again."""
+        with contextlib.closing(sqlite3.connect(self.run_dir / "chain.sqlite")) as store:
+            rows = store.execute("SELECT first_index, version, data FROM records WHERE kind = 'unit' ORDER BY sequence")
+            return {first // UNIT: (version, data[:COLUMN], data[COLUMN : 2 * COLUMN], data[2 * COLUMN :])
+                    for first, version, data in rows}
+
+    def quarantined(self, status):
+        return [entry["name"] for entry in status.get("quarantined", [])]
+
+    def alone(self, until, honest_below):
+        """Up to unit `until` all are its own."""
+        liar = self.hostile()
+        self.granted(liar)
+        done = 0
+        def drawn():
+            nonlocal done
+            done = self.lie(liar, done, until, honest_below)
+            return self.proposals() >= until * UNIT
+        self.until(drawn, "its units are of the chain")
+        return liar
+
+    def go_on_from(self, unit):
+        self.flowloom("rewind", self.run_dir, "--to", unit)
+        self.process = self.coordinator()
+        self.worker("--name", "honest")
+        self.leaves(self.process)
+        self.assertEqual(self.units(), self.right.units)
+        self.flowloom("verify", self.run_dir, "--recompute", "100%")
+
+
+class LyingAmongOthersTest(LyingTest):
+    audit = 1
+
+    def test_it_is_found_and_put_in_quarantine_for_good(self):
+        liar = self.hostile()
+        self.granted(liar)
+        for name in ("first", "second"):
+            self.worker("--name", name)
+        done = 0
+        def ended():
+            nonlocal done
+            done = self.lie(liar, done)
+            return liar.over
+        self.until(ended, "it is found")
+        liar.assert_refused(Refusal.CODE_QUARANTINED, "proved wrong")
+        self.hostile().assert_refused(Refusal.CODE_QUARANTINED, "Have its machine checked")
+        self.leaves(self.process)
+        self.assertEqual(self.quarantined(self.status()), ["hostile"])
+        self.assertEqual(self.units(), self.right.units)
+        self.flowloom("verify", self.run_dir, "--recompute", "20%")
+
+    def test_it_stays_there_when_the_coordinator_is_killed(self):
+        liar = self.hostile()
+        self.granted(liar)
+        self.worker("--name", "first")
+        self.worker("--name", "second")
+        done = 0
+        def ended():
+            nonlocal done
+            done = self.lie(liar, done)
+            return liar.over
+        self.until(ended, "it is found")
+        self.kill(self.process)
+        self.process = self.coordinator()
+        self.hostile().assert_refused(Refusal.CODE_QUARANTINED)
+        self.leaves(self.process)
+        self.assertEqual(self.units(), self.right.units)
+
+
+class LyingAloneTest(LyingTest):
+    audit = 0
+
+    def test_what_it_drew_is_found_by_drawing_it_again(self):
+        self.alone(20, honest_below=5).leave()
+        self.worker("--name", "honest")
+        self.leaves(self.process)
+        self.flowloom("verify", self.run_dir)
+        code, out, err = self.command("flowloom", "verify", self.run_dir, "--recompute", "100%", "--workers", 2)
+        self.assertNotEqual(code, 0, out)
+        self.assertIn("Unit 5 of the chain is wrong", out + err)
+        self.go_on_from(5)
+
+
+class LyingBeforeOthersTest(LyingTest):
+    audit = 0.3
+
+    def test_when_it_is_found_what_it_drew_before_is_drawn_again(self):
+        liar = self.alone(10, honest_below=3)
+        done = len(liar.grants())
+        for grant in liar.grants():  # what it holds
+            if grant.first_unit >= 10:
+                liar.answer(grant.first_unit, *liar.right(grant.first_unit), version=grant.version)
+        self.worker("--name", "first")
+        self.worker("--name", "second")
+        def ended():
+            nonlocal done
+            done = self.lie(liar, done)
+            return liar.over
+        self.until(ended, "it is found")
+        self.until(lambda: "Unit 3 of the chain is wrong" in self.status().get("sentence", ""), "its first wrong unit is named")
+        self.flowloom("drain", self.run_dir)
+        self.leaves(self.process)
+        self.go_on_from(3)
+
+
+class HostileTest(WithHostile):
 
     def honest_finish(self):
         """An honest worker carries the chain to its end; what the other did left no trace."""

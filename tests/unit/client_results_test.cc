@@ -163,7 +163,8 @@ TEST(StatusJson, WritesNumbersThatAreNotFiniteAsNull) {
 
 TEST(ObservableLines, MarkWhatIsNotReliableOrUndefined) {
   ChainAnalysis::Result result;
-  const Observable chi2{"chi2", "χ₂", "", {}}, m{"m", "⟨M⟩", "", {}};
+  const auto one = [](double, SumsOf) { return 1.0; };
+  const Observable chi2("chi2", "χ₂", "", one), m("m", "⟨M⟩", "", one);
   result.rows = {
       {chi2,
        true,

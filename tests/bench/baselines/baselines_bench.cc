@@ -93,7 +93,7 @@ int run(std::vector<std::string> arguments) {
     interrupted = true;
     if (count > 1) ::_exit(1);
   });
-  std::map<std::string, int> options{{"--rounds", 5}, {"--units", 8192}};
+  std::map<std::string, int> options{{"--rounds", 5}, {"--units", 24576}};
   for (std::size_t i = 0; i < arguments.size(); i += 2) {
     const bool known = options.contains(arguments[i]) && i + 1 < arguments.size();
     const int value = known ? std::atoi(arguments[i + 1].c_str()) : 0;
