@@ -135,19 +135,21 @@ class Undisturbed:
 
 
 class WithHostile(Campaign):
-    right = None
+    undisturbed_runs = {}  # length -> Undisturbed
     audit = None  # share; what a run file has by default
+    length, lease = 6400, 1
 
     def setUp(self):
         super().setUp()
-        self.run_file = self.run_from_files(length=6400, lease=1)
+        self.run_file = self.run_from_files(length=self.length, lease=self.lease)
         self.undisturbed(self.run_file)
+        self.right = self.undisturbed_runs[self.length]
         if self.audit is not None:
             self.run_file.write_text(self.run_file.read_text().replace("[chain]", f"[chain]\naudit = {self.audit}"))
         self.process = self.coordinator(self.run_file)
 
     def keep_undisturbed(self, folder):
-        WithHostile.right = Undisturbed(self, folder)
+        self.undisturbed_runs[self.length] = Undisturbed(self, folder)
 
     def hostile(self, **options):
         return Hostile(self, **options)
@@ -208,19 +210,28 @@ class LyingTest(WithHostile):
 
 class LyingAmongOthersTest(LyingTest):
     audit = 1
+    length, lease = 256000, 60
 
-    def test_it_is_found_and_put_in_quarantine_for_good(self):
+    def found(self):
+        """A liar that was sent away: two others drew already, and could not go on without its units."""
         liar = self.hostile()
         self.granted(liar)
+        done = 0
         for name in ("first", "second"):
             self.worker("--name", name)
-        done = 0
-        def ended():
+        drew = lambda: {worker["name"] for worker in self.status()["workers"] if int(worker["answered_units"]) > 0}
+        self.until(lambda: drew() == {"first", "second"}, "others draw")
+        def sent_away():
             nonlocal done
             done = self.lie(liar, done)
             return liar.over
-        self.until(ended, "it is found")
+        self.until(sent_away, "it is found")
         liar.assert_refused(Refusal.CODE_QUARANTINED, "proved wrong")
+        self.until(lambda: self.proposals() > 0, "the chain goes on, and that it is in quarantine is on disk")
+        return liar
+
+    def test_it_is_found_and_put_in_quarantine_for_good(self):
+        self.found()
         self.hostile().assert_refused(Refusal.CODE_QUARANTINED, "Have its machine checked")
         self.leaves(self.process)
         self.assertEqual(self.quarantined(self.status()), ["hostile"])
@@ -228,16 +239,7 @@ class LyingAmongOthersTest(LyingTest):
         self.flowloom("verify", self.run_dir, "--recompute", "20%")
 
     def test_it_stays_there_when_the_coordinator_is_killed(self):
-        liar = self.hostile()
-        self.granted(liar)
-        self.worker("--name", "first")
-        self.worker("--name", "second")
-        done = 0
-        def ended():
-            nonlocal done
-            done = self.lie(liar, done)
-            return liar.over
-        self.until(ended, "it is found")
+        self.found()
         self.kill(self.process)
         self.process = self.coordinator()
         self.hostile().assert_refused(Refusal.CODE_QUARANTINED)

@@ -69,7 +69,7 @@ TEST(RunFile, DefaultsAreFilledIn) {
   EXPECT_EQ(run.chain.length, 1000u);
   EXPECT_FALSE(run.chain.asap);
   EXPECT_FALSE(run.chain.until);
-  EXPECT_EQ(run.chain.window, 256u);
+  EXPECT_EQ(run.chain.window, 1024u);
 }
 
 TEST(RunFile, WithoutVersionsTheTrainedOneServesFromTheFirstProposal) {
