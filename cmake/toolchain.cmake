@@ -31,6 +31,7 @@ endif()
 if(FLOWLOOM_SANITIZE)
   add_compile_options(-fsanitize=${FLOWLOOM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${FLOWLOOM_SANITIZE})
+  add_compile_definitions(FLOWLOOM_SANITIZED)  # for tests that need not be as long there
   if(FLOWLOOM_SANITIZE MATCHES undefined)
     # A check on every use of a pointer: half of the compile time, for what the address sanitizer reports as well.
     add_compile_options(-fno-sanitize=null,alignment,vptr)
@@ -38,7 +39,7 @@ if(FLOWLOOM_SANITIZE)
   if(FLOWLOOM_SANITIZE MATCHES thread)
     # ThreadSanitizer does not know fences, and Asio's queue has a mutex that orders the same accesses.
     add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)
-    add_compile_options(-Wno-tsan)
+    add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>)
   endif()
 endif()
 

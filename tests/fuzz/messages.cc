@@ -1,8 +1,10 @@
-// Events, one after the other: workers that come, answer, say anything and go; a trainer that shares steps; publications, time,
-// failing writes, restarts. Whatever they are, the log is the one of a plain loop, and an honest worker can finish it.
+// Events, one after the other: workers that come, answer, say anything and go; a trainer that shares steps; an operator who
+// activates versions and has units drawn again; publications, time, failing writes, restarts. Whatever they are, the log is
+// the one of a plain loop, and an honest worker can finish it.
 //
-// An answer of the right shape to a unit that is wanted is believed (answers are not drawn twice yet), so one that the fuzzer
-// makes up gets the right numbers before it is sent: everything else in it stays as it came. The same for a reweigh.
+// Two answers of the right shape to a unit that is wanted are believed if they agree, and one where a unit is drawn once; so
+// one that the fuzzer makes up gets the right numbers before it is sent: everything else in it stays as it came. The same for
+// a reweigh. Workers that lie are in the schedules (tests/unit/coordinator_schedules_test.cc).
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -25,16 +27,17 @@ constexpr std::size_t kLargestMessage = 64 << 10;  // of these small runs
 constexpr std::size_t kLargestStatus = 64 << 10;
 
 const RunSpec& run_number(std::size_t number) {
-  static const std::array<RunSpec, 3> kRuns = {
+  static const std::array<RunSpec, 4> kRuns = {
       RunText{.unit = 4, .length = 32, .window = 3, .lease = 5, .switches = {0, 12, 20}}.run(),
       RunText{.unit = 4, .length = 24, .window = 3, .lease = 5, .switches = {}}.run(),
-      RunText{.unit = 1, .length = 12, .window = 8, .lease = 1, .switches = {0}}.run()};
+      RunText{.unit = 1, .length = 12, .window = 8, .lease = 1, .switches = {0}}.run(),
+      RunText{.unit = 4, .length = 24, .window = 3, .lease = 5, .audit = 1, .switches = {0, 12}}.run()};
   return kRuns.at(number);
 }
 
 class World {
  public:
-  explicit World(Bytes bytes) : input_(bytes), run_(run_number(input_.below(3))), log_(run_) {
+  explicit World(Bytes bytes) : input_(bytes), run_(run_number(input_.below(4))), log_(run_) {
     log_.fails = [this](const Write&) { return failing_; };
     restart();
   }
@@ -63,7 +66,7 @@ class World {
 
   void restart() {
     for (Peer& peer : peers_) peer = {};
-    failing_ = false;
+    failing_ = rechecking_ = false;
     core_ = start_core(run_, log_);
     settle();
   }
@@ -115,6 +118,19 @@ class World {
     }
   }
 
+  void activate(std::uint32_t version, const std::string& reason) {
+    try {
+      core_->activate(version, reason.substr(0, limits::kReasonBytes));
+    } catch (const Error& error) {
+      require_sentence(error);
+    }
+  }
+
+  void recheck(const UnitSample& sample) {
+    core_->recheck(sample);
+    rechecking_ = true;
+  }
+
   // Hands out what the core has to say, as the shell does, and looks at what it did.
   void settle() {
     flowloom::settle(*core_, log_, now_);
@@ -148,7 +164,8 @@ class World {
       const SwitchRecord* row = log_.serving(grant.first_unit() * run_.unit);
       require(row && row->version == grant.version(), "A switch is durable before the first grant above it.");
       require(grant.units() == 1 && grant.first_unit() < run_.length_in_units(), "Grants lie inside the chain.");
-      require(grant.first_unit() >= log_.frontier() / run_.unit, "A committed unit is not granted.");
+      require(rechecking_ || grant.first_unit() >= log_.frontier() / run_.unit,
+              "A committed unit is not granted, unless a sample of them is drawn again.");
       require(grant.first_unit() < log_.frontier() / run_.unit + run_.chain.window || failed_,
               "Grants lie in the window.");
       require(peer.ready.contains(grant.version()), "Only who verified a version serves it.");
@@ -173,13 +190,21 @@ class World {
     require(answer.unit() < step_.units() && shared_.insert(answer.unit()).second, "Each gradient unit is taken once.");
   }
 
+  // An operator's are events beside the switches that they make.
+  std::vector<Record> without_decisions() const {
+    std::vector<Record> records = log_.records;
+    std::erase_if(records, [](const Record& record) { return std::holds_alternative<EventRecord>(record); });
+    return records;
+  }
+
   // Records are only ever appended, so that one look at the end sees what any event did to them.
   void check_log() {
     const std::uint64_t committed = log_.frontier() / run_.unit;
     const auto reference = reference_log(run_, log_, numbers_, std::min(committed + 1, run_.length_in_units()));
-    require(log_.records.size() <= reference.size(), "The log has no more records than a plain loop's.");
-    for (std::size_t i = 0; i < log_.records.size(); ++i) {
-      require(canonical_bytes(log_.records[i]) == canonical_bytes(reference[i]), "The log is the one of a plain loop.");
+    const auto records = without_decisions();
+    require(records.size() <= reference.size(), "The log has no more records than a plain loop's.");
+    for (std::size_t i = 0; i < records.size(); ++i) {
+      require(canonical_bytes(records[i]) == canonical_bytes(reference[i]), "The log is the one of a plain loop.");
     }
   }
 
@@ -376,7 +401,7 @@ class World {
 
   void event() {
     Peer& peer = peers_[input_.below(peers_.size())];
-    switch (input_.below(20)) {
+    switch (input_.below(22)) {
       case 0:
         return join(peer, some_hello());
       case 1:
@@ -423,6 +448,14 @@ class World {
       case 19:
         core_->reported(parsed<v1::TrainingReport>(), now_);
         return check_status();
+      case 20: {
+        const std::uint32_t version = input_.number();
+        return activate(version, input_.piece());
+      }
+      case 21: {
+        const double share = (1.0 + input_.number()) / 256;
+        return recheck({share, 1u + input_.number()});
+      }
     }
   }
 
@@ -454,7 +487,8 @@ class World {
       settle();
     }
     check_status();
-    require(log_.head() == head_of(run_, reference_log(run_, log_, numbers_)), "The head is the one of a plain loop.");
+    require(head_of(run_, without_decisions()) == head_of(run_, reference_log(run_, log_, numbers_)),
+            "The head is the one of a plain loop.");
   }
 
   Input input_;
@@ -463,7 +497,7 @@ class World {
   Numbers numbers_;
   std::unique_ptr<Core> core_;
   Time now_{1000};
-  bool failing_ = false, failed_ = false;
+  bool failing_ = false, failed_ = false, rechecking_ = false;
   std::array<Peer, 3> peers_;
   v1::GradientStep step_;           // shared now
   std::set<std::uint32_t> shared_;  // its units that the trainer got

@@ -73,7 +73,9 @@ enum Event {
   kTaken = 16,
   kDelivered = 17,
   kStop = 18,
-  kReport = 19
+  kReport = 19,
+  kActivate = 20,
+  kRecheck = 21
 };
 
 struct Events : Script {
@@ -131,6 +133,20 @@ void message_seeds() {
   shared.event(0, kStop).event(0, kReport).piece(std::string("\x10\x05\x58\x01", 4));
   seed("messages", "shared", shared.bytes);
 
+  Events audited(3);
+  audited.event(0, kPublish);
+  audited.join(0, 3).join(1, 2).ready(0, 1).ready(1, 1).samples(0, 2).samples(1, 2).samples(0, 1);
+  audited.event(0, kRecheck).byte(255).byte(1);
+  audited.join(2, 4).ready(2, 1).samples(2, 3).samples(0, 1).event(1, kLeave).samples(2, 1);
+  seed("messages", "audited", audited.bytes);
+
+  Events decided(1);
+  decided.event(0, kPublish);
+  decided.join(0, 3).ready(0, 1).samples(0, 2).event(0, kPublish).ready(0, 2).event(0, kReweigh).byte(0).byte(9);
+  decided.samples(0, 2).event(0, kActivate).byte(1).piece("the newer one is worse");
+  decided.samples(0, 1).event(0, kReweigh).byte(0).byte(9).samples(0, 2).event(0, kActivate).byte(7).piece("");
+  seed("messages", "decided", decided.bytes);
+
   const RunSpec run = RunText{.unit = 4, .length = 32, .window = 3, .switches = {0, 12, 20}}.run();
   MemoryLog log(run);
   const ModelRow& model = log.publish("checkpoint 0", {0});
@@ -146,6 +162,9 @@ void message_seeds() {
   message.mutable_reweigh()->set_index(2);
   said.say(0, message);
   message.mutable_gradient()->set_offer(1);
+  said.say(0, message);
+  message.mutable_loading()->set_version(1);
+  message.mutable_loading()->set_step(flowloom::v1::Loading::STEP_VERIFIED);
   said.say(0, message);
   seed("messages", "said", said.bytes);
 

@@ -323,6 +323,48 @@ TEST_F(StoreTest, GivesTheUnitsThatHoldAnIndexAndAbove) {
   }
 }
 
+TEST_F(StoreTest, ChoosesUnitsByTheirPlaceAndWhoDrewThem) {
+  for (Record& record : log_) {
+    if (auto* unit = std::get_if<UnitRecord>(&record)) unit->worker = 1 + unit->data.first_index / 8 % 2;
+  }
+  Store store = create();
+  store.append(log_);
+  const auto second = [](const UnitPlace& place) { return place.worker == 2; };
+  const auto units = store.choose_units(16, 3, second);
+  ASSERT_EQ(units.size(), 3u);
+  EXPECT_EQ(units[0].data.first_index, 24u);
+  EXPECT_EQ(units[2].data.first_index, 56u);
+  EXPECT_EQ(canonical_bytes(units[0]), canonical_bytes(store.units(24, 1).at(0)));
+  EXPECT_EQ(store.choose_units(0, 100, second).size(), 15u);
+  EXPECT_TRUE(store.choose_units(240, 100, second).empty());
+  store.append({RewindRecord{80, "a test"}});
+  EXPECT_EQ(store.choose_units(0, 100, second).size(), 5u) << "what was left behind is not chosen";
+}
+
+TEST_F(StoreTest, KeepsWhoDrewAUnitAgainBesideTheLog) {
+  Store store = create();
+  store.append(log_);
+  const Sha256 head = store.head();
+  store.write({.confirmed = {{80, 7}}});
+  const auto confirmed = [](const UnitPlace& place) { return place.second == 7; };
+  const auto units = store.choose_units(0, 100, confirmed);
+  ASSERT_EQ(units.size(), 1u);
+  EXPECT_EQ(units[0].data.first_index, 80u);
+  EXPECT_EQ(store.head(), head) << "who drew a unit is no part of the chain";
+}
+
+TEST_F(StoreTest, KeepsWhyAWorkerIsInQuarantineUnderItsNameOnly) {
+  {
+    Store store = create();
+    store.write({.workers = {{1, "one", "cpu"}, {2, "two", "cpu"}, {3, "one", "cpu"}}});
+    store.write({.quarantined = {{"one", "for unit 7"}}});
+    store.write({.quarantined = {{"one", "for unit 9"}}});
+  }
+  std::vector<std::string> reasons;
+  for (const WorkerRow& row : open().workers()) reasons.push_back(row.quarantined);
+  EXPECT_THAT(reasons, testing::ElementsAre("for unit 9", "", "for unit 9"));
+}
+
 TEST_F(StoreTest, GivesNoUnitsAtTheFrontierOrWithoutALimit) {
   Store store = create();
   EXPECT_TRUE(store.units(0, 5).empty());

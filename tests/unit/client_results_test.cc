@@ -157,7 +157,7 @@ TEST(StatusJson, WritesNumbersThatAreNotFiniteAsNull) {
   status.set_ess(std::nan(""));
   const std::string text = json_text(status_json(status), false);
   EXPECT_THAT(text, HasSubstr("\"ess\":null"));
-  EXPECT_NO_THROW(nlohmann::json::parse(text));
+  EXPECT_TRUE(nlohmann::json::accept(text));
   EXPECT_THAT(text, Not(HasSubstr("\n")));
 }
 

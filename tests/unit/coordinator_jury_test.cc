@@ -96,6 +96,55 @@ TEST_F(JuryTest, DoesNotTakeTheSameTwiceFromOneWhereOthersCouldDrawIt) {
   EXPECT_FALSE(heard(1, 0.5).numbers);
 }
 
+TEST_F(JuryTest, ForgetsWhatAWorkerSaidThatWasProvedWrongElsewhere) {
+  heard(1, 0.5);
+  heard(2, 0.75);
+  jury_.forget(1);
+  EXPECT_FALSE(jury_.dispute());
+  EXPECT_FALSE(jury_.has_drawn(1, 7));
+  EXPECT_FALSE(heard(3, 0.5).numbers) << "of the two that said so one counts no more";
+  EXPECT_TRUE(heard(4, 0.75).numbers);
+  heard(5, 0.5);
+  jury_.forget(5);
+  EXPECT_EQ(jury_.open(), 0u);
+}
+
+TEST_F(JuryTest, OfTheLogIsCertainOnceAnotherFindsWhatItHas) {
+  jury_.logged(7, numbers(0.5));
+  const auto finding = heard(2, 0.5);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.worker, Jury::kLog);
+  EXPECT_EQ(finding.second, 2u);
+  EXPECT_THAT(finding.wrong, IsEmpty());
+}
+
+TEST_F(JuryTest, OfTheLogIsWrongOnceTwoAgreeOnSomethingElseAndTheLogIsNobody) {
+  jury_.logged(7, numbers(0.5));
+  EXPECT_FALSE(heard(2, 0.75).numbers);
+  const auto finding = heard(3, 0.75);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.numbers->log_p[0], 0.75);
+  EXPECT_EQ(finding.worker, 2u);
+  EXPECT_THAT(finding.wrong, IsEmpty()) << "who drew it then is not named here";
+}
+
+TEST_F(JuryTest, OfTheLogBelievesThoseWhoFindWhatItHasAndNobodyElse) {
+  jury_.logged(7, numbers(0.5));
+  heard(2, 0.75);
+  const auto finding = heard(3, 0.5);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.worker, Jury::kLog);
+  EXPECT_THAT(finding.wrong, ElementsAre(testing::Field(&Jury::Wrong::worker, 2u)));
+}
+
+TEST_F(JuryTest, OfTheLogTakesTheSameTwiceFromAWorkerThatIsAlone) {
+  jury_.logged(7, numbers(0.5));
+  EXPECT_FALSE(heard(2, 0.75, true).numbers);
+  const auto finding = heard(2, 0.75, true);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.worker, 2u);
+}
+
 TEST(Jury, BelievesAUnitThatIsDrawnOnce) {
   Jury jury(kKey, 0.0, 0.0);
   const auto finding = jury.heard(7, 1, numbers(0.5), kNever, false);

@@ -166,7 +166,7 @@ class HandWorker {
  public:
   using Stream = grpc::ClientReaderWriter<flowloom::v1::WorkerMessage, flowloom::v1::CoordinatorMessage>;
 
-  explicit HandWorker(const Served& served) : served_(served), stub_(served.work()) {
+  explicit HandWorker(const Served& served) : stub_(served.work()) {
     prepare(context_, served.token, std::chrono::seconds(30));
     stream_ = stub_->Work(&context_);
   }
@@ -232,7 +232,6 @@ class HandWorker {
   Numbers numbers;
 
  private:
-  const Served& served_;
   std::unique_ptr<flowloom::v1::Coordinator::Stub> stub_;
   grpc::ClientContext context_;
   std::unique_ptr<Stream> stream_;

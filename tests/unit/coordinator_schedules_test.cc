@@ -456,7 +456,7 @@ class World {
 };
 
 // Under a sanitizer one in so many: the release build plays over 100 000.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef FLOWLOOM_SANITIZED
 constexpr int kTimes = 1;
 #else
 constexpr int kTimes = 17;

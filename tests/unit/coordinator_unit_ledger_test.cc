@@ -247,6 +247,49 @@ TEST_F(UnitLedgerTest, CountsNoFailureOfAnAnsweredUnit) {
   EXPECT_EQ(ledger_.failed(1, 0), 0);
 }
 
+TEST_F(UnitLedgerTest, GivesAUnitThatIsDrawnAgainToAnotherWorkerFirst) {
+  grant(1);
+  ledger_.again(0, 1);
+  EXPECT_EQ(ledger_.leased(1), 0u);
+  EXPECT_EQ(grant(1), 1u);
+  EXPECT_EQ(grant(2), 0u);
+}
+
+TEST_F(UnitLedgerTest, GivesAUnitThatIsDrawnAgainToTheSameWorkerIfThereIsNoOther) {
+  connected_ = {1};
+  grant(1);
+  ledger_.again(0, 1);
+  EXPECT_EQ(grant(1), 0u);
+}
+
+TEST_F(UnitLedgerTest, WantsAnAnsweredUnitAgainWhoseNumbersAreBelievedNoMore) {
+  grant(1);
+  ledger_.answered(0);
+  ledger_.again(0, 1);
+  EXPECT_EQ(ledger_.verdict(0), Verdict::kNew);
+  EXPECT_EQ(grant(2), 0u);
+}
+
+TEST_F(UnitLedgerTest, LeavesAnothersLeaseOfAUnitThatIsDrawnAgain) {
+  grant(1);
+  ledger_.expire(kLease);
+  grant(2, kLease);
+  ledger_.again(0, 1);
+  EXPECT_TRUE(ledger_.holds(2, 0));
+  EXPECT_EQ(grant(3, kLease), 1u) << "worker 2 is drawing it";
+}
+
+TEST_F(UnitLedgerTest, AWorkerHoldsALeaseUntilItIsGivenUp) {
+  EXPECT_FALSE(ledger_.holds(1, 0));
+  grant(1);
+  EXPECT_TRUE(ledger_.holds(1, 0));
+  EXPECT_FALSE(ledger_.holds(2, 0));
+  ledger_.expire(kLease);
+  EXPECT_TRUE(ledger_.holds(1, 0));
+  ledger_.expire(2 * kLease);
+  EXPECT_FALSE(ledger_.holds(1, 0));
+}
+
 TEST_F(UnitLedgerTest, StartsAtTheFrontierFoundInTheStore) {
   UnitLedger ledger(7, 2, kLease);
   EXPECT_EQ(ledger.grant(1, kEnd, connected_, may_serve_, Time{0}), 7u);
