@@ -60,7 +60,7 @@ template <std::size_t kOut, std::size_t kSites, class Real>
   const std::size_t in = convolution.in, out = convolution.out;
   V sums[kSites][kOut];
   each_sum(sums, [&](V& sum, std::size_t, std::size_t o) { sum = V(convolution.bias[first + o]); });
-  const Real* weight = weights + first;
+  const Real* weight = taps > 0 ? weights + first : nullptr;  // without taps there are none
   for (std::size_t tap = 0; tap < taps; ++tap) {
     const Row<Real>* from[kSites];
     FLOWLOOM_UNROLL for (std::size_t s = 0; s < kSites; ++s) from[s] = input + inputs[s * taps + tap] * in;

@@ -63,11 +63,7 @@ inline FlowCase random_flow(std::uint64_t number) {
   flow.flow += "\nrescale = " + choose(std::vector<std::string>{"true", "false"});
   return flow;
 }
-#ifdef FLOWLOOM_SANITIZED
-inline constexpr std::uint64_t kRandomFlows = 10;
-#else
 inline constexpr std::uint64_t kRandomFlows = 40;
-#endif
 
 // A run of the free theory m2 = 1.25 with the prior that can be it; with weights[0] = log m2 it is, the couplings being 1.
 inline RunSpec free_theory(const std::vector<std::int64_t>& lattice) {
