@@ -77,7 +77,7 @@ ModelRow register_model(Store& store, const RunDirectory& directory, const RunSp
     store.fulfil(entries, model.version);
     return model;
   }
-  const std::string name = "the checkpoint (" + origin + ")";
+  const std::string name = origin.empty() ? "The checkpoint" : "The checkpoint (" + origin + ")";
   const Checkpoint checkpoint = Checkpoint::parse(bytes, name);
   refuse_unfit(checkpoint, run, name);
   ModelRow row{static_cast<std::uint32_t>(models.size() + 1),
