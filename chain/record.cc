@@ -20,7 +20,8 @@ std::vector<std::uint8_t> unpack_flags(std::string_view bytes, std::size_t count
   std::vector<std::uint8_t> flags(count);
   for (std::size_t i = 0; i < count && i / 8 < bytes.size(); i += 8) {
     // Bit k alone in byte k, then as 0 or 1.
-    std::uint64_t eight = (std::uint64_t{static_cast<unsigned char>(bytes[i / 8])} * 0x0101010101010101) & 0x8040201008040201;
+    std::uint64_t eight =
+        (std::uint64_t{static_cast<unsigned char>(bytes[i / 8])} * 0x0101010101010101) & 0x8040201008040201;
     eight = ((eight + 0x7f7f7f7f7f7f7f7f) >> 7) & 0x0101010101010101;
     std::memcpy(flags.data() + i, &eight, std::min<std::size_t>(8, count - i));
   }

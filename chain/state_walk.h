@@ -44,10 +44,7 @@ class StateWalk {
  public:
   // `sums`: columns of a unit after log_p and log_q, which the observables are functions of.
   StateWalk(std::vector<Observable> observables, std::size_t sums)
-      : observables_(std::move(observables)),
-        steps_(observables_.size()),
-        current_(observables_.size()),
-        sums_(sums) {}
+      : observables_(std::move(observables)), steps_(observables_.size()), current_(observables_.size()), sums_(sums) {}
 
   const std::vector<Observable>& observables() const { return observables_; }
 

@@ -26,9 +26,9 @@ struct ClusterOptions {
   std::filesystem::path run_file;
   std::vector<std::string> overrides;
   std::size_t workers = 0;
-  std::string device = "auto";                // of the workers
-  bool training_only = false;                 // the coordinator stays, the server trains to the end
-  std::size_t threads = 0;                    // of the server; 0: its default
+  std::string device = "auto";  // of the workers
+  bool training_only = false;   // the coordinator stays, the server trains to the end
+  std::size_t threads = 0;      // of the server; 0: its default
   std::string log_level;
   bool accept_rollback = false;
   std::vector<std::string> of_coordinator = {};  // further options of it

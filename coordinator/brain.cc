@@ -12,10 +12,10 @@ namespace flowloom {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{100};
-constexpr Time kTrainerSilence{10000};  // after this, a trainer is not waited for
-constexpr Time kHeadEvery{2000};        // between two tellings of the head to workers
+constexpr Time kTrainerSilence{10000};     // after this, a trainer is not waited for
+constexpr Time kHeadEvery{2000};           // between two tellings of the head to workers
 constexpr std::size_t kCountedAtOnce = 8;  // records that go into the statistics before the next message is heard
-constexpr Time kFarewell{3000};         // how long a finished coordinator waits for its peers to take leave
+constexpr Time kFarewell{3000};            // how long a finished coordinator waits for its peers to take leave
 
 // Whoever lost a coordinator has found the next one after this, and hears that the chain is complete, however soon it is.
 constexpr Time kReturn = Retry::kCap + limits::kComeBack;

@@ -68,8 +68,8 @@ int run(const Options& options) {
   const std::uint64_t epoch = opened.recovered.epoch;
   const std::optional<UnitSample> recheck =
       options.recheck > 0 ? std::optional(UnitSample{options.recheck, options.seed}) : std::nullopt;
-  Brain owner(std::move(opened), directory, options.stay,
-              options.accept_rollback ? Rollback::kAccept : Rollback::kHalt, recheck);
+  Brain owner(std::move(opened), directory, options.stay, options.accept_rollback ? Rollback::kAccept : Rollback::kHalt,
+              recheck);
   {
     const Services services(owner, options.listen, directory.token(), tls);
     directory.write_owner({announced(services.address()), host_name(), ::getpid(), epoch, tls ? tls->authority : ""});

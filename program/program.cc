@@ -1,9 +1,9 @@
 #include "program/program.h"
 
 #include <grpc/support/log.h>
-#include <spdlog/sinks/basic_file_sink.h>
 #include <malloc.h>
 #include <sched.h>
+#include <spdlog/sinks/basic_file_sink.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 

@@ -485,8 +485,9 @@ const std::vector<Key>& chain_keys() {
        .max = 86400},
       {.name = "audit",
        .type = KeyType::kReal,
-       .sentence = "Share of all units, chosen by noise, that two workers draw and whose numbers are compared; with one "
-                   "worker, that it draws twice.",
+       .sentence =
+           "Share of all units, chosen by noise, that two workers draw and whose numbers are compared; with one "
+           "worker, that it draws twice.",
        .default_value = 0.01,
        .min = 0,
        .max = 1},

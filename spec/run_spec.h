@@ -113,7 +113,7 @@ struct ChainSpec {
   std::optional<Until> until;
   std::size_t window = 0;  // units that may be granted ahead of the frontier
   double lease_seconds = 0;
-  double audit = 0;           // share of units that are drawn twice
+  double audit = 0;        // share of units that are drawn twice
   std::string observable;  // whose error the status shows; empty: the theory's first
 };
 

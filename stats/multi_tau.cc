@@ -38,7 +38,6 @@ void add_products(double* products, double& sum, const double* values, std::size
   std::reverse_copy(p.begin(), p.end(), products);
 }
 
-
 }  // namespace
 
 MultiTau::MultiTau(double s) : s_(s), levels_(1) {
@@ -80,7 +79,8 @@ std::array<double, MultiTau::kChannels> MultiTau::Level::autocovariances() const
 }
 
 void MultiTau::add(std::span<const double> steps) {
-  if (!all_below(steps, std::numeric_limits<double>::infinity())) throw std::invalid_argument("A value is not a finite number.");
+  if (!all_below(steps, std::numeric_limits<double>::infinity()))
+    throw std::invalid_argument("A value is not a finite number.");
   if (count() == 0 && !steps.empty()) origin_ = steps.front();
   for (std::size_t begin = 0; begin < steps.size(); begin += kPortion) {
     std::array<double, kChannels + kPortion> room, next_room;

@@ -98,9 +98,14 @@ int verify(VerifyOptions options, const Console& console) {
     recomputed = recompute_here(directory, options.recompute, recompute_progress(console));
   }
   if (options.json) {
-    nlohmann::json json = {{"good", report.good},           {"sentence", report.sentence}, {"records", report.records},
-                           {"proposals", report.proposals}, {"accepted", report.accepted}, {"invalid", report.invalid},
-                           {"left_behind", report.left_behind}, {"head", to_hex(report.head)}};
+    nlohmann::json json = {{"good", report.good},
+                           {"sentence", report.sentence},
+                           {"records", report.records},
+                           {"proposals", report.proposals},
+                           {"accepted", report.accepted},
+                           {"invalid", report.invalid},
+                           {"left_behind", report.left_behind},
+                           {"head", to_hex(report.head)}};
     if (recomputed) json["recompute"] = recompute_json(options, *recomputed);
     console.out << json_text(json) << "\n";
   } else if (report.good) {

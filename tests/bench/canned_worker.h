@@ -76,8 +76,8 @@ inline grpc::ByteBuffer encoded(std::uint64_t unit, std::uint32_t version, const
   const std::string which = answer.SerializeAsString();
   constexpr std::uint32_t kLengthDelimited = 2;
   std::array<std::uint8_t, 16> head;
-  std::uint8_t* end = CodedOutputStream::WriteTagToArray(
-      v1::WorkerMessage::kSampleFieldNumber << 3 | kLengthDelimited, head.data());
+  std::uint8_t* end =
+      CodedOutputStream::WriteTagToArray(v1::WorkerMessage::kSampleFieldNumber << 3 | kLengthDelimited, head.data());
   end = CodedOutputStream::WriteVarint32ToArray(static_cast<std::uint32_t>(which.size() + numbers.size()), end);
   const std::array<grpc::Slice, 2> slices{grpc::Slice(std::string(head.data(), end) + which), numbers};
   return {slices.data(), slices.size()};

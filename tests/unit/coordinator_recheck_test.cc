@@ -39,8 +39,8 @@ class RecheckTest : public testing::Test {
   std::optional<UnitNumber> grant(WorkerId worker) {
     const std::vector<WorkerId> connected{1, 2, 3};
     return recheck_.ledger()->grant(
-        worker, recheck_.end(), connected,
-        [&](WorkerId id, UnitNumber place) { return recheck_.may_draw(id, place); }, Time{0});
+        worker, recheck_.end(), connected, [&](WorkerId id, UnitNumber place) { return recheck_.may_draw(id, place); },
+        Time{0});
   }
   std::vector<Jury::Wrong> heard(WorkerId worker, UnitNumber place, double value) {
     const UnitNumber unit = recheck_.at(place).data.first_index / kSize;
