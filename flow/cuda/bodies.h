@@ -63,7 +63,7 @@ struct Convolve {
   constexpr void operator()(Index i, Index sample) const {
     Real sums[kOut]{};
     for (Index o = 0; o < kOut; ++o) sums[o] = bias[first + o];
-    const Real* weight = weights + first;
+    const Real* weight = taps > 0 ? weights + first : nullptr;  // without taps there are none
     for (Index tap = 0; tap < taps; ++tap) {
       const Real* from = input + inputs[i * taps + tap] * in * samples + sample;
       for (Index channel = 0; channel < in; ++channel, from += samples, weight += out) {
