@@ -144,7 +144,8 @@ void message_seeds() {
   decided.event(0, kPublish);
   decided.join(0, 3).ready(0, 1).samples(0, 2).event(0, kPublish).ready(0, 2).event(0, kReweigh).byte(0).byte(9);
   decided.samples(0, 2).event(0, kActivate).byte(1).piece("the newer one is worse");
-  decided.samples(0, 1).event(0, kReweigh).byte(0).byte(9).samples(0, 2).event(0, kActivate).byte(7).piece("");
+  decided.samples(0, 1).event(0, kReweigh).byte(0).byte(9);
+  decided.samples(0, 2).event(0, kActivate).byte(7).piece("");
   seed("messages", "decided", decided.bytes);
 
   const RunSpec run = RunText{.unit = 4, .length = 32, .window = 3, .switches = {0, 12, 20}}.run();
