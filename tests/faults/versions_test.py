@@ -40,7 +40,7 @@ class BadVersionTest(Campaign):
         self.good, self.better = ((self.tmp / name).read_bytes() for name in ("first.safetensors", "second.safetensors"))
         text = (self.tmp / "files.toml").read_text()
         kept = [line for line in text.splitlines() if "{ from =" not in line and line.strip() not in ("versions = [", "]")]
-        self.run_file = self.write("\n".join(kept).replace("length = 8000", 'length = 200000\nplacement = "asap"'))
+        self.run_file = self.write("\n".join(kept).replace("length = 8000", 'length = 100000000\nplacement = "asap"'))
         self.process = self.coordinator(self.run_file)
 
     def publish(self, checkpoint):
@@ -79,13 +79,16 @@ class BadVersionTest(Campaign):
         for versions in self.states().values():
             self.assertIn("reference", versions[2]["sentence"])
         drawn = self.proposals()
-        self.until(lambda: self.proposals() > drawn or self.process.poll() is not None, "the chain goes on")
+        self.until(lambda: self.proposals() > drawn, "the chain goes on")
         refused = self.command("flowloom", "models", "activate", self.run_dir, "--version", 2, "--reason", "to see")
         self.assertNotEqual(refused[0], 0, "nobody has verified it")
 
         self.assertEqual(self.publish(self.better), 3)
-        self.leaves(self.process)
-        self.assertEqual([row["version"] for row in self.status()["models"]["switches"]], [1, 3])
+        switches = lambda: self.status()["models"]["switches"]
+        self.until(lambda: [row["version"] for row in switches()] == [1, 3], "the good one takes over")
+        place = int(switches()[1]["from"])
+        self.until(lambda: self.proposals() > place, "the chain goes on with it")
+        self.kill(self.process)
         self.flowloom("verify", self.run_dir)
 
 
