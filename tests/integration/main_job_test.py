@@ -33,6 +33,7 @@ class MainJobTest(Flowloom):
         self.run_dir = self.tmp / "again"
         self.complete(EXAMPLE, "--workers", 3)
         self.assertEqual(self.digest(), first)
+        self.assertIn(f"digest       {first}\n", (ROOT / "README.md").read_text(), "what the README promises")
 
     def check_observables(self, measured):
         for name, (value, error) in KNOWN.items():
