@@ -101,8 +101,8 @@ ResolvedRun resolve_run_file(const std::filesystem::path& file, const std::vecto
   char hex[17];
   std::snprintf(hex, sizeof hex, "%08x%08x", key.words[0], key.words[1]);
   resolved.noise_key = hex;
-  const AffineCouplingFlow flow = architecture_of(resolved.run);
-  resolved.parameters = flow.parameter_count();
+  const AnyFlow flow = architecture_of(resolved.run);
+  resolved.parameters = flow->parameter_count();
   resolved.couples = flow.couples();
   return resolved;
 }

@@ -35,7 +35,7 @@ struct ResolvedRun {
   std::vector<ResolvedVersion> versions;  // empty for placement "asap"
   std::string noise_key;                  // 16 hexadecimal digits: the key's two words
   std::size_t parameters = 0;             // weights of the flow
-  bool couples = true;                    // `AffineCouplingFlow::couples`
+  bool couples = true;                    // `AnyFlow::couples`
 };
 
 // Throws what `load_run_file` throws.

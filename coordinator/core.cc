@@ -49,7 +49,7 @@ Core::Core(const RunSpec& run, Recovered recovered, std::uint64_t snapshot_every
       snapshot_every_(snapshot_every),
       snapshot_at_(durable_.frontier()),
       build_(recovered_.pinned_build),
-      sharing_(architecture_of(run).parameter_count(), training_identity(run), lease_of(run)),
+      sharing_(architecture_of(run)->parameter_count(), training_identity(run), lease_of(run)),
       end_(durable_.end()) {
   training_.set_ess(std::nan(""));
   for (const WorkerRow& row : recovered_.workers) {

@@ -44,10 +44,9 @@ constexpr T odd_part(const T& output, const T& mirrored) {
   return (output - mirrored) * 0.5;
 }
 
-// The larger of `largest` and |field - given|; NaN if one of them is.
+// The larger of `largest` and |change|; NaN if one of them is.
 template <class T>
-constexpr T larger_gap(const T& largest, const T& field, const T& given) {
-  const T change = field - given;
+constexpr T larger_gap(const T& largest, const T& change) {
   const T gap = select(change < T(0.0), -change, change);
   return select(is_nan(gap), gap, select(largest < gap, gap, largest));
 }

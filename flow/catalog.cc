@@ -26,7 +26,7 @@ RunSpec load(const Document& document) {
 const Catalog& catalog() {
   static const Catalog kCatalog{
       .theories = theory_kinds(),
-      .flows = {AffineCouplingFlow::kind()},
+      .flows = flow_kinds(),
       .engines = {{.name = "lanes",
                    .sentence = "Ours, fast: samples and trains to the same bits on every processor.",
                    .keys = {},
@@ -35,7 +35,7 @@ const Catalog& catalog() {
                    .sentence = "LibTorch: the reference; its bits depend on the machine.",
                    .keys = {},
                    .check = {}}},
-      .only_last = [](const RunSpec& run) { return architecture_of(run).only_torch(); },
+      .only_last = [](const RunSpec& run) { return architecture_of(run)->only_torch(); },
   };
   return kCatalog;
 }
@@ -48,9 +48,6 @@ RunSpec load_run_file(const std::filesystem::path& file, const std::vector<std::
 
 RunSpec load_run_text(const std::string& text, const std::string& name) { return load(Document::parse(text, name)); }
 
-AffineCouplingFlow architecture_of(const RunSpec& run) {
-  const AnyTheory theory = theory_of(run);
-  return AffineCouplingFlow(run.flow, theory_geometry(theory).dimensions());
-}
+AnyFlow architecture_of(const RunSpec& run) { return AnyFlow(run.flow, theory_of(run)); }
 
 }  // namespace flowloom

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "flow/architecture.h"
+#include "flow/flows.h"
 #include "lattice/theories.h"
 #include "spec/run_spec.h"
 
@@ -21,6 +21,6 @@ RunSpec load_run_text(const std::string& text, const std::string& name);
 
 // The parts that a checked run file names.
 inline AnyTheory theory_of(const RunSpec& run) { return make_theory(run.theory); }
-AffineCouplingFlow architecture_of(const RunSpec& run);
+AnyFlow architecture_of(const RunSpec& run);
 
 }  // namespace flowloom

@@ -75,7 +75,7 @@ class Parser {
       refuse("its references have unequal numbers of log_p and log_q");
     }
     if (content_.metadata.contains(kThresholdKey)) checkpoint.threshold = threshold();
-    checkpoint.weights = weights(checkpoint.architecture(), checkpoint.precision);
+    checkpoint.weights = weights(*checkpoint.architecture(), checkpoint.precision);
     return checkpoint;
   }
 
@@ -123,7 +123,7 @@ class Parser {
     return values;
   }
 
-  std::vector<double> weights(const AffineCouplingFlow& architecture, Precision precision) const {
+  std::vector<double> weights(const Architecture& architecture, Precision precision) const {
     const auto& parameters = architecture.parameters();
     const auto& tensors = content_.tensors;
     if (tensors.size() != parameters.size()) {
@@ -167,7 +167,7 @@ std::size_t dimensions_of(const Section& theory) { return theory_geometry(make_t
 
 NoiseKey reference_key() { return NoiseKey::from("flowloom reference draws"); }
 
-AffineCouplingFlow Checkpoint::architecture() const { return AffineCouplingFlow(flow, dimensions_of(theory)); }
+AnyFlow Checkpoint::architecture() const { return AnyFlow(flow, make_theory(theory)); }
 
 std::string Checkpoint::bytes() const {
   SafeTensors content;
@@ -179,10 +179,10 @@ std::string Checkpoint::bytes() const {
                       {kLogPKey, json(references.log_p).dump()},
                       {kLogQKey, json(references.log_q).dump()}};
   if (std::isfinite(threshold)) content.metadata[kThresholdKey] = json(threshold).dump();
-  const AffineCouplingFlow shape = architecture();
-  shape.refuse_other_count(weights.size());
+  const AnyFlow shape = architecture();
+  shape->refuse_other_count(weights.size());
   auto at = weights.begin();
-  for (const Parameter& parameter : shape.parameters()) {
+  for (const Parameter& parameter : shape->parameters()) {
     const auto end = at + static_cast<std::ptrdiff_t>(parameter.size());
     content.tensors.push_back({parameter.name, parameter.shape, {at, end}, precision == Precision::kMixed});
     at = end;
@@ -259,8 +259,7 @@ void refuse_unfit_files(const RunSpec& run, const std::filesystem::path& base,
 }
 
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const AnyTheory& theory, const Engine& engine) {
-  const AffineCouplingFlow architecture(checkpoint.flow, theory_geometry(theory).dimensions());
-  return engine.model(theory, architecture, checkpoint.weights, checkpoint.precision);
+  return engine.model(theory, AnyFlow(checkpoint.flow, theory), checkpoint.weights, checkpoint.precision);
 }
 
 }  // namespace flowloom

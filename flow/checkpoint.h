@@ -41,7 +41,7 @@ struct Checkpoint {
   // (docs/exactness.md, rule 9); infinity: none, as in a file that does not say it.
   double threshold = std::numeric_limits<double>::infinity();
 
-  AffineCouplingFlow architecture() const;
+  AnyFlow architecture() const;
 
   // The file's bytes; equal checkpoints give equal bytes.
   std::string bytes() const;

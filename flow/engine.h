@@ -13,8 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "flow/architecture.h"
-#include "lattice/theories.h"
+#include "flow/flows.h"
 #include "spec/noise.h"
 #include "spec/numerics.h"
 
@@ -26,13 +25,13 @@ struct Draws {
   std::vector<double> log_p;   // [sample]  -S, unnormalised
   std::vector<double> log_q;   // [sample]  normalised
   std::vector<double> sums;    // [sum][sample], the theory's columns of the log
-  std::vector<double> fields;  // [sample][site]; empty if dropped
+  std::vector<double> fields;  // [sample][component][site]; empty if dropped
 };
 
 struct Densities {
   std::vector<double> log_p;       // [sample]  -S
   std::vector<double> log_q;       // [sample], by the inverse flow
-  std::vector<double> round_trip;  // [sample], max over sites of |flow(inverse(field)) - field|
+  std::vector<double> round_trip;  // [sample], max over variables of |flow(inverse(field)) - field|
 };
 
 class Model {
@@ -44,7 +43,7 @@ class Model {
   virtual Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count,
                      Fields fields = Fields::kKept) const = 0;
 
-  // log_p and log_q of given configurations, `fields` [sample][site].
+  // log_p and log_q of given configurations, `fields` [sample][component][site].
   virtual Densities densities(std::span<const double> fields) const = 0;
 };
 
@@ -63,7 +62,7 @@ class Objective {
   virtual Gradient reverse_kl(Estimator estimator, std::span<const double> weights, NoiseKey key, std::uint64_t first,
                               std::size_t count) const = 0;
 
-  // The forward one up to a constant, E_p[-log_q], for samples of the target: `fields` [sample][site].
+  // The forward one up to a constant, E_p[-log_q], for samples of the target: `fields` [sample][component][site].
   virtual Gradient forward_kl(std::span<const double> weights, std::span<const double> fields) const = 0;
 };
 
@@ -80,11 +79,11 @@ class Engine {
   virtual std::string device() const = 0;
 
   // `weights` is the flat array of `architecture`, rounded to float32 where the precision is mixed. Throws `kInvalidInput` if
-  // this engine lacks a part of the architecture (`AffineCouplingFlow::only_torch`), as `objective` does.
-  virtual std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+  // this engine lacks a part of the architecture (`Architecture::only_torch`), as `objective` does.
+  virtual std::unique_ptr<Model> model(const AnyTheory& theory, const AnyFlow& architecture,
                                        std::span<const double> weights, Precision precision) const = 0;
 
-  virtual std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+  virtual std::unique_ptr<Objective> objective(const AnyTheory& theory, const AnyFlow& architecture,
                                                Precision precision) const = 0;
 };
 

@@ -13,9 +13,12 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "lattice/field_type.h"
 #include "lattice/geometry.h"
+#include "lattice/linear_action.h"
 #include "lattice/observable.h"
 #include "spec/run_spec.h"
 
@@ -23,21 +26,20 @@ namespace flowloom {
 
 class Phi4 {
  public:
+  static constexpr FieldType kFieldType = FieldType::kScalar;
+
   // `section` is the [theory] of a run file after checking against `kind().keys`.
   explicit Phi4(const Section& section);
   static const Kind& kind();
 
   const Geometry& geometry() const { return geometry_; }
+  static constexpr std::size_t components() { return 1; }
 
   // What is summed over sites and logged for each proposal, in this order; LocalDensities<Phi4> has the summands.
   static constexpr std::size_t kSums = 4;
   static const std::array<SumInfo, kSums>& sums();
 
-  // The action from the sums over all sites.
-  template <class T>
-  T action(const std::array<T, kSums>& sums) const {
-    return sums[0] * hopping_ + sums[1] * square_ + sums[2] * quartic_ + constant_;
-  }
+  LinearAction<kSums> action() const { return {{hopping_, square_, quartic_, 0}, constant_}; }
 
   // Functions of the sums whose chain averages the status and the final table show; the first is the default.
   std::vector<Observable> observables() const;

@@ -21,6 +21,15 @@ AnyTheory make(const Section& theory, const std::string& name) {
   throw Error(ErrorCode::kInvalidInput, theory.where("kind") + ": this build has no theory \"" + name + "\".");
 }
 
+// Calls visit(cursor) at every site of a configuration.
+template <class Theory, class Visit>
+void for_each_site(const Theory& theory, std::span<const double> field, Visit visit) {
+  const std::size_t sites = theory.geometry().sites();
+  const Neighbours neighbours(theory.geometry());
+  const auto read = [=](std::size_t component, std::size_t site) { return field[component * sites + site]; };
+  for (std::size_t x = 0; x < sites; ++x) visit(Cursor(read, neighbours.steps(), x));
+}
+
 }  // namespace
 
 AnyTheory make_theory(const Section& theory) { return make(theory, theory.text("kind")); }
@@ -37,6 +46,50 @@ std::vector<Observable> theory_observables(const AnyTheory& theory) {
 
 const Geometry& theory_geometry(const AnyTheory& theory) {
   return std::visit([](const auto& t) -> const Geometry& { return t.geometry(); }, theory);
+}
+
+std::size_t theory_variables(const AnyTheory& theory) {
+  return std::visit([](const auto& t) { return variables_of(t); }, theory);
+}
+
+std::vector<std::int64_t> theory_shape(const AnyTheory& theory) {
+  std::vector<std::int64_t> shape = theory_geometry(theory).extents();
+  const std::size_t components = std::visit([](const auto& t) { return t.components(); }, theory);
+  if (components > 1) shape.insert(shape.begin(), static_cast<std::int64_t>(components));
+  return shape;
+}
+
+std::vector<double> theory_sums_of(const AnyTheory& theory, std::span<const double> field) {
+  return std::visit(
+      [&]<class Theory>(const Theory& t) {
+        std::vector<double> sums(Theory::kSums);
+        for_each_site(t, field, [&](const auto& x) {
+          const auto local = LocalDensities<Theory>::at(x);
+          for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += local[k];
+        });
+        return sums;
+      },
+      theory);
+}
+
+std::vector<double> theory_force(const AnyTheory& theory, std::span<const double> field) {
+  return std::visit(
+      [&]<class Theory>(const Theory& t) {
+        std::vector<double> force(field.size());
+        const std::size_t sites = t.geometry().sites();
+        for_each_site(t, field, [&](const auto& x) {
+          LocalDensities<Theory>::pull_back(
+              x, t.action().slopes, [&](const auto& place, std::size_t component, double slope) {
+                force[component * sites + place.site()] += slope;
+              });
+        });
+        return force;
+      },
+      theory);
+}
+
+double theory_log_p(const AnyTheory& theory, std::span<const double> sums) {
+  return std::visit([&](const auto& t) { return log_target(t, sums, 1, 0); }, theory);
 }
 
 Observable find_observable(const AnyTheory& theory, const std::string& name) {

@@ -3,32 +3,26 @@
 
 #include <variant>
 
+#include "lattice/cursor.h"
 #include "lattice/phi4.h"
-#include "math/dual.h"
 #include "math/elementary.h"
 
 namespace flowloom {
 
 using AnyTheory = std::variant<Phi4>;
 
+// Real variables of one configuration, which lie as [component][site] wherever a configuration is a flat array.
+template <class Theory>
+std::size_t variables_of(const Theory& theory) {
+  return theory.components() * theory.geometry().sites();
+}
+
 // log_p of sample `i` from `sums` [sum][sample] of `count` samples; a NaN is the canonical one.
 template <class Theory>
 double log_target(const Theory& theory, std::span<const double> sums, std::size_t count, std::size_t i) {
   std::array<double, Theory::kSums> own;
   for (std::size_t k = 0; k < own.size(); ++k) own[k] = sums[k * count + i];
-  return canonical(-theory.action(own));
-}
-
-// d(action)/d(sum) for each of the theory's sums. An action is linear in them, so that these are constants.
-template <class Theory>
-std::array<double, Theory::kSums> slopes_of_action(const Theory& theory) {
-  std::array<double, Theory::kSums> slopes;
-  for (std::size_t k = 0; k < slopes.size(); ++k) {
-    std::array<Dual<double>, Theory::kSums> sums{};
-    sums[k].slope = 1;
-    slopes[k] = theory.action(sums).slope;
-  }
-  return slopes;
+  return canonical(-theory.action().of(own));
 }
 
 // The theory that a checked run file names.
@@ -41,6 +35,16 @@ std::vector<Kind> theory_kinds();
 std::vector<SumInfo> theory_sums(const AnyTheory& theory);
 std::vector<Observable> theory_observables(const AnyTheory& theory);
 const Geometry& theory_geometry(const AnyTheory& theory);
+std::size_t theory_variables(const AnyTheory& theory);
+
+// The shape of one configuration in a file: the lattice's extents, behind the number of components if there are several.
+std::vector<std::int64_t> theory_shape(const AnyTheory& theory);
+
+// In plain numbers, for references and tests (engines walk the lattice themselves): the sums of one configuration, log_p of
+// sums, and dS/d(field).
+std::vector<double> theory_sums_of(const AnyTheory& theory, std::span<const double> field);
+double theory_log_p(const AnyTheory& theory, std::span<const double> sums);
+std::vector<double> theory_force(const AnyTheory& theory, std::span<const double> field);
 
 // The observable of this name; an empty one stands for the first. Throws `kInvalidInput` with the names there are.
 Observable find_observable(const AnyTheory& theory, const std::string& name);

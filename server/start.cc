@@ -81,7 +81,7 @@ std::vector<double> read_target_samples(const std::filesystem::path& file, const
   const auto refuse = [&](const std::string& what) {
     throw Error(ErrorCode::kInvalidInput, "[train] target: " + name + " " + what + ".");
   };
-  std::vector<std::int64_t> shape = theory_geometry(theory_of(run)).extents();
+  std::vector<std::int64_t> shape = theory_shape(theory_of(run));
   const auto fields = std::find_if(content.tensors.begin(), content.tensors.end(),
                                    [](const Tensor& tensor) { return tensor.name == "fields"; });
   if (fields == content.tensors.end()) refuse("has no tensor 'fields'");

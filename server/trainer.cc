@@ -18,9 +18,9 @@ constexpr std::size_t kEvaluationBlock = 256;  // samples drawn at once; with to
 
 bool single(const RunSpec& run) { return run.numerics.precision == Precision::kMixed; }
 
-TrainerState initial_state(const RunSpec& run, const AffineCouplingFlow& architecture) {
+TrainerState initial_state(const RunSpec& run, const AnyFlow& architecture) {
   TrainerState state;
-  state.weights = architecture.initial_weights(run.noise_key());
+  state.weights = architecture->initial_weights(run.noise_key());
   if (single(run)) round_to_single(state.weights);
   if (run.train.average > 0) state.average = state.weights;
   state.adam = Adam(state.weights.size());
@@ -95,7 +95,7 @@ Trainer::Trainer(const RunSpec& run, TrainingEngines engines, std::size_t thread
       state_(state ? std::move(*state) : initial_state(run, architecture_)),
       target_(std::move(target)),
       help_(help) {
-  architecture_.refuse_other_count(state_.weights.size());
+  architecture_->refuse_other_count(state_.weights.size());
 }
 
 Trainer::Did Trainer::advance(std::stop_token stop) {
@@ -210,13 +210,13 @@ bool Trainer::step(std::stop_token stop) {
 }
 
 std::span<const double> Trainer::target_sample(std::size_t number) const {
-  const std::size_t volume = theory_geometry(theory_).sites();
+  const std::size_t volume = theory_variables(theory_);
   return std::span(target_).subspan(number * volume, volume);
 }
 
 // The number of a sample of the target, each with equal probability, by the noise at this index.
 std::size_t Trainer::chosen_sample(std::uint64_t index) const {
-  const std::size_t samples = target_.size() / theory_geometry(theory_).sites();
+  const std::size_t samples = target_.size() / theory_variables(theory_);
   const double uniform = uniforms(run_.noise_key(), Purpose::kTarget, index, 0)[0];  // in (0, 1]
   return std::min(static_cast<std::size_t>((1 - uniform) * static_cast<double>(samples)), samples - 1);
 }
@@ -262,7 +262,7 @@ std::optional<double> Trainer::measure_ess(std::stop_token stop) {
 // From all samples of the target, or from `evaluate_samples` of them that noise chooses (files interleave chains: no
 // regular choice would be safe). NaN without any.
 std::optional<double> Trainer::measure_ess_from_target(std::stop_token stop) {
-  const std::size_t samples = target_.size() / theory_geometry(theory_).sites();
+  const std::size_t samples = target_.size() / theory_variables(theory_);
   if (samples == 0) return std::nan("");
   const auto model = engines_.own->model(theory_, architecture_, served_weights(), run_.numerics.precision);
   std::vector<double> log_w(std::min(run_.train.evaluate_samples, samples));

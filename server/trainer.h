@@ -159,7 +159,7 @@ class Trainer {
   RunSpec run_;
   TrainingEngines engines_;
   AnyTheory theory_;
-  AffineCouplingFlow architecture_;
+  AnyFlow architecture_;
   std::unique_ptr<Objective> objective_;
   ThreadPool pool_;
   TrainerState state_;

@@ -41,7 +41,7 @@ double mismatch(double rebuilt, double logged) {
 Executor::Executor(const RunSpec& run, std::uint64_t epoch, const Engine& engine, ModelOf model_of)
     : run_(run),
       unit_(run.unit),
-      sites_(theory_geometry(make_theory(run.theory)).sites()),
+      variables_(theory_variables(make_theory(run.theory))),
       noise_key_(run.noise_key()),
       epoch_(epoch),
       engine_(engine),
@@ -120,7 +120,7 @@ flowloom::v1::ReweighAnswer Executor::reweigh_answer(const flowloom::v1::Reweigh
   const std::size_t place = grant.index() - first;
   const Draws draws = model_of_(grant.state_version())->draw(noise_key_, Purpose::kBase, first, unit_);
   const Densities densities = model_of_(grant.version())->densities(draws.fields);
-  if (densities.log_q.size() != unit_ || draws.fields.size() != unit_ * sites_) {
+  if (densities.log_q.size() != unit_ || draws.fields.size() != unit_ * variables_) {
     throw Error(ErrorCode::kInternal, "The engine gave another number of configurations than it was asked for.");
   }
   flowloom::v1::ReweighAnswer answer;

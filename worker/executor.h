@@ -48,7 +48,7 @@ class Executor {
   void refuse_other_unit(std::uint32_t unit_size) const;
 
   const RunSpec run_;
-  std::size_t unit_, sites_;
+  std::size_t unit_, variables_;
   NoiseKey noise_key_;
   std::uint64_t epoch_;
   const Engine& engine_;

@@ -136,15 +136,19 @@ struct NoiseTerm {
 
 template <class Theory>
 struct TheoryTerm {
-  const double* field;           // [site][sample]
-  const std::uint32_t* forward;  // [mu][site]
-  Index dimensions, sites, samples;
-  constexpr std::array<double, Theory::kSums> operator()(Index x, Index sample) const {
-    double forward_sum = field[forward[x] * samples + sample];
-    for (Index mu = 1; mu < dimensions; ++mu) {
-      forward_sum = forward_sum + field[forward[mu * sites + x] * samples + sample];
+  struct Read {
+    const double* field;  // [component][site][sample]
+    Index sites, samples, sample;
+    constexpr double operator()(Index component, Index site) const {
+      return field[(component * sites + site) * samples + sample];
     }
-    return LocalDensities<Theory>::at(field[x * samples + sample], forward_sum);
+  };
+
+  const double* field;
+  Steps steps;
+  Index samples;
+  constexpr std::array<double, Theory::kSums> operator()(Index x, Index sample) const {
+    return LocalDensities<Theory>::at(Cursor<Read>({field, steps.sites, samples, sample}, steps, x));
   }
 };
 
@@ -247,7 +251,7 @@ struct LargestGap {
   constexpr void operator()(Index, Index sample) const {
     double worst = 0.0;
     for (Index x = 0; x < sites; ++x) {
-      worst = larger_gap(worst, field[x * samples + sample], given[x * samples + sample]);
+      worst = larger_gap(worst, field[x * samples + sample] - given[x * samples + sample]);
     }
     largest[sample] = canonical(worst);
   }

@@ -136,24 +136,21 @@ class CudaEngine final : public Engine {
   std::string build() const override { return kLanesBuild; }
   std::string device() const override { return device_; }
 
-  std::unique_ptr<Model> model(const AnyTheory& any_theory, const AffineCouplingFlow& architecture,
+  std::unique_ptr<Model> model(const AnyTheory& any_theory, const AnyFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {
-    auto model = std::visit(
-        [&]<class Theory>(const Theory& theory) -> std::unique_ptr<Model> {
+    auto model = visit_both<std::unique_ptr<Model>>(
+        any_theory, architecture, [&]<class Theory>(const Theory& theory, const auto& flow) -> std::unique_ptr<Model> {
           if (precision == Precision::kMixed) {
-            return std::make_unique<DeviceModel<CudaDevice, Theory, float>>(CudaDevice(number_), theory, architecture,
-                                                                            weights);
+            return std::make_unique<DeviceModel<CudaDevice, Theory, float>>(CudaDevice(number_), theory, flow, weights);
           }
-          return std::make_unique<DeviceModel<CudaDevice, Theory, double>>(CudaDevice(number_), theory, architecture,
-                                                                           weights);
-        },
-        any_theory);
+          return std::make_unique<DeviceModel<CudaDevice, Theory, double>>(CudaDevice(number_), theory, flow, weights);
+        });
     prove_bits(*model, *lanes_engine()->model(any_theory, architecture, weights, precision), device_);
     return model;
   }
 
   // Gradients are the CPU's: the same bits, and no kernels for them yet.
-  std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+  std::unique_ptr<Objective> objective(const AnyTheory& theory, const AnyFlow& architecture,
                                        Precision precision) const override {
     return lanes_engine()->objective(theory, architecture, precision);
   }

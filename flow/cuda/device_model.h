@@ -31,22 +31,25 @@ class DeviceModel final : public Model {
               std::span<const double> weights)
       : device_(std::move(device)),
         theory_(theory),
+        neighbours_(theory.geometry()),
         tables_(theory.geometry(), architecture),
         weights_(tables_, architecture, weights),
-        z2_(architecture.z2()) {
-    std::vector<std::uint32_t> forward;
-    for (const auto& direction : tables_.forward) forward.insert(forward.end(), direction.begin(), direction.end());
-    forward_ = device_.upload(forward);
-    for (std::size_t parity = 0; parity < 2; ++parity) {
-      sites_.push_back(device_.upload(tables_.sites[parity]));
-      for (const auto& stencils : tables_.convolutions[parity]) {
-        auto& uploaded = stencils_[parity].emplace_back();
+        z2_(architecture.z2()),
+        forward_(device_.upload(neighbours_.forward())),
+        backward_(device_.upload(neighbours_.backward())),
+        extents_(device_.upload(neighbours_.extents())) {
+    for (std::size_t mask = 0; mask < tables_.networks.masks.size(); ++mask) {
+      frozen_.push_back(device_.upload(tables_.networks.masks[mask].inputs));
+      active_.push_back(device_.upload(tables_.networks.masks[mask].outputs));
+      auto& own = stencils_.emplace_back();
+      for (const auto& stencils : tables_.networks.convolutions[mask]) {
+        auto& uploaded = own.emplace_back();
         for (const lanes::Stencil& stencil : stencils) {
           uploaded.push_back({device_.upload(stencil.outputs), device_.upload(stencil.inputs)});
         }
       }
     }
-    for (const auto& network : weights_.networks) {
+    for (const auto& network : weights_.networks.networks) {
       auto& uploaded = networks_.emplace_back();
       for (const auto& convolution : network) {
         auto& own = uploaded.emplace_back();
@@ -144,7 +147,7 @@ class DeviceModel final : public Model {
   Index prepare(Index wanted) const {
     const Index volume = tables_.volume;
     const Index bytes =
-        (volume * (9 * sizeof(double) + (4 * weights_.widest() + 3) * sizeof(Real))) / 2;  // docs/lanes.md
+        (volume * (9 * sizeof(double) + (4 * weights_.networks.widest() + 3) * sizeof(Real))) / 2;  // docs/lanes.md
     const Index n = std::min(wanted, device_.batch(bytes));
     if (scratch_ && scratch_->samples >= n) return n;
     scratch_.reset();
@@ -156,7 +159,7 @@ class DeviceModel final : public Model {
                              doubles(volume),
                              doubles(volume),
                              reals(volume / 2),
-                             {reals(weights_.widest() * volume), reals(weights_.widest() * volume)},
+                             {reals(weights_.networks.widest() * volume), reals(weights_.networks.widest() * volume)},
                              reals(z2_ ? volume : 0),
                              doubles(volume / 2),
                              doubles(Theory::kSums * sum_blocks(volume)),
@@ -171,28 +174,28 @@ class DeviceModel final : public Model {
   // s and t of one layer for the frozen variables times `sign`, [active site][2][sample].
   const Real* evaluate(Index layer, Real sign, Index n) const {
     Scratch& s = *scratch_;
-    const auto active = static_cast<Index>(AffineCouplingFlow::active_parity(layer));
-    device_.for_each(tables_.sites[1 - active].size(), n,
-                     TakeFrozen<Real>{s.field.data(), sites_[1 - active].data(), sign, s.frozen.data(), n});
+    const Index mask = tables_.networks.mask_of(layer);
+    device_.for_each(tables_.networks.masks[mask].inputs.size(), n,
+                     TakeFrozen<Real>{s.field.data(), frozen_[mask].data(), sign, s.frozen.data(), n});
     const Real* input = s.frozen.data();
     for (Index i = 0; i < networks_[layer].size(); ++i) {
       Real* output = s.layers[i % 2].data();
-      for (Index k = 0; k < stencils_[active][i].size(); ++k) convolve(layer, active, i, k, input, output, n);
+      for (Index k = 0; k < stencils_[mask][i].size(); ++k) convolve(layer, mask, i, k, input, output, n);
       input = output;
     }
     return input;
   }
 
-  void convolve(Index layer, Index active, Index i, Index k, const Real* input, Real* output, Index n) const {
-    const auto& convolution = weights_.networks[layer][i];
-    const auto& stencil = tables_.convolutions[active][i][k];
+  void convolve(Index layer, Index mask, Index i, Index k, const Real* input, Real* output, Index n) const {
+    const auto& convolution = weights_.networks.networks[layer][i];
+    const auto& stencil = tables_.networks.convolutions[mask][i][k];
     Index first = 0;
     const auto outputs = [&]<Index kOut>() {
       for (; first + kOut <= convolution.out; first += kOut) {
         device_.for_each(
             stencil.outputs.size(), n,
             Convolve<Real, kOut>{input, networks_[layer][i].weights[k].data(), networks_[layer][i].bias.data(),
-                                 stencils_[active][i][k].outputs.data(), stencils_[active][i][k].inputs.data(),
+                                 stencils_[mask][i][k].outputs.data(), stencils_[mask][i][k].inputs.data(),
                                  stencil.taps.size(), convolution.in, convolution.out, first, convolution.activation,
                                  output, n});
       }
@@ -206,12 +209,11 @@ class DeviceModel final : public Model {
   // Changes the active variables of one layer; the sum of s goes to s_sum.
   void couple(Index layer, bool inverse, Index n) const {
     Scratch& s = *scratch_;
-    const auto active = static_cast<Index>(AffineCouplingFlow::active_parity(layer));
-    const Index count = tables_.sites[active].size();
+    const Index mask = tables_.networks.mask_of(layer), count = tables_.networks.masks[mask].outputs.size();
     if (z2_) device_.copy(evaluate(layer, Real(-1), n), 2 * count * n, s.mirrored);
     const Real* s_and_t = evaluate(layer, Real(1), n);
     device_.for_each(count, n,
-                     Couple<Real>{s_and_t, z2_ ? s.mirrored.data() : nullptr, sites_[active].data(), inverse,
+                     Couple<Real>{s_and_t, z2_ ? s.mirrored.data() : nullptr, active_[mask].data(), inverse,
                                   s.field.data(), s.kept_s.data(), n});
     sum(KeptTerm{s.kept_s.data(), n}, count, s.s_sum.data(), n);
   }
@@ -276,8 +278,8 @@ class DeviceModel final : public Model {
     sum(NoiseTerm{scratch_->field.data(), n}, tables_.volume, scratch_->noise_sum.data(), n);
   }
   void sum_theory(Index n) const {
-    sum(TheoryTerm<Theory>{scratch_->field.data(), forward_->data(), tables_.forward.size(), tables_.volume, n},
-        tables_.volume, scratch_->sums.data(), n);
+    const Steps steps{forward_.data(), backward_.data(), extents_.data(), tables_.extents.size(), tables_.volume};
+    sum(TheoryTerm<Theory>{scratch_->field.data(), steps, n}, tables_.volume, scratch_->sums.data(), n);
   }
   void accumulate(Accumulate::How how, double constant, const double* sum, Index n) const {
     device_.for_each(1, n, Accumulate{how, constant, sum, scratch_->log_det.data()});
@@ -290,12 +292,13 @@ class DeviceModel final : public Model {
 
   mutable Device device_;
   Theory theory_;
-  lanes::Tables tables_;
-  lanes::PackedWeights<Real> weights_;
+  Neighbours neighbours_;
+  lanes::AffineTables tables_;
+  lanes::AffineWeights<Real> weights_;
   bool z2_;
-  std::optional<Array<std::uint32_t>> forward_;
-  std::vector<Array<std::uint32_t>> sites_;                          // [parity]
-  std::array<std::vector<std::vector<StencilArrays>>, 2> stencils_;  // [active parity][convolution][stencil]
+  Array<std::uint32_t> forward_, backward_, extents_;
+  std::vector<Array<std::uint32_t>> frozen_, active_;             // [mask]
+  std::vector<std::vector<std::vector<StencilArrays>>> stencils_;  // [mask][convolution][stencil]
   std::vector<std::vector<ConvolutionArrays>> networks_;             // [layer][convolution]
   std::optional<Array<double>> amplitude_;
   std::vector<Array<double>> cas_;

@@ -12,9 +12,9 @@ namespace flowloom::lanes {
 
 struct InstructionSet {
   std::string name;  // "avx512", "avx2", "neon", "portable"
-  std::unique_ptr<Model> (*make_model)(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+  std::unique_ptr<Model> (*make_model)(const AnyTheory& theory, const AnyFlow& architecture,
                                        std::span<const double> weights, Precision precision);
-  std::unique_ptr<Objective> (*make_objective)(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+  std::unique_ptr<Objective> (*make_objective)(const AnyTheory& theory, const AnyFlow& architecture,
                                                Precision precision);
 };
 

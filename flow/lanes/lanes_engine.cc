@@ -25,21 +25,21 @@ class LanesEngine final : public Engine {
   std::string build() const override { return kLanesBuild; }
   std::string device() const override { return "cpu, " + set_.name; }
 
-  std::unique_ptr<Model> model(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+  std::unique_ptr<Model> model(const AnyTheory& theory, const AnyFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {
     refuse_what_it_lacks(architecture);
     return set_.make_model(theory, architecture, weights, precision);
   }
 
-  std::unique_ptr<Objective> objective(const AnyTheory& theory, const AffineCouplingFlow& architecture,
+  std::unique_ptr<Objective> objective(const AnyTheory& theory, const AnyFlow& architecture,
                                        Precision precision) const override {
     refuse_what_it_lacks(architecture);
     return set_.make_objective(theory, architecture, precision);
   }
 
  private:
-  static void refuse_what_it_lacks(const AffineCouplingFlow& architecture) {
-    if (const std::string part = architecture.only_torch(); !part.empty()) {
+  static void refuse_what_it_lacks(const AnyFlow& architecture) {
+    if (const std::string part = architecture->only_torch(); !part.empty()) {
       throw Error(ErrorCode::kInvalidInput, "The engine \"lanes\" has no " + part + "; use the engine \"torch\".");
     }
   }

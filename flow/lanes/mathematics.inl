@@ -2,7 +2,7 @@
 // clang-format off: the order matters
 #include "math/elementary.inl"
 #include "math/philox.inl"
-#include "math/dual.inl"
+#include "lattice/cursor.inl"
 #include "lattice/phi4.inl"
 #include "flow/activation.inl"
 #include "flow/affine.inl"

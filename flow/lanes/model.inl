@@ -1,56 +1,49 @@
-// Sampling, and densities of given fields.
+// Sampling, and densities of given fields, by a flow as flow/lanes/flow.inl says.
 
-template <class Theory, class Real>
+template <class Flow>
 class LanesModel final : public Model {
  public:
-  LanesModel(const Theory& theory, const AffineCouplingFlow& architecture, std::span<const double> weights)
-      : theory_(theory),
-        tables_(theory.geometry(), architecture),
-        weights_(tables_, architecture, weights),
-        flow_(theory_, tables_, weights_, architecture.z2()) {}
+  template <class Theory, class Architecture>
+  LanesModel(const Theory& theory, const Architecture& architecture, std::span<const double> weights)
+      : flow_(theory, architecture, weights, Use::kSampling), walk_(flow_.theory()) {}
 
   Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count, Fields fields) const override {
-    Draws draws{std::vector<double>(count), std::vector<double>(count), std::vector<double>(Theory::kSums * count),
-                std::vector<double>(fields == Fields::kKept ? count * tables_.volume : 0)};
-    Field field(tables_.volume);
-    auto scratch = flow_.scratch_for_sampling();
+    const std::size_t variables = flow_.variables();
+    Draws draws{std::vector<double>(count), std::vector<double>(count), std::vector<double>(kSums * count),
+                std::vector<double>(fields == Fields::kKept ? count * variables : 0)};
+    Field field(variables);
+    auto scratch = flow_.scratch(Use::kSampling);
     for (std::size_t begin = 0; begin < count; begin += kLanes) {
       flow_.draw_noise(key, purpose, first + begin, field);
       const V log_noise = flow_.noise_log_density(field);
       const V log_q = log_noise - flow_.forward(field, scratch);
-      const auto sums = flow_.lattice_sums(field);
       const std::size_t n = std::min(kLanes, count - begin);
       store_lanes(log_q, std::span(draws.log_q).subspan(begin, n));
-      for (std::size_t k = 0; k < Theory::kSums; ++k) {
-        store_lanes(sums.of[k], std::span(draws.sums).subspan(k * count + begin, n));
-      }
-      for (std::size_t i = begin; i < begin + n; ++i) draws.log_p[i] = log_target(theory_, draws.sums, count, i);
+      store_target(field, begin, n, draws.sums, draws.log_p);
       if (fields == Fields::kKept)
-        store_fields(field, std::span(draws.fields).subspan(begin * tables_.volume, n * tables_.volume));
+        store_fields(field, std::span(draws.fields).subspan(begin * variables, n * variables));
     }
     return draws;
   }
 
   Densities densities(std::span<const double> fields) const override {
-    const std::size_t count = fields.size() / tables_.volume;
+    const std::size_t variables = flow_.variables(), count = fields.size() / variables;
     Densities densities{std::vector<double>(count), std::vector<double>(count), std::vector<double>(count)};
-    std::vector<double> sums(Theory::kSums * count);
-    Field field(tables_.volume);
-    auto scratch = flow_.scratch_for_sampling();
+    std::vector<double> sums(kSums * count);
+    Field field(variables);
+    auto scratch = flow_.scratch(Use::kSampling);
     for (std::size_t begin = 0; begin < count; begin += kLanes) {
       const std::size_t n = std::min(kLanes, count - begin);
-      flow_.load_fields(fields.subspan(begin * tables_.volume, n * tables_.volume), field);
+      load_fields(fields.subspan(begin * variables, n * variables), field);
       const Field given = field;
-      const auto own = flow_.lattice_sums(field);
-      for (std::size_t k = 0; k < Theory::kSums; ++k) {
-        store_lanes(own.of[k], std::span(sums).subspan(k * count + begin, n));
-      }
-      for (std::size_t i = begin; i < begin + n; ++i) densities.log_p[i] = log_target(theory_, sums, count, i);
+      store_target(field, begin, n, sums, densities.log_p);
       const V log_det = flow_.inverse(field, scratch);
       store_lanes(flow_.noise_log_density(field) + log_det, std::span(densities.log_q).subspan(begin, n));
       flow_.forward(field, scratch);
       V largest(0.0);
-      for (std::size_t x = 0; x < tables_.volume; ++x) largest = larger_gap(largest, V(field[x]), V(given[x]));
+      for (std::size_t i = 0; i < variables; ++i) {
+        largest = larger_gap(largest, flow_.difference(V(field[i]), V(given[i])));
+      }
       store_lanes(largest, std::span(densities.round_trip).subspan(begin, n));
     }
     return densities;
@@ -58,16 +51,19 @@ class LanesModel final : public Model {
 
  private:
   using V = Lanes<double>;
+  using Theory = std::remove_cvref_t<decltype(std::declval<Flow>().theory())>;
+  static constexpr std::size_t kSums = Theory::kSums;
 
-  void store_fields(Field& field, std::span<double> fields) const {
-    for (std::size_t x = 0; x < tables_.volume; ++x) canonical(V(field[x])).store(field[x]);
-    for (std::size_t lane = 0; lane < fields.size() / tables_.volume; ++lane) {
-      for (std::size_t x = 0; x < tables_.volume; ++x) fields[lane * tables_.volume + x] = field[x].lane[lane];
+  // The sums [sum][sample] and log_p of the samples begin .. begin + n - 1.
+  void store_target(const Field& field, std::size_t begin, std::size_t n, std::vector<double>& sums,
+                    std::vector<double>& log_p) const {
+    const auto own = walk_.sums(field);
+    for (std::size_t k = 0; k < kSums; ++k) {
+      store_lanes(own.of[k], std::span(sums).subspan(k * log_p.size() + begin, n));
     }
+    for (std::size_t i = begin; i < begin + n; ++i) log_p[i] = log_target(flow_.theory(), sums, log_p.size(), i);
   }
 
-  Theory theory_;
-  Tables tables_;
-  PackedWeights<Real> weights_;
-  LanesFlow<Theory, Real> flow_;  // refers to the others
+  Flow flow_;
+  TheoryWalk<Theory> walk_;
 };

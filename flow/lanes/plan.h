@@ -3,10 +3,10 @@
 //
 // A block is kLanes samples side by side. Its arrays hold rows, one number of every sample:
 //
-//   field            [site]               float64
-//   network input    [frozen site]        Real: float (precision mixed) or double
-//   hidden layer     [site][channel]      Real
-//   s and t          [active site][2]     Real
+//   field            [component][site]            float64
+//   network input    [input site][channel]        Real: float (precision mixed) or double
+//   hidden layer     [site][channel]              Real
+//   network output   [output site][channel]       Real
 //
 // Neighbours come from tables, so that any dimension, extent and dilation costs the same, and nothing is padded.
 #pragma once
@@ -18,7 +18,7 @@
 #include <span>
 #include <vector>
 
-#include "flow/architecture.h"
+#include "flow/flows.h"
 #include "flow/free_field.h"
 #include "math/lanes/lanes.h"
 
@@ -27,8 +27,8 @@ namespace flowloom::lanes {
 // Sums over sites are taken within so many consecutive ones, then over these blocks.
 inline constexpr std::size_t kSumBlock = 64;
 
-// Where a convolution writes and reads, for output sites that see the same taps: those whose input is a frozen variable or a
-// hidden one. A tap that an active variable would fall on is left out, as is a site that nobody reads.
+// Where a convolution writes and reads, for output sites that see the same taps: those whose input is not known to be zero. A tap
+// that would fall on another site is left out, as is a site that nobody reads.
 struct Stencil {
   std::vector<std::uint32_t> outputs;  // [i]       the place of output i among the sites of the output array
   std::vector<std::uint32_t> taps;     // [tap]     their numbers in Geometry::box, that is in a weight's last axes
@@ -38,19 +38,20 @@ struct Stencil {
 // For what a table is used: gradients need the transposed convolutions too.
 enum class Use { kSampling, kGradients };
 
-// Throws `kInvalidInput` unless all extents are even.
-struct Tables {
-  Tables(const Geometry& geometry, const AffineCouplingFlow& architecture, Use use = Use::kSampling);
+// The tables of a flow's networks.
+struct NetworkTables {
+  // Layer i has the mask i mod `masks.size()`.
+  NetworkTables(const Geometry& geometry, const NetworkShape& shape, std::vector<CouplingSites> masks, Use use);
 
-  using Stencils = std::array<std::vector<std::vector<Stencil>>, 2>;  // [active parity][convolution]: one or two
+  using Stencils = std::vector<std::vector<std::vector<Stencil>>>;  // [mask][convolution]
 
-  std::size_t volume, taps;  // taps: of the whole box
-  std::vector<std::size_t> extents;
-  std::array<std::vector<std::uint32_t>, 2> sites;  // [parity]
-  std::vector<std::vector<std::uint32_t>> forward;  // [mu][site]: the number of x + mu
+  std::size_t mask_of(std::size_t layer) const { return layer % masks.size(); }
+
+  NetworkShape shape;
+  std::size_t sites, taps;  // taps: of the whole box
+  std::vector<CouplingSites> masks;
   Stencils convolutions;
-  Stencils transposed;                  // from a convolution's outputs back to its inputs; empty without gradients
-  std::optional<FreeFieldBasis> basis;  // nothing: the normal prior
+  Stencils transposed;  // from a convolution's outputs back to its inputs; empty without gradients
 };
 
 template <class Real>
@@ -61,6 +62,47 @@ struct Convolution {
   std::vector<std::vector<Real>> weights;  // [stencil]: [tap][in][out]
 };
 
+// The weights of a flow's networks.
+template <class Real>
+struct PackedNetworks {
+  // Takes the networks' numbers off the flat array `weights`.
+  PackedNetworks(const NetworkTables& tables, std::size_t layers, std::span<const double>& weights);
+
+  std::vector<std::vector<Convolution<Real>>> networks;    // [layer][convolution]
+  std::vector<std::vector<Convolution<Real>>> transposed;  // the same; empty without gradients
+
+  // Channels of the widest layer.
+  std::size_t widest() const;
+
+  // Multiply-adds of all convolutions, or of the transposed ones, for one sample, as executed: without the taps and sites that
+  // are left out.
+  std::size_t multiply_adds(const NetworkTables& tables) const;
+  std::size_t transposed_multiply_adds(const NetworkTables& tables) const;
+};
+
+// Slopes by the networks' weights while they are added up, in the order of PackedNetworks: a row for each, so that a sum over
+// samples is one over blocks for each lane, and over lanes in the end.
+template <class Real>
+struct NetworkSlopes {
+  explicit NetworkSlopes(const PackedNetworks<Real>& weights);  // zeros
+
+  // Appends the sums over lanes, always the same way, in the order of the flat array; leaves zeros.
+  void take(const NetworkTables& tables, std::vector<double>& all);
+
+  struct OfConvolution {
+    std::vector<Row<Real>> bias;                  // [out]
+    std::vector<std::vector<Row<Real>>> weights;  // [stencil]: [tap][in][out]
+  };
+  std::vector<std::vector<OfConvolution>> networks;  // [layer][convolution]
+};
+
+// The sum of the lanes, in pairs half of them apart, then of what remains; leaves zeros.
+template <class Real>
+double take_sum(Row<Real>& row);
+
+// Takes the first `count` numbers off `weights`.
+std::span<const double> take(std::size_t count, std::span<const double>& weights);
+
 // The free field's map for one mass (flow/free_field.h).
 struct FreeField {
   FreeField(const FreeFieldBasis& basis, double mass2);
@@ -70,39 +112,23 @@ struct FreeField {
   double log_det = 0;             // of noise -> field
 };
 
-template <class Real>
-struct PackedWeights {
-  PackedWeights(const Tables& tables, const AffineCouplingFlow& architecture, std::span<const double> weights);
+// An affine coupling flow on a lattice.
+struct AffineTables {
+  AffineTables(const Geometry& geometry, const AffineCouplingFlow& architecture, Use use = Use::kSampling);
 
-  std::optional<FreeField> prior;                          // nothing: the normal prior
-  std::vector<std::vector<Convolution<Real>>> networks;    // [layer][convolution]
-  std::vector<std::vector<Convolution<Real>>> transposed;  // the same; empty without gradients
-  double log_scale = 0;                                    // of the rescaling
-
-  // Channels of the widest layer.
-  std::size_t widest() const;
-
-  // Multiply-adds of all convolutions, or of the transposed ones, for one sample, as executed: without the taps and sites that
-  // are left out.
-  std::size_t multiply_adds(const Tables& tables) const;
-  std::size_t transposed_multiply_adds(const Tables& tables) const;
+  std::size_t volume;
+  std::vector<std::size_t> extents;
+  NetworkTables networks;
+  std::optional<FreeFieldBasis> basis;  // nothing: the normal prior
 };
 
-// Slopes by the weights while they are added up, in the order of PackedWeights: a row for each, so that a sum over samples
-// is one over blocks for each lane, and over lanes in the end.
 template <class Real>
-struct PackedSlopes {
-  explicit PackedSlopes(const PackedWeights<Real>& weights);  // zeros
+struct AffineWeights {
+  AffineWeights(const AffineTables& tables, const AffineCouplingFlow& architecture, std::span<const double> weights);
 
-  // The sums over lanes, always the same way, in the order of the architecture's flat array; leaves zeros.
-  std::vector<double> take(const Tables& tables, const AffineCouplingFlow& architecture);
-
-  struct OfConvolution {
-    std::vector<Row<Real>> bias;                  // [out]
-    std::vector<std::vector<Row<Real>>> weights;  // [stencil]: [tap][in][out]
-  };
-  std::vector<std::vector<OfConvolution>> networks;  // [layer][convolution]
-  Row<double> log_mass2{}, log_scale{};
+  std::optional<FreeField> prior;  // nothing: the normal prior
+  PackedNetworks<Real> networks;
+  double log_scale = 0;  // of the rescaling
 };
 
 }  // namespace flowloom::lanes

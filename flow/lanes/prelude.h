@@ -14,7 +14,6 @@
 #include "flow/affine.h"
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/plan.h"
-#include "math/dual.h"
 #include "math/philox.h"
 
 // GCC keeps an array of sums in registers only if the loops over it are unrolled.

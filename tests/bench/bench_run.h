@@ -29,7 +29,7 @@ class BenchRun {
         "versions = [{ from = 0, when = " + (serving ? "{ file = \"model.safetensors\" }" : "\"trained\"") + " }]\n";
     run_ = load_run_text(text, "bench");
     Checkpoint checkpoint{
-        run_.theory, run_.flow, run_.numerics.precision, 0, architecture_of(run_).initial_weights(run_.noise_key()),
+        run_.theory, run_.flow, run_.numerics.precision, 0, architecture_of(run_)->initial_weights(run_.noise_key()),
         {}};
     add_references(checkpoint, *open_engine("lanes"));
     write_file_atomically(base_ / "model.safetensors", checkpoint.bytes());

@@ -27,9 +27,9 @@ double plain_rate(const Case& wanted) {
 void measure(const Case& wanted, const lanes::InstructionSet& set, int rounds) {
   const auto& [lattice, hidden, run, architecture, theory, weights] = wanted;
   const Geometry& geometry = theory_geometry(theory);
-  const lanes::Tables tables(geometry, architecture);
-  const auto multiply_adds =
-      static_cast<double>(lanes::PackedWeights<float>(tables, architecture, weights).multiply_adds(tables));
+  const lanes::AffineTables tables(geometry, architecture);
+  const auto multiply_adds = static_cast<double>(
+      lanes::AffineWeights<float>(tables, architecture, weights).networks.multiply_adds(tables.networks));
 
   const auto drawing = [&](const Model& model) {
     return [&](std::size_t count) { model.draw(run.noise_key(), Purpose::kBase, 0, count); };

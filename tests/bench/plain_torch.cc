@@ -108,7 +108,7 @@ std::shared_ptr<Plain> plain_flow(const AnyTheory& theory, const AffineCouplingF
   if (geometry.dimensions() != 2 && geometry.dimensions() != 3) return nullptr;
   const auto plain = std::make_shared<Plain>();
   plain->extents = geometry.extents();
-  plain->padding.assign(2 * geometry.dimensions(), architecture.kernel() / 2);
+  plain->padding.assign(2 * geometry.dimensions(), architecture.network().kernel / 2);
   std::vector<double> mask(geometry.sites());
   for (std::size_t x = 0; x < mask.size(); ++x) mask[x] = geometry.parity(x) == 0 ? 1 : 0;
   plain->mask = at::tensor(mask).view(plain->extents);
@@ -117,7 +117,7 @@ std::shared_ptr<Plain> plain_flow(const AnyTheory& theory, const AffineCouplingF
   for (const Parameter& parameter : architecture.parameters()) {
     std::vector<float> values(weights.begin(), weights.begin() + static_cast<std::ptrdiff_t>(parameter.size()));
     weights = weights.subspan(parameter.size());
-    plain->weights[number++ / (2 * architecture.convolutions())].push_back(at::tensor(values).view(parameter.shape));
+    plain->weights[number++ / (2 * architecture.network().convolutions())].push_back(at::tensor(values).view(parameter.shape));
   }
   return plain;
 }

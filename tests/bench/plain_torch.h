@@ -6,7 +6,7 @@
 #include <functional>
 #include <span>
 
-#include "flow/architecture.h"
+#include "flow/affine_coupling.h"
 #include "lattice/theories.h"
 
 namespace flowloom {

@@ -25,9 +25,9 @@ void draw_unit(benchmark::State& state, const std::string& engine_name) {
   }
   const RunSpec run = run_of(state.range(0));
   const auto count = static_cast<std::size_t>(state.range(1));
-  const AffineCouplingFlow architecture = architecture_of(run);
+  const AnyFlow architecture = architecture_of(run);
   const auto model =
-      engine->model(theory_of(run), architecture, architecture.initial_weights(run.noise_key()), Precision::kMixed);
+      engine->model(theory_of(run), architecture, architecture->initial_weights(run.noise_key()), Precision::kMixed);
   std::uint64_t first = 0;
   for (auto _ : state) {
     benchmark::DoNotOptimize(model->draw(run.noise_key(), Purpose::kBase, first, count));
@@ -46,9 +46,9 @@ void train_unit(benchmark::State& state) {
   }
   const RunSpec run = run_of(state.range(0));
   const auto count = static_cast<std::size_t>(state.range(1));
-  const AffineCouplingFlow architecture = architecture_of(run);
+  const AnyFlow architecture = architecture_of(run);
   const auto objective = engine->objective(theory_of(run), architecture, Precision::kMixed);
-  const auto weights = architecture.initial_weights(run.noise_key());
+  const auto weights = architecture->initial_weights(run.noise_key());
   std::uint64_t first = 0;
   for (auto _ : state) {
     benchmark::DoNotOptimize(

@@ -107,7 +107,7 @@ void measure(const Problem& problem, const Network& network, std::size_t workers
   const ServedRun served("sharing", sections_of(problem), false);
   const Relay relay(served.address(), network.line);
   const RunSpec& run = served.run();
-  const std::size_t weights = architecture_of(run).parameter_count();
+  const std::size_t weights = architecture_of(run)->parameter_count();
   const std::string token = served.directory().token();
   std::vector<std::unique_ptr<SimulatedWorker>> simulated;
   for (std::size_t i = 0; i < workers; ++i) {
@@ -167,7 +167,7 @@ int run(std::vector<std::string> arguments) {
         load_run_text("[run]\nname = \"bench\"\n" + sections_of(problem) + "[chain]\nlength = 1\n", "bench");
     const auto objective =
         open_engine("lanes")->objective(theory_of(spec), architecture_of(spec), spec.numerics.precision);
-    const std::vector<double> weights = architecture_of(spec).initial_weights(spec.noise_key());
+    const std::vector<double> weights = architecture_of(spec)->initial_weights(spec.noise_key());
     const double samples = rate(
         [&](std::size_t count) { objective->reverse_kl(spec.train.gradient, weights, spec.noise_key(), 0, count); },
         problem.unit);

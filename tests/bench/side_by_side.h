@@ -53,7 +53,7 @@ struct Case {
       : lattice(lattice_text),
         hidden(hidden_text),
         run(run_of(lattice, hidden)),
-        architecture(architecture_of(run)),
+        architecture(std::get<AffineCouplingFlow>(architecture_of(run).kind())),
         theory(theory_of(run)),
         weights(architecture.initial_weights(run.noise_key())) {
     for (double& weight : weights) weight = static_cast<double>(static_cast<float>(weight));

@@ -62,11 +62,11 @@ double peak_of_all_cores() {
 // Multiply-adds of one sample: the forward pass, its repetition on the way back, the slopes by the weights, and once or twice those
 // by the activations.
 double multiply_adds(const Case& wanted, Estimator estimator) {
-  const lanes::Tables tables(theory_geometry(wanted.theory), wanted.architecture, lanes::Use::kGradients);
-  const lanes::PackedWeights<float> packed(tables, wanted.architecture, wanted.weights);
+  const lanes::AffineTables tables(theory_geometry(wanted.theory), wanted.architecture, lanes::Use::kGradients);
+  const auto packed = lanes::AffineWeights<float>(tables, wanted.architecture, wanted.weights).networks;
   const double back = estimator == Estimator::kPath ? 2 : 1;
-  return 3 * static_cast<double>(packed.multiply_adds(tables)) +
-         back * static_cast<double>(packed.transposed_multiply_adds(tables));
+  return 3 * static_cast<double>(packed.multiply_adds(tables.networks)) +
+         back * static_cast<double>(packed.transposed_multiply_adds(tables.networks));
 }
 
 void measure(const Case& wanted, int rounds) {

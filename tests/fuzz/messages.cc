@@ -384,7 +384,7 @@ class World {
   v1::GradientStep some_step() {
     static std::map<const RunSpec*, std::pair<Sha256, std::size_t>> known;
     if (!known.contains(&run_)) {
-      known[&run_] = {training_identity(run_), architecture_of(run_).parameter_count() * sizeof(double)};
+      known[&run_] = {training_identity(run_), architecture_of(run_)->parameter_count() * sizeof(double)};
     }
     const auto& [training, weight_bytes] = known[&run_];
     v1::GradientStep step;

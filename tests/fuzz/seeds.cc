@@ -43,7 +43,7 @@ void checkpoints() {
     checkpoint.flow = run.flow;
     checkpoint.precision = flow_case.precision;
     checkpoint.training_step = 70;
-    checkpoint.weights = architecture_of(run).initial_weights(NoiseKey::from(name));
+    checkpoint.weights = architecture_of(run)->initial_weights(NoiseKey::from(name));
     add_references(checkpoint, *open_engine("lanes"));
     seed("checkpoint", name, checkpoint.bytes());
   };

@@ -31,7 +31,7 @@ inline std::string checkpoint_bytes(const RunSpec& run, const std::string& seed 
   checkpoint.flow = run.flow;
   checkpoint.precision = run.numerics.precision;
   checkpoint.training_step = step;
-  checkpoint.weights = architecture_of(run).initial_weights(NoiseKey::from(seed));
+  checkpoint.weights = architecture_of(run)->initial_weights(NoiseKey::from(seed));
   add_references(checkpoint, *open_engine("lanes"));
   return checkpoint.bytes();
 }

@@ -24,7 +24,7 @@ using testing::SizeIs;
 flowloom::v1::GradientStep step_of(const RunSpec& run, std::uint32_t units) {
   const Sha256 training = training_identity(run);
   flowloom::v1::GradientStep step;
-  step.set_weights(pack(std::vector<double>(architecture_of(run).parameter_count())));
+  step.set_weights(pack(std::vector<double>(architecture_of(run)->parameter_count())));
   step.set_units(units);
   step.set_unit_size(1);
   step.set_training(training.data(), training.size());
@@ -40,7 +40,7 @@ class SharingTest : public CoreTest {
 
   void SetUp() override {
     open({});
-    count_ = architecture_of(run_).parameter_count();
+    count_ = architecture_of(run_)->parameter_count();
   }
 
   WorkerId join_helper(std::uint32_t credits = 2) {
@@ -415,7 +415,7 @@ TEST_F(SharedStreamTest, CarriesAStepToAWorkerAndItsSlopesBack) {
   ASSERT_TRUE(weights && grant);
   EXPECT_EQ(grant->gradient().unit(), 2u);
   WorkerMessage answer;
-  *answer.mutable_gradient() = answer_of(architecture_of(served_.run).parameter_count(), weights->weights().offer(), 2);
+  *answer.mutable_gradient() = answer_of(architecture_of(served_.run)->parameter_count(), weights->weights().offer(), 2);
   worker->say(answer);
   const auto reply = trainer.read(gradient);
   ASSERT_TRUE(reply);
@@ -457,14 +457,14 @@ TEST_F(SharedStreamTest, ForgetsATrainerThatHangsUp) {
   Trainer next(served_);
   ASSERT_TRUE(next.read(any));
   WorkerMessage answer;
-  *answer.mutable_gradient() = answer_of(architecture_of(served_.run).parameter_count(), 1, 0);
+  *answer.mutable_gradient() = answer_of(architecture_of(served_.run)->parameter_count(), 1, 0);
   worker->say(answer);
   ASSERT_TRUE(next.offer(served_.run, 2));
   const auto grant = worker->read_until(CoordinatorMessage::kGradient);
   ASSERT_TRUE(grant);
   EXPECT_EQ(grant->gradient().offer(), 2u);
   EXPECT_EQ(grant->gradient().unit(), 1u);
-  *answer.mutable_gradient() = answer_of(architecture_of(served_.run).parameter_count(), 2, 1);
+  *answer.mutable_gradient() = answer_of(architecture_of(served_.run)->parameter_count(), 2, 1);
   worker->say(answer);
   const auto first = next.read(gradient);
   ASSERT_TRUE(first);

@@ -9,7 +9,7 @@
 namespace flowloom {
 namespace {
 
-AffineCouplingFlow architecture(const FlowCase& flow_case) { return architecture_of(flow_case.run()); }
+AffineCouplingFlow architecture(const FlowCase& flow_case) { return std::get<AffineCouplingFlow>(architecture_of(flow_case.run()).kind()); }
 
 TEST(AffineCouplingFlow, TheTutorialsModelHas12960Weights) {
   EXPECT_EQ(architecture({.lattice = {8, 8}, .layers = 16, .hidden = {8, 8}}).parameter_count(), 12960u);
@@ -90,7 +90,7 @@ TEST(AffineCouplingFlow, InitScaleZeroStartsFromTheIdentity) {
       "1\nlambda = 1\n"
       "[flow]\nkind = \"affine-coupling\"\ninit_scale = 0\n[chain]\nlength = 1\n",
       "x.toml");
-  const AffineCouplingFlow flow = architecture_of(run);
+  const AffineCouplingFlow flow = std::get<AffineCouplingFlow>(architecture_of(run).kind());
   const auto weights = flow.initial_weights(NoiseKey::from("a"));
   const auto model = open_engine("lanes")->model(theory_of(run), flow, weights, Precision::kFloat64);
   EXPECT_EQ(model->draw(kTestKey, Purpose::kBase, 3, 1).fields, noise_at(3, 16));

@@ -77,7 +77,7 @@ inline RunSpec free_theory(const std::vector<std::int64_t>& lattice) {
 struct FlowParts {
   explicit FlowParts(const FlowCase& flow_case, const std::string& seed = "weights")
       : theory(theory_of(flow_case.run())),
-        architecture(architecture_of(flow_case.run())),
+        architecture(std::get<AffineCouplingFlow>(architecture_of(flow_case.run()).kind())),
         weights(architecture.initial_weights(NoiseKey::from(seed))),
         precision(flow_case.precision) {
     std::size_t at = 0;  // what starts at zero could hide a mistake
@@ -156,30 +156,30 @@ inline double direct_activation(Activation activation, double x) {
 inline std::vector<std::vector<double>> direct_network(const FlowParts& parts, std::size_t& at,
                                                        const std::vector<double>& input) {
   const Geometry& geometry = parts.geometry();
-  const auto& channels = parts.architecture.channels();
+  const auto& channels = parts.architecture.network().channels;
   std::vector<std::vector<double>> x = {input};
   for (std::size_t conv = 0; conv + 1 < channels.size(); ++conv) {
     const auto in = static_cast<std::size_t>(channels[conv]);
     const auto out = static_cast<std::size_t>(channels[conv + 1]);
-    const auto box = geometry.box(parts.architecture.kernel());
+    const auto box = geometry.box(parts.architecture.network().kernel);
     std::vector<std::vector<double>> y(out, std::vector<double>(geometry.sites()));
     const std::size_t bias = at + out * in * box.size();
     for (std::size_t o = 0; o < out; ++o) {
       for (std::size_t i = 0; i < geometry.sites(); ++i) {
-        double sum = parts.architecture.bias() ? parts.weights[bias + o] : 0.0;
+        double sum = parts.architecture.network().bias ? parts.weights[bias + o] : 0.0;
         for (std::size_t c = 0; c < in; ++c) {
           for (std::size_t k = 0; k < box.size(); ++k) {
             auto there = geometry.coordinates(i);
             for (std::size_t mu = 0; mu < there.size(); ++mu) {
-              there[mu] += box[k][mu] * parts.architecture.dilation(conv);
+              there[mu] += box[k][mu] * parts.architecture.network().dilation[conv];
             }
             sum += parts.weights[at + (o * in + c) * box.size() + k] * x[c][geometry.site(there)];
           }
         }
-        y[o][i] = direct_activation(parts.architecture.activation(conv), sum);
+        y[o][i] = direct_activation(parts.architecture.network().activation_of(conv), sum);
       }
     }
-    at = bias + (parts.architecture.bias() ? out : 0);
+    at = bias + (parts.architecture.network().bias ? out : 0);
     x = y;
   }
   return x;

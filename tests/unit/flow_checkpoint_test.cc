@@ -103,7 +103,7 @@ RC_GTEST_PROP(Checkpoint, FlippedBytesAreRefusedOrReadWithoutHarm, ()) {
   for (const auto& [at, mask] : flips) bytes[at % bytes.size()] ^= static_cast<char>(mask);
   try {
     const Checkpoint read = Checkpoint::parse(bytes, "m");
-    RC_ASSERT(read.architecture().parameter_count() == read.weights.size());
+    RC_ASSERT(read.architecture()->parameter_count() == read.weights.size());
     RC_ASSERT(
         std::all_of(read.weights.begin(), read.weights.end(), [](double weight) { return std::isfinite(weight); }));
     RC_ASSERT(Checkpoint::parse(read.bytes(), "m").weights == read.weights);

@@ -192,7 +192,7 @@ TEST(LaneEngine, ADeviceWithOtherBitsIsRefused) {
 TEST(LaneEngine, RefusesACheckerboardOnOddExtents) {
   const FlowParts parts{FlowCase{}};
   EXPECT_EQ(sentence_of([&] {
-              lanes::Tables(Geometry({4, 3}), parts.architecture);
+              lanes::AffineTables(Geometry({4, 3}), parts.architecture);
             }),
             "A checkerboard needs a lattice whose extents are all even.");
 }

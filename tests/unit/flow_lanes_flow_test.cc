@@ -13,24 +13,26 @@ namespace flow_test {
 
 #include "flow/lanes/convolution.inl"
 
+#include "flow/lanes/network.inl"
+
 #include "flow/lanes/flow.inl"
+
+#include "flow/lanes/affine_flow.inl"
 
 // The largest |inverse(forward(z)) - z| over sites and lanes relative to the largest |z|, and |log_det| there and back.
 template <class Real>
 std::array<double, 2> gaps_there_and_back(const FlowParts& parts) {
   const auto& theory = std::get<Phi4>(parts.theory);
-  const Tables tables(theory.geometry(), parts.architecture);
-  const PackedWeights<Real> weights(tables, parts.architecture, parts.weights);
-  const LanesFlow<Phi4, Real> flow(theory, tables, weights, parts.architecture.z2());
-  auto scratch = flow.scratch_for_sampling();
-  Field noise(tables.volume);
+  const AffineFlow<Phi4, Real> flow(theory, parts.architecture, parts.weights, Use::kSampling);
+  auto scratch = flow.scratch(Use::kSampling);
+  Field noise(flow.variables());
   flow.draw_noise(kTestKey, Purpose::kBase, 5, noise);
   Field field = noise;
   const Lanes<double> forward = flow.forward(field, scratch), inverse = flow.inverse(field, scratch);
   double gap = 0, largest = 0, log_det_gap = 0;
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     log_det_gap = std::max(log_det_gap, std::abs(forward.lane[lane] + inverse.lane[lane]));
-    for (std::size_t x = 0; x < tables.volume; ++x) {
+    for (std::size_t x = 0; x < flow.variables(); ++x) {
       gap = std::max(gap, std::abs(field[x].lane[lane] - noise[x].lane[lane]));
       largest = std::max(largest, std::abs(noise[x].lane[lane]));
     }

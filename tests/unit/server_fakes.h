@@ -40,14 +40,14 @@ class FakeEngine final : public Engine {
   std::string build() const override { return "fake 1"; }
   std::string device() const override { return "cpu"; }
 
-  std::unique_ptr<Model> model(const AnyTheory&, const AffineCouplingFlow&, std::span<const double> weights,
+  std::unique_ptr<Model> model(const AnyTheory&, const AnyFlow&, std::span<const double> weights,
                                Precision) const override {
     double square = 0;
     for (const double w : weights) square += (w - kTarget) * (w - kTarget);
     return std::make_unique<FakeModel>(*this, std::sqrt(square / static_cast<double>(weights.size())));
   }
 
-  std::unique_ptr<Objective> objective(const AnyTheory&, const AffineCouplingFlow&, Precision) const override {
+  std::unique_ptr<Objective> objective(const AnyTheory&, const AnyFlow&, Precision) const override {
     return std::make_unique<FakeObjective>(*this);
   }
 

@@ -59,19 +59,9 @@ constexpr char kBroken[] =
     "[train]\nbatch = 64\ngradient_unit = 32\nlearning_rate = 0.01\nevaluate_samples = 2048\n";
 
 std::vector<double> broken_phase_samples(const RunSpec& run, std::size_t count) {
-  const Phi4 theory = std::get<Phi4>(theory_of(run));
-  const Geometry& geometry = theory.geometry();
-  std::vector<double> field(geometry.sites()), samples, uniforms(2 * field.size() + 1);
-  const auto action = [&] {
-    std::array<double, Phi4::kSums> sums{};
-    for (std::size_t x = 0; x < field.size(); ++x) {
-      double ahead = 0;
-      for (std::size_t mu = 0; mu < 2; ++mu) ahead += field[static_cast<std::size_t>(geometry.forward(mu)[x])];
-      const auto local = LocalDensities<Phi4>::at(field[x], ahead);
-      for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += local[k];
-    }
-    return theory.action(sums);
-  };
+  const AnyTheory theory = theory_of(run);
+  std::vector<double> field(theory_variables(theory)), samples, uniforms(2 * field.size() + 1);
+  const auto action = [&] { return -theory_log_p(theory, theory_sums_of(theory, field)); };
   for (std::uint64_t sweep = 0; samples.size() < count * field.size(); ++sweep) {
     fill_uniform(NoiseKey::from("metropolis"), Purpose::kBase, sweep, uniforms);
     for (std::size_t x = 0; x < field.size(); ++x) {

@@ -25,7 +25,7 @@ TEST(Trainer, StartsFromTheArchitecturesWeightsAsFloat32ValuesInMixedPrecision) 
   const FakeEngine engine;
   for (const std::string precision : {"mixed", "float64"}) {
     const RunSpec run = training_run("", "", "precision = \"" + precision + "\"\n");
-    std::vector<double> expected = architecture_of(run).initial_weights(run.noise_key());
+    std::vector<double> expected = architecture_of(run)->initial_weights(run.noise_key());
     if (precision == "mixed") {
       for (double& weight : expected) weight = static_cast<double>(static_cast<float>(weight));
     }

@@ -151,7 +151,7 @@ TEST(Mismatch, IsSafeWithWhatIsNoNumber) {
 
 TEST_F(ExecutorTest, AGradientIsTheObjectivesAtTheStepsOwnAddresses) {
   const auto architecture = architecture_of(run_);
-  const std::vector<double> weights = architecture.initial_weights(run_.noise_key());
+  const std::vector<double> weights = architecture->initial_weights(run_.noise_key());
   flowloom::v1::StepWeights step;
   step.set_offer(2);
   step.set_weights(pack(weights));

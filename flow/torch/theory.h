@@ -1,0 +1,51 @@
+// What all flows of the LibTorch engine share besides networks: the theory's part, and noise.
+#pragma once
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "flow/torch/tensor_value.h"
+#include "lattice/theories.h"
+
+namespace flowloom::torch_engine {
+
+// Slopes of a loss summed over samples by each of the weights' leaves, and log_p - log_q of the samples.
+struct PathSlopes {
+  std::vector<at::Tensor> slopes;
+  at::Tensor log_w;  // [sample]
+};
+
+// A theory's sums and action of fields [variable][sample], each [sample].
+template <class Theory>
+class TheorySums {
+ public:
+  explicit TheorySums(const Theory& theory) : theory_(theory), steps_(theory.geometry()) {}
+
+  std::array<at::Tensor, Theory::kSums> sums(const at::Tensor& field) const {
+    const auto local = LocalDensities<Theory>::at(TensorCursor(field, steps_));
+    std::array<at::Tensor, Theory::kSums> sums;
+    for (std::size_t k = 0; k < sums.size(); ++k) sums[k] = local[k].tensor.sum(0);
+    return sums;
+  }
+  at::Tensor action_of(const std::array<at::Tensor, Theory::kSums>& sums) const { return theory_.action().of(sums); }
+  at::Tensor action(const at::Tensor& field) const { return action_of(sums(field)); }
+
+  std::size_t variables() const { return variables_of(theory_); }
+
+ private:
+  Theory theory_;
+  TensorSteps steps_;
+};
+
+// [variable][sample], sample i being what fill(i, out) writes.
+template <class Fill>
+at::Tensor noise_tensor(std::size_t variables, std::size_t count, Fill fill) {
+  const auto rows = static_cast<std::int64_t>(count), columns = static_cast<std::int64_t>(variables);
+  at::Tensor noise = at::empty({rows, columns}, at::kDouble);
+  double* data = noise.mutable_data_ptr<double>();
+  for (std::size_t i = 0; i < count; ++i) fill(i, std::span(data + i * variables, variables));
+  return noise.t().contiguous();
+}
+
+}  // namespace flowloom::torch_engine

@@ -1,0 +1,11 @@
+// What the variables of a theory are, by which flows know whether they can act on them.
+#pragma once
+
+namespace flowloom {
+
+enum class FieldType {
+  kScalar,  // one real number for each site
+  kAngle,   // an angle for each link, in radians: a U(1) gauge field
+};
+
+}  // namespace flowloom

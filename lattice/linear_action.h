@@ -1,0 +1,28 @@
+// An action that is linear in the sums that the log keeps, S = constant + sum_k slopes[k] sums[k]: so other couplings can be
+// reached by reweighting, and its slopes by the field are those of the local densities.
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+namespace flowloom {
+
+template <std::size_t kSums>
+struct LinearAction {
+  std::array<double, kSums> slopes;
+  double constant = 0;
+
+  // S of `sums`, numbers or tensors; those that the action does not contain may be anything.
+  template <class T>
+  T of(const std::array<T, kSums>& sums) const {
+    std::size_t k = 0;
+    while (k + 1 < kSums && slopes[k] == 0) ++k;
+    T action = sums[k] * slopes[k];
+    while (++k < kSums) {
+      if (slopes[k] != 0) action = action + sums[k] * slopes[k];
+    }
+    return action + constant;
+  }
+};
+
+}  // namespace flowloom
