@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "client/study.h"
-#include "client/toml_text.h"
+#include "spec/toml_text.h"
 
 namespace flowloom {
 namespace {

@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "client/text.h"
-#include "client/toml_text.h"
+#include "spec/toml_text.h"
 #include "flow/catalog.h"
 
 namespace flowloom {

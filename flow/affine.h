@@ -13,4 +13,8 @@ namespace flowloom {
 inline constexpr double kLogSqrtTwoPi = 0.91893853320467274178;
 constexpr double normal_log_constant(std::size_t variables) { return kLogSqrtTwoPi * static_cast<double>(variables); }
 
+// log of the density of independent angles, uniform on the circle.
+inline constexpr double kLogTwoPi = 1.8378770664093454836;
+constexpr double uniform_angles_log_density(std::size_t angles) { return -kLogTwoPi * static_cast<double>(angles); }
+
 }  // namespace flowloom

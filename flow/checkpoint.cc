@@ -9,6 +9,7 @@
 #include "flow/safetensors.h"
 #include "spec/error.h"
 #include "spec/files.h"
+#include "spec/toml_text.h"
 
 namespace flowloom {
 namespace {
@@ -25,10 +26,13 @@ constexpr char kLogPKey[] = "flowloom.references.log_p";
 constexpr char kLogQKey[] = "flowloom.references.log_q";
 constexpr char kThresholdKey[] = "flowloom.threshold";
 
-// JSON's scalars and lists of scalars are TOML's.
+// JSON's scalars and lists of scalars are TOML's; tables are not.
 std::string toml_of(const std::string& name, const Section& section) {
   std::string text = "[" + name + "]\n";
-  for (const auto& [key, value] : section.values().items()) text += key + " = " + value.dump() + "\n";
+  for (const auto& [key, value] : section.values().items()) {
+    const bool tables = value.is_array() && !value.empty() && value.front().is_object();
+    text += key + " = " + (tables ? toml_text(value) : value.dump()) + "\n";
+  }
   return text;
 }
 

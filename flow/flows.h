@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "flow/affine_coupling.h"
+#include "flow/gauge_coupling.h"
 #include "lattice/theories.h"
 #include "spec/error.h"
 
@@ -14,7 +15,7 @@ namespace flowloom {
 // The architecture of a flow of one of these kinds; `*` and `->` reach what all of them have.
 class AnyFlow {
  public:
-  using Kinds = std::variant<AffineCouplingFlow>;
+  using Kinds = std::variant<AffineCouplingFlow, GaugeCouplingFlow>;
 
   template <class Flow>
   requires std::constructible_from<Kinds, Flow>

@@ -21,13 +21,18 @@ AnyTheory make(const Section& theory, const std::string& name) {
   throw Error(ErrorCode::kInvalidInput, theory.where("kind") + ": this build has no theory \"" + name + "\".");
 }
 
+struct ReadNumbers {
+  const double* field;
+  std::size_t sites;
+  double operator()(std::size_t component, std::size_t site) const { return field[component * sites + site]; }
+};
+
 // Calls visit(cursor) at every site of a configuration.
 template <class Theory, class Visit>
 void for_each_site(const Theory& theory, std::span<const double> field, Visit visit) {
   const std::size_t sites = theory.geometry().sites();
   const Neighbours neighbours(theory.geometry());
-  const auto read = [=](std::size_t component, std::size_t site) { return field[component * sites + site]; };
-  for (std::size_t x = 0; x < sites; ++x) visit(Cursor(read, neighbours.steps(), x));
+  for (std::size_t x = 0; x < sites; ++x) visit(Cursor(ReadNumbers{field.data(), sites}, neighbours.steps(), x));
 }
 
 }  // namespace

@@ -5,11 +5,12 @@
 
 #include "lattice/cursor.h"
 #include "lattice/phi4.h"
+#include "lattice/u1.h"
 #include "math/elementary.h"
 
 namespace flowloom {
 
-using AnyTheory = std::variant<Phi4>;
+using AnyTheory = std::variant<Phi4, U1Gauge>;
 
 // Real variables of one configuration, which lie as [component][site] wherever a configuration is a flat array.
 template <class Theory>

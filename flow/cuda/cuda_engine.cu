@@ -139,7 +139,11 @@ class CudaEngine final : public Engine {
   std::unique_ptr<Model> model(const AnyTheory& any_theory, const AnyFlow& architecture,
                                std::span<const double> weights, Precision precision) const override {
     auto model = visit_both<std::unique_ptr<Model>>(
-        any_theory, architecture, [&]<class Theory>(const Theory& theory, const auto& flow) -> std::unique_ptr<Model> {
+        any_theory, architecture,
+        [&]<class Theory, class Flow>(const Theory& theory, const Flow& flow) -> std::unique_ptr<Model> {
+          if constexpr (!std::is_same_v<Flow, AffineCouplingFlow>) {  // no kernels for it yet: the CPU's, the same bits
+            return lanes_engine()->model(any_theory, architecture, weights, precision);
+          } else
           if (precision == Precision::kMixed) {
             return std::make_unique<DeviceModel<CudaDevice, Theory, float>>(CudaDevice(number_), theory, flow, weights);
           }

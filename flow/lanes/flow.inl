@@ -64,11 +64,13 @@ class TheoryWalk {
   }
 
  private:
-  auto cursor(const Field& field, std::size_t x) const {
-    const auto read = [own = field.data(), sites = neighbours_.steps().sites](std::size_t component, std::size_t site) {
-      return V(own[component * sites + site]);
-    };
-    return Cursor(read, neighbours_.steps(), x);
+  struct ReadRows {
+    const Row<double>* field;
+    std::size_t sites;
+    V operator()(std::size_t component, std::size_t site) const { return V(field[component * sites + site]); }
+  };
+  Cursor<ReadRows> cursor(const Field& field, std::size_t x) const {
+    return {{field.data(), neighbours_.steps().sites}, neighbours_.steps(), x};
   }
 
   Neighbours neighbours_;

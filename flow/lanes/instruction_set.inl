@@ -7,6 +7,7 @@
 #include "flow/lanes/network.inl"
 #include "flow/lanes/flow.inl"
 #include "flow/lanes/affine_flow.inl"
+#include "flow/lanes/gauge_flow.inl"
 #include "flow/lanes/model.inl"
 #include "flow/lanes/objective.inl"
 // clang-format on
@@ -17,6 +18,10 @@ struct FlowOf;
 template <class Theory, class Real>
 struct FlowOf<Theory, Real, AffineCouplingFlow> {
   using type = AffineFlow<Theory, Real>;
+};
+template <class Theory, class Real>
+struct FlowOf<Theory, Real, GaugeCouplingFlow> {
+  using type = GaugeFlow<Theory, Real>;
 };
 
 template <class Theory, class Architecture>

@@ -34,14 +34,14 @@ struct Evaluation {
   }
 };
 
-// The networks of a flow; the caller owns what it refers to.
+// The networks of a flow (in functions of their own, which those that call them and are flattened do not repeat); the caller owns what it refers to.
 template <class Real>
 class Networks {
  public:
   Networks(const NetworkTables& tables, const PackedNetworks<Real>& weights) : tables_(tables), weights_(weights) {}
 
   // From evaluation.input to the outputs [output site][channel], which stand in the evaluation.
-  const Row<Real>* evaluate(std::size_t layer, Evaluation<Real>& evaluation) const {
+  [[gnu::noinline]] const Row<Real>* evaluate(std::size_t layer, Evaluation<Real>& evaluation) const {
     const Row<Real>* input = evaluation.input.data();
     for (std::size_t i = 0; i < weights_.networks[layer].size(); ++i) {
       Row<Real>* output = evaluation.outputs_of(i).data();
@@ -72,7 +72,7 @@ class NetworksBack {
 
   // From the slopes by the outputs of an evaluation that has kept all, which are overwritten, to those by its inputs [input
   // site][channel]; adds the slopes by the layer's weights on request.
-  const Row<Real>* pull_back(std::size_t layer, bool add_slopes, Evaluation<Real>& evaluation,
+  [[gnu::noinline]] const Row<Real>* pull_back(std::size_t layer, bool add_slopes, Evaluation<Real>& evaluation,
                              std::vector<Row<Real>>& outer) {
     const std::size_t mask = tables_.mask_of(layer);
     const auto& network = weights_.networks[layer];

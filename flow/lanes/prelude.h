@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "flow/affine.h"
+#include "flow/circle_map.h"
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/plan.h"
 #include "math/philox.h"

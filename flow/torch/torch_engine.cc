@@ -9,6 +9,7 @@
 
 #include "flow/module.h"
 #include "flow/torch/affine_flow.h"
+#include "flow/torch/gauge_flow.h"
 #include "flow/torch/libtorch.h"
 #include "flow/torch/machine.h"
 #include "spec/error.h"
@@ -199,6 +200,10 @@ struct FlowOf;
 template <class Theory>
 struct FlowOf<Theory, AffineCouplingFlow> {
   using type = AffineFlow<Theory>;
+};
+template <class Theory>
+struct FlowOf<Theory, GaugeCouplingFlow> {
+  using type = GaugeFlow<Theory>;
 };
 
 class TorchEngine final : public Engine {

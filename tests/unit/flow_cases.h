@@ -218,8 +218,8 @@ inline std::vector<double> direct_flow(const FlowParts& parts, std::vector<doubl
   return z;
 }
 
-// log |det d direct_flow / dz| at `z`, by central differences and elimination with pivots.
-inline double direct_log_det(const FlowParts& parts, const std::vector<double>& z) {
+// log |det d map / dz| at `z`, by central differences and elimination with pivots.
+inline double direct_log_det(const auto& map, const std::vector<double>& z) {
   constexpr double kStep = 1e-5;
   const std::size_t n = z.size();
   std::vector<std::vector<double>> jacobian(n, std::vector<double>(n));
@@ -227,8 +227,8 @@ inline double direct_log_det(const FlowParts& parts, const std::vector<double>& 
     auto above = z, below = z;
     above[j] += kStep;
     below[j] -= kStep;
-    above = direct_flow(parts, above);
-    below = direct_flow(parts, below);
+    above = map(above);
+    below = map(below);
     for (std::size_t i = 0; i < n; ++i) jacobian[i][j] = (above[i] - below[i]) / (2 * kStep);
   }
   double log_det = 0;
@@ -245,6 +245,10 @@ inline double direct_log_det(const FlowParts& parts, const std::vector<double>& 
     }
   }
   return log_det;
+}
+
+inline double direct_log_det(const FlowParts& parts, const std::vector<double>& z) {
+  return direct_log_det([&](const std::vector<double>& from) { return direct_flow(parts, from); }, z);
 }
 
 inline double standard_normal_log_density(const std::vector<double>& z) {

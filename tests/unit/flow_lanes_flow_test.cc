@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "flow/lanes/prelude.h"
-#include "flow_cases.h"
+#include "flow_gauge_contract.h"
 
 namespace flowloom::lanes {
 namespace flow_test {
@@ -18,6 +18,8 @@ namespace flow_test {
 #include "flow/lanes/flow.inl"
 
 #include "flow/lanes/affine_flow.inl"
+
+#include "flow/lanes/gauge_flow.inl"
 
 // The largest |inverse(forward(z)) - z| over sites and lanes relative to the largest |z|, and |log_det| there and back.
 template <class Real>
@@ -52,6 +54,52 @@ TEST(LanesFlow, TheInverseOfForwardReturnsTheNoise) {
         EXPECT_LT(log_det_gap, 1e-11);
       }
     }
+  }
+}
+
+// What a gauge flow makes of one field, in float64, and its log_det.
+std::pair<std::vector<double>, double> forward(const GaugeFlow<U1Gauge, double>& flow, const std::vector<double>& z) {
+  Field field(z.size());
+  load_fields(z, field);
+  auto scratch = flow.scratch(Use::kSampling);
+  const double log_det = flow.forward(field, scratch).lane[0];
+  std::vector<double> x(z.size());
+  store_fields(field, x);
+  return {x, log_det};
+}
+
+std::vector<double> angles(std::size_t count, std::uint64_t number) {
+  std::vector<double> z(count);
+  fill_uniform(kTestKey, Purpose::kBase, number, z);
+  for (double& angle : z) angle *= kTwoPi;
+  return z;
+}
+
+TEST(LanesFlow, AGaugeFlowsLogDetIsThatOfItsJacobian) {
+  for (const GaugeCase& gauge_case : gauge_cases()) {
+    const GaugeParts parts(gauge_case);
+    const GaugeFlow<U1Gauge, double> flow(std::get<U1Gauge>(parts.theory), parts.architecture, parts.weights,
+                                          Use::kSampling);
+    const std::vector<double> z = angles(parts.variables(), 3);
+    const auto map = [&](const std::vector<double>& from) {
+      std::vector<double> x = forward(flow, from).first;
+      for (std::size_t i = 0; i < x.size(); ++i) x[i] = z[i] + wrap_angle(x[i] - z[i] + 1);  // one branch around z
+      return x;
+    };
+    EXPECT_NEAR(forward(flow, z).second, direct_log_det(map, z), 1e-6);
+    EXPECT_GT(std::abs(forward(flow, z).second), 1e-3);
+  }
+}
+
+TEST(LanesFlow, AGaugeFlowCommutesWithGaugeTransformations) {
+  for (const GaugeCase& gauge_case : gauge_cases()) {
+    const GaugeParts parts(gauge_case);
+    const GaugeFlow<U1Gauge, double> flow(std::get<U1Gauge>(parts.theory), parts.architecture, parts.weights,
+                                          Use::kSampling);
+    const std::vector<double> z = angles(parts.variables(), 4);
+    const std::vector<double> then = gauge_transformed(parts.geometry(), forward(flow, z).first, 5);
+    const std::vector<double> first = forward(flow, gauge_transformed(parts.geometry(), z, 5)).first;
+    for (std::size_t i = 0; i < z.size(); ++i) EXPECT_NEAR(wrap_angle(first[i] - then[i]), 0, 1e-10) << i;
   }
 }
 

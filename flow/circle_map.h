@@ -1,0 +1,13 @@
+// The maps of a gauge coupling by the names of a run file, for plain numbers and for tensors.
+#pragma once
+
+#include "flow/circle_mixture.h"
+#include "flow/spline.h"
+
+namespace flowloom {
+
+enum class CircleMap { kSpline, kMixture };
+
+#include "flow/circle_map.inl"
+
+}  // namespace flowloom

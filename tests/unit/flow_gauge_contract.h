@@ -1,0 +1,179 @@
+// Flows of gauge fields to test engines with, and what every engine must do with them.
+#pragma once
+
+#include "flow_objective_contract.h"
+
+namespace flowloom {
+
+struct GaugeCase {
+  std::vector<std::int64_t> lattice = {4, 4};
+  int layers = 3;
+  std::vector<int> hidden = {3};
+  Precision precision = Precision::kFloat64;
+  double beta = 1.5;
+  std::string flow = "";  // more lines of the section
+
+  RunSpec run() const {
+    return load_run_text("[run]\nname = \"test\"\nprecision = \"" + std::string(to_string(precision)) +
+                             "\"\n[theory]\nkind = \"u1\"\nlattice = " + nlohmann::json(lattice).dump() +
+                             "\nbeta = " + nlohmann::json(beta).dump() +
+                             "\n[flow]\nkind = \"gauge-coupling\"\nlayers = " + std::to_string(layers) +
+                             "\nhidden = " + nlohmann::json(hidden).dump() + "\n" + flow + "\n[chain]\nlength = 1\n",
+                         "test.toml");
+  }
+};
+
+inline std::vector<GaugeCase> gauge_cases() {
+  return {
+      {},
+      {.lattice = {8, 4}, .layers = 20, .flow = "bins = 3\ncontext = \"1x1\"\nactivation = \"silu\""},
+      {.lattice = {4, 8}, .layers = 9, .hidden = {2, 3}, .flow = "map = \"mixture\"\ncomponents = 3\ndilation = [1, 1, 1]"},
+      {.layers = 4, .flow = "map = \"mixture\"\ncomponents = 1\nbias = false\nactivation = \"tanh\""},
+      {.lattice = {6, 6},
+       .layers = 8,
+       .flow = "bins = 2\nmasks = [{ directions = [0, 1], steps = [1, 1], width = 6 }, { directions = [1], steps = [1, 0], "
+               "width = 2 }]"},
+  };
+}
+
+// The case with weights, as the engines take it.
+struct GaugeParts {
+  explicit GaugeParts(const GaugeCase& gauge_case)
+      : theory(theory_of(gauge_case.run())),
+        architecture(std::get<GaugeCouplingFlow>(architecture_of(gauge_case.run()).kind())),
+        weights(architecture.initial_weights(NoiseKey::from("weights"))),
+        precision(gauge_case.precision) {}
+
+  std::unique_ptr<Model> model(const Engine& engine) const {
+    return engine.model(theory, architecture, weights, precision);
+  }
+  const Geometry& geometry() const { return theory_geometry(theory); }
+  std::size_t variables() const { return theory_variables(theory); }
+
+  AnyTheory theory;
+  GaugeCouplingFlow architecture;
+  std::vector<double> weights;
+  Precision precision;
+};
+
+// theta_mu(x) -> alpha(x) + theta_mu(x) - alpha(x+mu), for each field of `fields`.
+inline std::vector<double> gauge_transformed(const Geometry& geometry, std::vector<double> fields, std::uint64_t number) {
+  std::vector<double> alpha(geometry.sites());
+  fill_normal(kTestKey, Purpose::kInit, number, alpha);
+  const std::size_t sites = geometry.sites();
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const std::size_t mu = i / sites % geometry.dimensions(), x = i % sites;
+    fields[i] += alpha[x] - alpha[static_cast<std::size_t>(geometry.forward(mu)[x])];
+  }
+  return fields;
+}
+
+inline void expect_gauge_fields_and_log_p_are_right(const Engine& engine) {
+  for (const GaugeCase& gauge_case : gauge_cases()) {
+    const GaugeParts parts(gauge_case);
+    const Draws draws = parts.model(engine)->draw(kTestKey, Purpose::kBase, 0, 5);
+    for (std::size_t i = 0; i < 5; ++i) {
+      const auto field = std::span(draws.fields).subspan(i * parts.variables(), parts.variables());
+      for (const double angle : field) {
+        EXPECT_GE(angle, 0);
+        EXPECT_LE(angle, kTwoPi);
+      }
+      const std::vector<double> sums = theory_sums_of(parts.theory, field);
+      for (std::size_t k = 0; k < sums.size(); ++k) EXPECT_NEAR(draws.sums[k * 5 + i], sums[k], 1e-11) << k;
+      EXPECT_NEAR(draws.log_p[i], theory_log_p(parts.theory, sums), 1e-11);
+    }
+  }
+}
+
+inline void expect_gauge_inverse_finds_the_draws_log_q(const Engine& engine) {
+  for (GaugeCase gauge_case : gauge_cases()) {
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      gauge_case.precision = precision;
+      const GaugeParts parts(gauge_case);
+      const auto model = parts.model(engine);
+      const Draws draws = model->draw(kTestKey, Purpose::kBase, 0, 21);
+      const Densities densities = model->densities(draws.fields);
+      for (std::size_t i = 0; i < 21; ++i) {
+        EXPECT_NEAR(densities.log_p[i], draws.log_p[i], 1e-11);
+        EXPECT_NEAR(densities.log_q[i], draws.log_q[i], 1e-10);
+        EXPECT_LT(densities.round_trip[i], 1e-10);
+      }
+    }
+  }
+}
+
+inline void expect_log_q_is_gauge_invariant(const Engine& engine) {
+  for (const GaugeCase& gauge_case : gauge_cases()) {
+    const GaugeParts parts(gauge_case);
+    const auto model = parts.model(engine);
+    const Draws draws = model->draw(kTestKey, Purpose::kBase, 0, 5);
+    const Densities moved = model->densities(gauge_transformed(parts.geometry(), draws.fields, 1));
+    for (std::size_t i = 0; i < 5; ++i) {
+      EXPECT_NEAR(moved.log_q[i], draws.log_q[i], 1e-10);
+      EXPECT_NEAR(moved.log_p[i], draws.log_p[i], 1e-10);
+    }
+  }
+}
+
+// log_q of one layer is a sum of functions of one active link each and of links that do not change: every mixed second difference of
+// two active links vanishes, also where their sites' networks might see each other.
+inline void expect_no_network_sees_an_active_link(const Engine& engine) {
+  for (GaugeCase gauge_case : gauge_cases()) {
+    gauge_case.layers = 1;
+    gauge_case.hidden = {4, 3};
+    const GaugeParts parts(gauge_case);
+    const auto model = parts.model(engine);
+    std::vector<double> field(parts.variables());
+    fill_uniform(kTestKey, Purpose::kBase, 7, field);
+    std::vector<bool> active(field.size());
+    for (const auto& link : parts.architecture.couplings(parts.geometry())[0].active) active[link.variable] = true;
+    const auto log_q_moved = [&](std::optional<std::size_t> a) {
+      std::vector<double> fields;
+      for (std::size_t b = 0; b < field.size(); ++b) {
+        std::vector<double> moved = field;
+        if (a) moved[*a] += 0.3;
+        moved[b] += 0.3;
+        fields.insert(fields.end(), moved.begin(), moved.end());
+      }
+      return model->densities(fields).log_q;
+    };
+    const double unmoved = model->densities(field).log_q[0];
+    const std::vector<double> one = log_q_moved({});
+    double largest_with_frozen = 0;
+    for (std::size_t a = 0; a < field.size(); ++a) {
+      if (!active[a]) continue;
+      const std::vector<double> both = log_q_moved(a);
+      for (std::size_t b = 0; b < field.size(); ++b) {
+        if (a == b) continue;
+        const double mixed = both[b] - one[a] - one[b] + unmoved;
+        if (active[b]) {
+          EXPECT_NEAR(mixed, 0, 1e-11) << "active links " << a << " and " << b;
+        } else {
+          largest_with_frozen = std::max(largest_with_frozen, std::abs(mixed));
+        }
+      }
+    }
+    EXPECT_GT(largest_with_frozen, 1e-4);
+  }
+}
+
+// beta = 0 and a flow that is the identity: q = p.
+inline void expect_gauge_path_gradients(const Engine& engine) {
+  for (const GaugeCase& gauge_case : gauge_cases()) {
+    SCOPED_TRACE(gauge_case.flow);
+    expect_the_path_gradient_differs_by_the_score(engine, GaugeParts(gauge_case));
+  }
+  const GaugeParts parts({.beta = 0, .flow = "init_scale = 0"});
+  for (const double slope : reverse_kl(engine, parts, 0, 16, Estimator::kPath).sum) EXPECT_NEAR(slope, 0, 1e-11);
+  double square = 0;
+  for (const double slope : reverse_kl(engine, parts, 0, 16).sum) square += slope * slope;
+  EXPECT_GT(square, 1);
+}
+
+inline void expect_gauge_gradients_are_the_losss_slopes(const Engine& engine) {
+  expect_the_gradient_is_the_losss_slope(engine, GaugeParts({.layers = 3, .hidden = {2}, .flow = "bins = 2"}));
+  expect_the_gradient_is_the_losss_slope(
+      engine, GaugeParts({.layers = 3, .hidden = {2}, .flow = "map = \"mixture\"\ncomponents = 2"}));
+}
+
+}  // namespace flowloom

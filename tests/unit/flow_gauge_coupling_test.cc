@@ -1,0 +1,144 @@
+#include "flow/gauge_coupling.h"
+
+#include <gtest/gtest.h>
+
+#include "flow/lanes/lanes_engine.h"
+#include "flow_gauge_contract.h"
+
+namespace flowloom {
+namespace {
+
+std::vector<GaugeCoupling> couplings(const GaugeCase& gauge_case) {
+  const GaugeParts parts(gauge_case);
+  return parts.architecture.couplings(parts.geometry());
+}
+
+TEST(GaugeCoupling, EightLayersChangeEveryLinkOfTwoDimensionsOnce) {
+  const auto all = couplings({.lattice = {8, 4}});
+  ASSERT_EQ(all.size(), 16u);  // forwards, then backwards
+  for (const std::size_t round : {0u, 1u}) {
+    std::vector<int> changes(64);
+    for (std::size_t i = 0; i < 8; ++i) {
+      EXPECT_EQ(all[8 * round + i].active.size(), 8u);  // of 64
+      for (const auto& link : all[8 * round + i].active) ++changes[link.variable];
+    }
+    EXPECT_EQ(changes, std::vector<int>(64, 1));
+  }
+}
+
+// physics of arXiv:2003.06413: half of the plaquettes have no active link, an eighth of the links are active.
+TEST(GaugeCoupling, HalfOfThePlaquettesAreFrozenUnderTheUsualMasks) {
+  for (const GaugeCoupling& coupling : couplings({.lattice = {8, 8}})) {
+    std::size_t plaquettes = 0, wide = 0, tall = 0;
+    for (const auto& site : coupling.context) {
+      ASSERT_EQ(site.size(), 3u);
+      plaquettes += !site[0].empty();
+      wide += !site[1].empty();
+      tall += !site[2].empty();
+    }
+    EXPECT_EQ(plaquettes, 32u);
+    EXPECT_EQ(std::max(wide, tall), 32u);  // along the active lines
+    EXPECT_EQ(std::min(wide, tall), 16u);  // across them
+  }
+}
+
+TEST(GaugeCoupling, AnActiveLoopHasItsLinkAndNoOtherActiveOne) {
+  for (const GaugeCase& gauge_case : gauge_cases()) {
+    for (const GaugeCoupling& coupling : couplings(gauge_case)) {
+      std::vector<bool> active(GaugeParts(gauge_case).variables());
+      for (const auto& link : coupling.active) active[link.variable] = true;
+      for (const auto& link : coupling.active) {
+        ASSERT_EQ(link.rest.size(), 3u);
+        for (const LoopLink& other : link.rest) EXPECT_FALSE(active[other.variable]);
+      }
+      for (const auto& site : coupling.context) {
+        for (const Loop& loop : site) {
+          for (const LoopLink& link : loop) EXPECT_FALSE(active[link.variable]);
+        }
+      }
+    }
+  }
+}
+
+// A loop's angle is gauge invariant only if it is closed.
+TEST(GaugeCoupling, ActiveLoopsAreClosed) {
+  for (const GaugeCase& gauge_case : gauge_cases()) {
+    const GaugeParts parts(gauge_case);
+    const std::vector<double> zero(parts.variables()), pure = gauge_transformed(parts.geometry(), zero, 3);
+    for (const GaugeCoupling& coupling : parts.architecture.couplings(parts.geometry())) {
+      for (const auto& link : coupling.active) {
+        double sum = pure[link.variable];
+        for (const LoopLink& other : link.rest) sum += other.sign * pure[other.variable];
+        EXPECT_NEAR(sum, 0, 1e-13);
+      }
+    }
+  }
+}
+
+TEST(GaugeCoupling, RefusesMasksThatDoNotFit) {
+  const auto sentence = [](const GaugeCase& gauge_case) { return sentence_of([&] { gauge_case.run(); }); };
+  EXPECT_EQ(sentence({.lattice = {6, 6}}),
+            "test.toml:7: [flow] kind: the mask with directions = [0], steps = [0,1], width = 4 does not close around the "
+            "lattice in direction 1, whose extent is 6; extent times step must be a multiple of the width.");
+  EXPECT_NE(sentence({.flow = "masks = [{ directions = [0], steps = [0, 0], width = 1 }]"})
+                .find("has links without a plaquette that contains no other link of the mask"),
+            std::string::npos);
+  EXPECT_NE(sentence({.flow = "masks = [{ directions = [0, 2], steps = [0, 1], width = 2 }]"})
+                .find("must be different ones of 0 to 1"),
+            std::string::npos);
+  EXPECT_NE(sentence({.flow = "masks = [{ directions = [0], steps = [1], width = 2 }]"})
+                .find("must have one number for each of the 2 directions"),
+            std::string::npos);
+}
+
+TEST(GaugeCoupling, FlowsAreForTheirOwnFields) {
+  EXPECT_EQ(sentence_of([] {
+              load_run_text("[run]\nname = \"x\"\n[theory]\nkind = \"u1\"\nlattice = [4, 4]\nbeta = 1.0\n[flow]\nkind = "
+                            "\"affine-coupling\"\n[chain]\nlength = 1\n",
+                            "x.toml");
+            }),
+            "x.toml:8: [flow] kind = \"affine-coupling\" does not act on the variables of the theory \"u1\"; use "
+            "\"gauge-coupling\".");
+}
+
+TEST(GaugeLanes, FieldsAndLogPAreRight) { expect_gauge_fields_and_log_p_are_right(lane_engine()); }
+TEST(ExactnessRule7, TheInverseFindsTheDrawsLogQOfGaugeFields) { expect_gauge_inverse_finds_the_draws_log_q(lane_engine()); }
+TEST(GaugeLanes, LogQIsGaugeInvariant) { expect_log_q_is_gauge_invariant(lane_engine()); }
+TEST(GaugeLanes, NoNetworkSeesAnActiveLink) { expect_no_network_sees_an_active_link(lane_engine()); }
+TEST(GaugeLanes, PathGradientsDifferByTheScore) { expect_gauge_path_gradients(lane_engine()); }
+TEST(GaugeLanes, GradientsAreTheLosssSlopes) { expect_gauge_gradients_are_the_losss_slopes(lane_engine()); }
+
+TEST(GaugeLanes, EveryInstructionSetGivesTheSameBits) {
+  const std::vector<lanes::InstructionSet> sets = lanes::instruction_sets();
+  for (GaugeCase gauge_case : gauge_cases()) {
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      gauge_case.precision = precision;
+      const GaugeParts parts(gauge_case);
+      const auto portable = lanes_engine(sets.back());
+      const Draws draws = parts.model(*portable)->draw(kTestKey, Purpose::kBase, 7, 3);
+      const Densities densities = parts.model(*portable)->densities(draws.fields);
+      const Gradient gradient = reverse_kl(*portable, parts, 3, 18, Estimator::kPath);
+      for (const lanes::InstructionSet& set : sets) {
+        SCOPED_TRACE(set.name);
+        const auto engine = lanes_engine(set);
+        expect_equal_bits(parts.model(*engine)->draw(kTestKey, Purpose::kBase, 7, 3), draws);
+        expect_equal_bits(parts.model(*engine)->densities(draws.fields), densities);
+        expect_equal_bits(reverse_kl(*engine, parts, 3, 18, Estimator::kPath), gradient);
+      }
+    }
+  }
+}
+
+TEST(GaugeLanes, ASamplesBitsDoNotDependOnItsPlace) {
+  const GaugeParts parts({.lattice = {8, 4}, .layers = 9, .precision = Precision::kMixed});
+  const auto model = parts.model(lane_engine());
+  const Draws all = model->draw(kTestKey, Purpose::kBase, 0, 40);
+  for (const std::size_t i : {0u, 7u, 15u, 16u, 39u}) {
+    const Draws one = model->draw(kTestKey, Purpose::kBase, i, 1);
+    EXPECT_EQ(bits(one.log_q[0]), bits(all.log_q[i]));
+    EXPECT_EQ(bits(one.log_p[0]), bits(all.log_p[i]));
+  }
+}
+
+}  // namespace
+}  // namespace flowloom
