@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "flow/affine.h"
+#include "flow/circle_mixture.h"
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/plan.h"
+#include "flow/spline.h"
 #include "math/dual.h"
 #include "math/philox.h"
 
