@@ -1,5 +1,5 @@
-// The elementary functions of plain numbers: flowloom::exp, log, tanh, turn. Where a digit matters these are used, never the C
-// library's, which differ from one system to the next.
+// The elementary functions of plain numbers: flowloom::exp, log, tanh, turn, atan2. Where a digit matters these are
+// used, never the C library's, which differ from one system to the next.
 #pragma once
 
 #include "math/value.h"

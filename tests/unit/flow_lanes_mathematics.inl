@@ -2,13 +2,12 @@
 
 // The inputs are encodings at equal distances through all there are: subnormals, infinities and NaNs included.
 template <class Real, class OfLanes, class OfNumbers>
-std::string first_difference(const char* name, OfLanes of_lanes, OfNumbers of_numbers) {
-  constexpr std::uint64_t kInputs = 1 << 18;
-  constexpr auto kStep = static_cast<BitsOf<Real>>(~BitsOf<Real>{0} / kInputs) | 1;
-  for (std::uint64_t i = 0; i < kInputs; i += kLanes) {
+std::string first_difference(const char* name, OfLanes of_lanes, OfNumbers of_numbers, std::uint64_t inputs = 1 << 18) {
+  const auto step = static_cast<BitsOf<Real>>(~BitsOf<Real>{0} / inputs) | 1;
+  for (std::uint64_t i = 0; i < inputs; i += kLanes) {
     Row<Real> input, output;
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      input.lane[lane] = flowloom::from_bits(static_cast<BitsOf<Real>>((i + lane) * kStep));
+      input.lane[lane] = flowloom::from_bits(static_cast<BitsOf<Real>>((i + lane) * step));
     }
     of_lanes(Lanes<Real>(input)).store(output);
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
@@ -26,8 +25,8 @@ std::string first_difference(const char* name, OfLanes of_lanes, OfNumbers of_nu
 
 template <class Real>
 std::string first_difference_of_any() {
-  const auto both = [](const char* name, auto of_lanes, auto of_numbers) {
-    return first_difference<Real>(name, of_lanes, of_numbers);
+  const auto both = [](const char* name, auto of_lanes, auto of_numbers, auto... inputs) {
+    return first_difference<Real>(name, of_lanes, of_numbers, inputs...);
   };
   using V = Lanes<Real>;
   std::vector<std::string> found{
@@ -58,6 +57,26 @@ std::string first_difference_of_any() {
         "turn's cosine", [](V x) { return turn(x).cos; }, [](Real x) { return flowloom::turn(x).cos; }));
     found.push_back(both(
         "turn's sine", [](V x) { return turn(x).sin; }, [](Real x) { return flowloom::turn(x).sin; }));
+    found.push_back(both(
+        "atan2 over 1", [](V x) { return atan2(x, V(1.0)); }, [](Real x) { return flowloom::atan2(x, 1.0); }));
+    found.push_back(both(
+        "atan2 of 1", [](V x) { return atan2(V(1.0), x); }, [](Real x) { return flowloom::atan2(1.0, x); }));
+    found.push_back(both(
+        "wrap_angle", [](V x) { return canonical(wrap_angle(x)); },
+        [](Real x) { return flowloom::canonical(flowloom::wrap_angle(x)); }));
+    found.push_back(both(
+        "positive_angle", [](V x) { return canonical(positive_angle(x)); },
+        [](Real x) { return flowloom::canonical(flowloom::positive_angle(x)); }));
+    for (const std::size_t bins : {1, 5, 8}) {
+      found.push_back(both(
+          "a spline", [=](V x) { return digest_of_spline(bins, bins == 5, x); },
+          [=](Real x) { return flowloom::digest_of_spline(bins, bins == 5, x); }, 1 << 14));
+    }
+    for (const std::size_t components : {1, 2, 5}) {
+      found.push_back(both(
+          "a circle mixture", [=](V x) { return digest_of_mixture(components, x); },
+          [=](Real x) { return flowloom::digest_of_mixture(components, x); }, 1 << 14));
+    }
     found.push_back(both(
         "to float", [](V x) { return canonical(to_double(from_double<float>(x))); },
         [](Real x) { return flowloom::canonical(static_cast<double>(static_cast<float>(x))); }));

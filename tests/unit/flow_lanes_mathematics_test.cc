@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "flow/lanes/prelude.h"
+#include "flow_transform_digests.h"
 #include "math/lanes/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -21,6 +22,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #include "flow/lanes/mathematics.inl"
 
+#include "flow_transform_digests.inl"
+
 #include "flow_lanes_mathematics.inl"
 
 }  // namespace flowloom::lanes::mathematics_test::HWY_NAMESPACE
@@ -36,6 +39,8 @@ namespace portable {
 #include "math/lanes/portable_lanes.inl"
 
 #include "flow/lanes/mathematics.inl"
+
+#include "flow_transform_digests.inl"
 
 #include "flow_lanes_mathematics.inl"
 

@@ -293,7 +293,7 @@ class LanesObjectsTest(unittest.TestCase):
         files = [file for folder in ("math", "spec", "lattice", "flow") for file in (ROOT / folder).rglob("*.inl")]
         files += [file for folder in ("math", "flow/lanes", "flow/cuda") for file in (ROOT / folder).iterdir()]
         files += [ROOT / name for name in ("spec/noise.cc", "flow/free_field.h", "flow/free_field.cc", "flow/affine.h",
-                                           "flow/activation.h", "lattice/theories.h")]
+                                           "flow/activation.h", "flow/spline.h", "flow/circle_mixture.h", "lattice/theories.h")]
         files = [file for file in sorted(set(files)) if file.suffix in (".h", ".inl", ".cc", ".cu")]
         self.assertIn(ROOT / "math/elementary.inl", files)
         self.assertIn(ROOT / "flow/lanes/model.inl", files)

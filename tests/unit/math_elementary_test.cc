@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <random>
 
 namespace flowloom {
 namespace {
@@ -124,6 +125,56 @@ TEST(Elementary, TurnIsWithinItsBound) {
     EXPECT_LE(worst_between<double>(-far, far * (1 - 0x1p-50), sine, exact_sine), 1.9);
 }
 
+// The worst of points with angles around the multiples of pi/16, where the reductions change, and anywhere; and of
+// points with any encodings.
+double worst_angle(int count) {
+  std::mt19937_64 random(1);
+  std::uniform_real_distribution<double> uniform(-1, 1);
+  double largest = 0;
+  const auto look = [&](double y, double x) {
+    if (!std::isfinite(y) || !std::isfinite(x)) return;
+    largest =
+        std::max(largest, ulps(atan2(y, x), std::atan2(static_cast<long double>(y), static_cast<long double>(x))));
+  };
+  for (int i = 0; i < count; ++i) {
+    const double angle = static_cast<double>(i % 32) * std::numbers::pi / 16 + 0.06 * uniform(random);
+    const double radius = 1 + uniform(random);
+    look(radius * std::sin(angle), radius * std::cos(angle));
+    look(uniform(random), uniform(random));
+    const double y = from_bits(random()), x = from_bits(random());
+    look(y, x);
+    look(y, y * uniform(random));
+  }
+  return largest;
+}
+
+TEST(Elementary, Atan2IsWithinItsBound) {
+  expect_bound(worst_angle(1 << 19), 2.9);
+  // Where the most terms of the series count, and nothing else is rounded.
+  const auto of_slope = [](auto slope) { return atan2(slope, decltype(slope)(1)); };
+  const auto exact = [](long double slope) { return std::atan(slope); };
+  expect_bound(worst_between<double>(0.24, 0.25, of_slope, exact), 0.7);
+}
+
+TEST(Elementary, Atan2HasTheSignsOfZeros) {
+  const double pi = std::numbers::pi, tiny = std::numeric_limits<double>::denorm_min();
+  const double huge = std::numeric_limits<double>::max();
+  for (const double x : {0.0, -0.0, 1.0, -1.0, tiny, -tiny, huge, -huge}) {
+    for (const double y : {0.0, -0.0, 1.0, -1.0, tiny, -tiny, huge, -huge}) {
+      EXPECT_EQ(bits(atan2(y, x)), bits(std::atan2(y, x))) << y << " " << x;
+    }
+  }
+  EXPECT_EQ(atan2(1.0, 0.0), pi / 2);
+  EXPECT_EQ(atan2(-0.0, -1.0), -pi);
+}
+
+TEST(Elementary, Atan2OfInfinitiesIsNotANumber) {
+  for (const double finite : {0.0, 1.0, -kInf, kInf}) {
+    EXPECT_EQ(bits(atan2(kInf, finite)), bits(Format<double>::kNaN));
+    EXPECT_EQ(bits(atan2(finite, -kInf)), bits(Format<double>::kNaN));
+  }
+}
+
 template <class Real>
 class ElementaryEdges : public testing::Test {};
 using Reals = testing::Types<float, double>;
@@ -187,7 +238,8 @@ TEST(Elementary, EveryNaNGivesTheSameOne) {
   for (const std::uint64_t encoding : std::initializer_list<std::uint64_t>{0x7ff8000000000000, 0xfff8000000000000,
                                                                            0x7ff0000000000001, 0xffffffffffffffff}) {
     const double x = from_bits(encoding);
-    for (const double y : {exp(x), tanh(x), log(x), canonical(x)}) EXPECT_EQ(bits(y), bits(Format<double>::kNaN));
+    for (const double y : {exp(x), tanh(x), log(x), canonical(x), atan2(x, 1.0), atan2(1.0, x), atan2(x, x)})
+      EXPECT_EQ(bits(y), bits(Format<double>::kNaN));
   }
   for (const std::uint32_t encoding : {0x7fc00000u, 0xffc00000u, 0x7f800001u, 0xffffffffu}) {
     const float x = from_bits(encoding);
