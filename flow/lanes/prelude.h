@@ -14,7 +14,9 @@
 #include "flow/affine.h"
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/plan.h"
+#include "flow/spectral.h"
 #include "math/dual.h"
+#include "math/haar.h"
 #include "math/philox.h"
 
 // GCC keeps an array of sums in registers only if the loops over it are unrolled.
