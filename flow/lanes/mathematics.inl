@@ -3,6 +3,9 @@
 #include "math/elementary.inl"
 #include "math/angle.inl"
 #include "math/philox.inl"
+#include "math/matrix.inl"
+#include "math/haar.inl"
+#include "math/spectrum.inl"
 #include "lattice/cursor.inl"
 #include "lattice/phi4.inl"
 #include "lattice/loops.inl"
@@ -13,4 +16,5 @@
 #include "flow/spline.inl"
 #include "flow/circle_mixture.inl"
 #include "flow/circle_map.inl"
+#include "flow/spectral.inl"
 // clang-format on

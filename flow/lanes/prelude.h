@@ -15,6 +15,8 @@
 #include "flow/circle_map.h"
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/plan.h"
+#include "flow/spectral.h"
+#include "math/haar.h"
 #include "math/philox.h"
 
 // GCC keeps an array of sums in registers only if the loops over it are unrolled.

@@ -90,7 +90,7 @@ TEST(ExactnessRule4, ASwitchWithoutReweighMovesTheMean) {
 // ------------------------------------------------------------------------------- three states: K1 K2 p = p exactly
 
 using Vector = std::array<double, 3>;
-using Matrix = std::array<Vector, 3>;  // [to][from]
+using Kernel = std::array<Vector, 3>;  // [to][from]
 
 constexpr Vector kP{0.2, 0.5, 0.3};
 constexpr Vector kQ1{0.6, 0.3, 0.1};
@@ -133,8 +133,8 @@ double rule(double p_current, double q_current, double p, double q) {
 }
 
 // The transition matrix of one step: proposals from `q`, the current state's weight under `q_current`.
-Matrix kernel(const Vector& q, const Vector& q_current) {
-  Matrix k{};
+Kernel kernel(const Vector& q, const Vector& q_current) {
+  Kernel k{};
   for (std::size_t from = 0; from < 3; ++from) {
     double stay = 1;
     for (std::size_t to = 0; to < 3; ++to) {
@@ -147,7 +147,7 @@ Matrix kernel(const Vector& q, const Vector& q_current) {
   return k;
 }
 
-Vector operator*(const Matrix& k, const Vector& v) {
+Vector operator*(const Kernel& k, const Vector& v) {
   Vector result{};
   for (std::size_t to = 0; to < 3; ++to) result[to] = std::inner_product(v.begin(), v.end(), k[to].begin(), 0.0);
   return result;
