@@ -40,6 +40,9 @@
 
 namespace flowloom {
 
+// What a workspace is for.
+enum class Wilson2dUse { kLogDet, kSlopes, kPion };
+
 // The operator, without its links. Immutable and trivially copyable.
 class Wilson2d {
  public:
@@ -60,6 +63,17 @@ class Wilson2d {
   // log|det B| of all slices but the last, without log|1 - lambda^L0 (product of the slice's U_0)|^2 of each.
   constexpr double log_det_of_lines() const { return log_det_of_lines_; }
 
+  // Numbers of each sample in a workspace.
+  constexpr std::size_t workspace(Wilson2dUse use) const {
+    const std::size_t n = space_, matrices = 3 * slices_kept(use) + scratch_matrices(use);
+    const std::size_t rows = use == Wilson2dUse::kPion ? 2 * time_ * n * (2 * n | 1) : 0;
+    return 2 * (time_ * (n + 2) + 2 * n + 2 * n * 4 + matrices * n * (n | 1) + 2 * n * (2 * n | 1) + rows);
+  }
+  constexpr std::size_t slices_kept(Wilson2dUse use) const {
+    return use == Wilson2dUse::kLogDet && time_ > 2 ? 2 : time_;
+  }
+  constexpr std::size_t scratch_matrices(Wilson2dUse use) const { return use == Wilson2dUse::kLogDet ? 3 : 5; }
+
  private:
   std::size_t space_, time_;
   double mass_;
@@ -67,8 +81,6 @@ class Wilson2d {
   double inverse_sinh_, log_det_of_lines_;
 };
 
-// What a workspace is for, and how many numbers of each sample it must hold.
-enum class Wilson2dUse { kLogDet, kSlopes, kPion };
 
 // How the templates below take fields: `cos` and `sin` are anything that can be indexed with mu * sites + site (site = x0 * L1 + x1,
 // lattice/geometry.h) and gives what a V is made of: pointers or spans of numbers or of rows of lanes, or a stride through

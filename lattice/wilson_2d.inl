@@ -14,15 +14,15 @@ template <Value V, class Work>
 class Wilson2dElimination : WilsonMatrices<V, Work> {
   using Base = WilsonMatrices<V, Work>;
   using typename Base::Complex, typename Base::Matrix, typename Base::Range;
-  using Base::get, Base::put, Base::store, Base::real, Base::scaled, Base::imaginary_part, Base::square, Base::dot,
+  using Base::get, Base::put, Base::store, Base::real, Base::imaginary_part, Base::square, Base::dot,
       Base::product, Base::anti_hermitian_product, Base::row_of;
 
  public:
   // Loads the links, gauged such that U_0 = 1 but at the end of a line.
   template <class Links>
   constexpr Wilson2dElimination(const Wilson2d& wilson, Wilson2dUse use, Links cos, Links sin, Work work)
-      : Base(work), wilson_(wilson), n_(wilson.space()), last_(wilson.time() - 1), slots_(slots(wilson, use)),
-        scratches_(scratches(use)) {
+      : Base(work), wilson_(wilson), n_(wilson.space()), last_(wilson.time() - 1), slots_(wilson.slices_kept(use)),
+        scratches_(wilson.scratch_matrices(use)) {
     const auto link = [&](std::size_t mu, std::size_t x, std::size_t t) {
       return Complex{V(cos[slope_at(mu, x, t)]), V(sin[slope_at(mu, x, t)])};
     };
@@ -37,19 +37,11 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
       }
       put(loop(t), here);
       // What goes around a line once and again is divided by this.
-      const Complex rest = real(1) - scaled(here, wilson_.decay(n_));
+      const Complex rest = real(1) - scaled(here, V(wilson_.decay(n_)));
       const V size = square(rest);
-      if (t < last_) add_pivot(size);  // the rest of det B; the last slice's is part of its matrix
-      put(closure(t), here * conj(rest) * (V(1.0) / size));
+      if (t < last_) add_pivot(size * size);  // the rest of det B; the last slice's B is within its matrix
+      put(closure(t), scaled(here * conj(rest), V(1.0) / size));
     }
-  }
-
-  // Numbers of each sample in a workspace.
-  static constexpr std::size_t workspace(const Wilson2d& wilson, Wilson2dUse use) {
-    const std::size_t n = wilson.space(), time = wilson.time();
-    const std::size_t matrices = 3 * slots(wilson, use) + scratches(use);
-    const std::size_t rows = use == Wilson2dUse::kPion ? 2 * time * n * row_of(2 * n) : 0;
-    return 2 * (time * (n + 2) + 2 * n + 2 * n * Base::kPanel + matrices * n * row_of(n) + 2 * n * row_of(2 * n) + rows);
   }
 
   // log|det D|. With `invert`, the blocks of G in the last slice are left in end().
@@ -125,11 +117,6 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
   }
 
  private:
-  // In a workspace only as many slices are kept as are needed afterwards.
-  static constexpr std::size_t slots(const Wilson2d& wilson, Wilson2dUse use) {
-    return use == Wilson2dUse::kLogDet && wilson.time() > 2 ? 2 : wilson.time();
-  }
-  static constexpr std::size_t scratches(Wilson2dUse use) { return use == Wilson2dUse::kLogDet ? 3 : 5; }
   constexpr std::size_t slope_at(std::size_t mu, std::size_t x, std::size_t t) const {
     return (mu * n_ + x) * (last_ + 1) + t;
   }
@@ -170,8 +157,8 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
     for (std::size_t x = 0; x < n_; ++x) {
       const std::size_t y = x + 1 < n_ ? x + 1 : 0;
       const Complex hop = x + 1 < n_ ? real(1) : get(loop(t));
-      put(m, x, y, get(m, x, y) + scaled(hop, there));
-      put(m, y, x, get(m, y, x) + scaled(conj(hop), back));
+      put(m, x, y, get(m, x, y) + scaled(hop, V(there)));
+      put(m, y, x, get(m, y, x) + scaled(conj(hop), V(back)));
     }
   }
   constexpr void add_b(const Matrix& m, std::size_t t) {
@@ -187,7 +174,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
   constexpr void sweep(const Complex& closure, In in, Out out) {
     const auto pass = [&](std::size_t into, std::size_t j, const Complex& moving) {
       put(into + j, moving);
-      return scaled(moving + in(j), wilson_.decay(1));
+      return scaled(moving + in(j), V(wilson_.decay(1)));
     };
     Complex forward = real(0), backward = real(0);
     for (std::size_t j = 0; j < n_; ++j) forward = pass(lines(), j, forward);
@@ -195,8 +182,8 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
     forward = forward * closure;
     backward = backward * conj(closure);
     for (std::size_t j = 0; j < n_; ++j) {
-      out(j, get(lines() + j) + scaled(forward, wilson_.decay(j)),
-          get(lines() + n_ + j) + scaled(backward, wilson_.decay(n_ - 1 - j)));
+      out(j, get(lines() + j) + scaled(forward, V(wilson_.decay(j))),
+          get(lines() + n_ + j) + scaled(backward, V(wilson_.decay(n_ - 1 - j))));
     }
   }
   // m K = forward - backward and m / B = (m + forward + backward) / sinh alpha. `out` may overwrite m(i, j).
@@ -220,7 +207,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
     }
   }
   constexpr Complex over_b(const Complex& own, const Complex& forward, const Complex& backward) const {
-    return scaled(own + forward + backward, wilson_.inverse_sinh());
+    return scaled(own + forward + backward, V(wilson_.inverse_sinh()));
   }
 
   constexpr void put_anti_hermitian(const Matrix& m, std::size_t i, std::size_t j, const Complex& value) {
@@ -331,10 +318,10 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
     turn_w_into_b(t);
     set_h(t);
     right_sweep(t, h, [&](std::size_t i, std::size_t j, const Complex& forward, const Complex& backward) {
-      const Complex half = scaled(forward - backward, 0.5);
+      const Complex half = scaled(forward - backward, V(0.5));
       put(one, i, j, half);
       put(two, i, j, get(r3, i, j) * conj(get(time_link(t, j))) + half);
-      put(bracket, i, j, get(bracket, i, j) + scaled(over_b(get(h, i, j), forward, backward), 0.5));
+      put(bracket, i, j, get(bracket, i, j) + scaled(over_b(get(h, i, j), forward, backward), V(0.5)));
     });
     product(n_, of(f), of(two), [&](std::size_t i, std::size_t j, const Complex& sum) { put(three, i, j, -sum); });
     for (std::size_t i = 0; i < n_; ++i) {
@@ -421,29 +408,27 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
   std::size_t pivots_in_product_ = 0;
 };
 
-constexpr std::size_t workspace_of(const Wilson2d& wilson, Wilson2dUse use) {
-  return Wilson2dElimination<double, double*>::workspace(wilson, use);
-}
-
-template <Value V, class Links, class Work>
-constexpr V log_abs_det(const Wilson2d& wilson, Links cos, Links sin, Work work) {
-  return Wilson2dElimination<V, Work>(wilson, Wilson2dUse::kLogDet, cos, sin, work).log_abs_det(/*invert=*/false);
-}
-
 template <Value V>
-struct Wilson2dSlopes {
-  V log_abs_det, by_mass;
-};
-template <Value V, class Links, class Work, class Slopes>
-constexpr Wilson2dSlopes<V> log_abs_det_and_slopes(const Wilson2d& wilson, Links cos, Links sin, Work work, Slopes slopes) {
-  Wilson2dElimination<V, Work> elimination(wilson, Wilson2dUse::kSlopes, cos, sin, work);
-  const V value = elimination.log_abs_det(/*invert=*/true);
-  return {value, elimination.slopes(slopes)};
-}
+struct Wilson2dSolver {
+  template <class Links, class Work>
+  static constexpr V log_abs_det(const Wilson2d& wilson, Links cos, Links sin, Work work) {
+    return Wilson2dElimination<V, Work>(wilson, Wilson2dUse::kLogDet, cos, sin, work).log_abs_det(/*invert=*/false);
+  }
 
-template <Value V, class Links, class Work, class Correlator>
-constexpr void pion_correlator(const Wilson2d& wilson, Links cos, Links sin, Work work, Correlator correlator) {
-  Wilson2dElimination<V, Work> elimination(wilson, Wilson2dUse::kPion, cos, sin, work);
-  elimination.log_abs_det(/*invert=*/true);
-  elimination.pion(correlator);
-}
+  struct Slopes {
+    V log_abs_det, by_mass;
+  };
+  template <class Links, class Work, class Cells>
+  static constexpr Slopes slopes(const Wilson2d& wilson, Links cos, Links sin, Work work, Cells slopes) {
+    Wilson2dElimination<V, Work> elimination(wilson, Wilson2dUse::kSlopes, cos, sin, work);
+    const V value = elimination.log_abs_det(/*invert=*/true);
+    return {value, elimination.slopes(slopes)};
+  }
+
+  template <class Links, class Work, class Cells>
+  static constexpr void pion(const Wilson2d& wilson, Links cos, Links sin, Work work, Cells correlator) {
+    Wilson2dElimination<V, Work> elimination(wilson, Wilson2dUse::kPion, cos, sin, work);
+    elimination.log_abs_det(/*invert=*/true);
+    elimination.pion(correlator);
+  }
+};

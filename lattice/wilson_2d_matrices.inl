@@ -4,20 +4,32 @@
 template <Value V>
 struct WilsonComplex {
   V re, im;
-
-  friend constexpr WilsonComplex operator+(const WilsonComplex& a, const WilsonComplex& b) {
-    return {a.re + b.re, a.im + b.im};
-  }
-  friend constexpr WilsonComplex operator-(const WilsonComplex& a, const WilsonComplex& b) {
-    return {a.re - b.re, a.im - b.im};
-  }
-  friend constexpr WilsonComplex operator-(const WilsonComplex& a) { return {-a.re, -a.im}; }
-  friend constexpr WilsonComplex operator*(const WilsonComplex& a, const WilsonComplex& b) {
-    return {a.re * b.re - a.im * b.im, fma(a.im, b.re, a.re * b.im)};
-  }
-  friend constexpr WilsonComplex operator*(const WilsonComplex& a, const V& b) { return {a.re * b, a.im * b}; }
-  friend constexpr WilsonComplex conj(const WilsonComplex& a) { return {a.re, -a.im}; }
 };
+
+template <Value V>
+constexpr WilsonComplex<V> operator+(const WilsonComplex<V>& a, const WilsonComplex<V>& b) {
+  return {a.re + b.re, a.im + b.im};
+}
+template <Value V>
+constexpr WilsonComplex<V> operator-(const WilsonComplex<V>& a, const WilsonComplex<V>& b) {
+  return {a.re - b.re, a.im - b.im};
+}
+template <Value V>
+constexpr WilsonComplex<V> operator-(const WilsonComplex<V>& a) {
+  return {-a.re, -a.im};
+}
+template <Value V>
+constexpr WilsonComplex<V> operator*(const WilsonComplex<V>& a, const WilsonComplex<V>& b) {
+  return {a.re * b.re - a.im * b.im, fma(a.im, b.re, a.re * b.im)};
+}
+template <Value V>
+constexpr WilsonComplex<V> conj(const WilsonComplex<V>& a) {
+  return {a.re, -a.im};
+}
+template <Value V>
+constexpr WilsonComplex<V> scaled(const WilsonComplex<V>& a, const V& b) {
+  return {a.re * b, a.im * b};
+}
 
 template <Value V, class Work>
 class WilsonMatrices {
@@ -56,7 +68,6 @@ class WilsonMatrices {
   }
 
   static constexpr Complex real(double value) { return {V(value), V(0.0)}; }
-  static constexpr Complex scaled(const Complex& a, double b) { return {a.re * b, a.im * b}; }
   static constexpr Complex imaginary_part(const Complex& a) { return {V(0.0), a.im}; }
   static constexpr V square(const Complex& a) { return fma(a.re, a.re, a.im * a.im); }
 
@@ -124,7 +135,7 @@ class WilsonMatrices {
         const Complex p = get(m, k, k);
         const V p2 = square(p);
         pivot(p2);
-        const Complex reciprocal = conj(p) * (V(1.0) / p2);
+        const Complex reciprocal = scaled(conj(p), V(1.0) / p2);
         for (std::size_t j = begin; j < end; ++j) put(m, k, j, j == k ? reciprocal : get(m, k, j) * reciprocal);
         for (std::size_t i = begin; i < end; ++i) {
           if (i == k) continue;
