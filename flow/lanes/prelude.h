@@ -14,6 +14,7 @@
 #include "flow/affine.h"
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/plan.h"
+#include "lattice/wilson_2d.h"
 #include "math/dual.h"
 #include "math/philox.h"
 
