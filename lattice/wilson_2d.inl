@@ -1,5 +1,6 @@
-// The elimination of lattice/wilson_2d.h, slice by slice. A vector's upper component is +, its lower -; G is D^-1. All matrices are
-// complex and L0 x L0. In the gauge of the constructor, H is the shift to x0 + 1, with a phase at the end of the line only.
+// The elimination of lattice/wilson_2d.h, slice by slice. A vector's upper component is +, its lower -; G is D^-1. All
+// matrices are complex and L0 x L0. In the gauge of the constructor, H is the shift to x0 + 1, with a phase at the end
+// of the line only.
 //
 // Slice t < L1 - 1, with the time links u, and what it hands on (from W = Z = 0 and f = -u^+ of the last slice):
 //
@@ -7,24 +8,28 @@
 //       [ C  B ]   K = C/B              [ c  a^+ ]   b = -a Y/B          f <- u^+ a f
 //                                                    c = -K a            Z <- Z + f^+ c f
 //
-// The last slice's matrix is [ B + f, C - W; C - Z, B + f^+ ]. That g D g = D^+ makes b, c, W and Z anti-Hermitian; one half of
-// each is computed, so that they are exactly.
+// The last slice's matrix is [ B + f, C - W; C - Z, B + f^+ ]. That g D g = D^+ makes b, c, W and Z anti-Hermitian; one
+// half of each is computed, so that they are exactly.
 
 template <Value V, class Work>
 class Wilson2dElimination : WilsonMatrices<V, Work> {
   using Base = WilsonMatrices<V, Work>;
+  using Base::get, Base::put, Base::store, Base::real, Base::imaginary_part, Base::square, Base::dot, Base::product,
+      Base::anti_hermitian_product;
   using typename Base::Complex, typename Base::Matrix, typename Base::Range;
-  using Base::get, Base::put, Base::store, Base::real, Base::imaginary_part, Base::square, Base::dot,
-      Base::product, Base::anti_hermitian_product, Base::row_of;
 
  public:
   // Loads the links, gauged such that U_0 = 1 but at the end of a line.
   template <class Links>
   constexpr Wilson2dElimination(const Wilson2d& wilson, Wilson2dUse use, Links cos, Links sin, Work work)
-      : Base(work), wilson_(wilson), n_(wilson.space()), last_(wilson.time() - 1), slots_(wilson.slices_kept(use)),
+      : Base(work),
+        wilson_(wilson),
+        n_(wilson.space()),
+        last_(wilson.time() - 1),
+        slots_(wilson.slices_kept(use)),
         scratches_(wilson.scratch_matrices(use)) {
     const auto link = [&](std::size_t mu, std::size_t x, std::size_t t) {
-      return Complex{V(cos[slope_at(mu, x, t)]), V(sin[slope_at(mu, x, t)])};
+      return Complex{V(cos[link_at(mu, x, t)]), V(sin[link_at(mu, x, t)])};
     };
     for (std::size_t t = 0; t <= last_; ++t) {
       const std::size_t next = t < last_ ? t + 1 : 0;
@@ -54,7 +59,8 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
       }
     }
     for (std::size_t t = 0; t < last_; ++t) eliminate_slice(t);
-    const Matrix upper = end().block(0, 0), lower = end().block(n_, n_), right = end().block(0, n_), left = end().block(n_, 0);
+    const Matrix upper = end().block(0, 0), lower = end().block(n_, n_), right = end().block(0, n_),
+                 left = end().block(n_, 0);
     for (std::size_t i = 0; i < n_; ++i) {
       for (std::size_t j = 0; j < n_; ++j) {
         put(upper, i, j, get(f(last_), i, j));
@@ -71,8 +77,8 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
     return (log_sum_ + log(pivots_)) * 0.5 + V(wilson_.log_det_of_lines());
   }
 
-  // After log_abs_det(true): the slopes by all links; returns Re tr G. Goes back through the slices, with these blocks of G (t+ is
-  // the upper component in slice t):
+  // After log_abs_det(true): the slopes by all links; returns Re tr G. Goes back through the slices, with these blocks
+  // of G (t+ is the upper component in slice t):
   //   r1 = G(t-, t+),  r3 = G(last+, t+),  r4 = G(last+, last-),  h = r4 f^+
   template <class Slopes>
   constexpr V slopes(Slopes out) {
@@ -83,7 +89,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
     for (std::size_t t = last_; t-- > 0;) trace = trace + step_back(t, out);
     for (std::size_t x = 0; x < n_; ++x) {
       const Complex around = conj(get(time_link(last_, x))) * get(r3(), x, x);
-      store(around.im * -2.0, out[slope_at(1, x, last_)]);
+      store(around.im * -2.0, out[link_at(1, x, last_)]);
     }
     return trace;
   }
@@ -117,7 +123,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
   }
 
  private:
-  constexpr std::size_t slope_at(std::size_t mu, std::size_t x, std::size_t t) const {
+  constexpr std::size_t link_at(std::size_t mu, std::size_t x, std::size_t t) const {
     return (mu * n_ + x) * (last_ + 1) + t;
   }
 
@@ -126,21 +132,22 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
   constexpr std::size_t closure(std::size_t t) const { return last_ + 1 + t; }
   constexpr std::size_t time_link(std::size_t t, std::size_t x) const { return 2 * (last_ + 1) + t * n_ + x; }
   constexpr std::size_t lines() const { return (last_ + 1) * (n_ + 2); }
-  constexpr Matrix panel() const { return {lines() + 2 * n_, Base::kPanel}; }
+  constexpr Matrix panel() const { return {lines() + 2 * n_, Wilson2d::kPanel}; }
   constexpr Matrix matrix(std::size_t k) const {
-    return {panel().begin + 2 * n_ * Base::kPanel + k * n_ * row_of(n_), row_of(n_)};
+    return {panel().begin + 2 * n_ * Wilson2d::kPanel + k * n_ * Wilson2d::row_of(n_), Wilson2d::row_of(n_)};
   }
   constexpr Matrix a(std::size_t t) const { return matrix(t % slots_); }
   constexpr Matrix w(std::size_t t) const { return matrix(slots_ + t % slots_); }
   constexpr Matrix f(std::size_t t) const { return matrix(2 * slots_ + t % slots_); }
   constexpr Matrix scratch(std::size_t k) const { return matrix(3 * slots_ + k); }
   constexpr Matrix z() const { return scratch(2); }
-  constexpr Matrix end() const { return {matrix(3 * slots_ + scratches_).begin, row_of(2 * n_)}; }
+  constexpr Matrix end() const { return {matrix(3 * slots_ + scratches_).begin, Wilson2d::row_of(2 * n_)}; }
   constexpr Matrix r1() const { return end().block(n_, 0); }
   constexpr Matrix r3() const { return end().block(0, 0); }
   constexpr Matrix r4() const { return end().block(0, n_); }
   constexpr Matrix rows(std::size_t k) const {  // n_ rows of G
-    return {end().begin + 2 * n_ * row_of(2 * n_) + k * n_ * row_of(2 * n_), row_of(2 * n_)};
+    return {end().begin + 2 * n_ * Wilson2d::row_of(2 * n_) + k * n_ * Wilson2d::row_of(2 * n_),
+            Wilson2d::row_of(2 * n_)};
   }
 
   constexpr void add_pivot(const V& squared) {
@@ -248,13 +255,11 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
     anti_hermitian_product(
         n_, [&](std::size_t i, std::size_t k) { return conj(get(f, k, i)); },
         [&](std::size_t k, std::size_t j) { return get(af, k, j); },
-        [&](std::size_t i, std::size_t j, const Complex& sum) {
-          put_anti_hermitian(z(), i, j, get(z(), i, j) - sum);
-        });
+        [&](std::size_t i, std::size_t j, const Complex& sum) { put_anti_hermitian(z(), i, j, get(z(), i, j) - sum); });
   }
 
-  // d log|det D| = Re tr(2 G(t+, t+) dB + (G(t+, t-) + G(t-, t+)) dC) for the links of a line, from these blocks' elements between
-  // neighbours. Returns the slice's Re tr G.
+  // d log|det D| = Re tr(2 G(t+, t+) dB + (G(t+, t-) + G(t-, t+)) dC) for the links of a line, from these blocks'
+  // elements between neighbours. Returns the slice's Re tr G.
   template <class Slopes, class Plus, class Mixed>
   constexpr V slopes_of_line(std::size_t t, Slopes& out, Plus plus, Mixed mixed) {
     V trace(0.0);
@@ -262,7 +267,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
       const std::size_t y = x + 1 < n_ ? x + 1 : 0;
       const Complex hop = x + 1 < n_ ? real(1) : get(loop(t));
       const Complex there = hop * plus(y, x), back = conj(hop) * (plus(x, y) + mixed(x, y));
-      store(there.im - back.im, out[slope_at(0, x, t)]);
+      store(there.im - back.im, out[link_at(0, x, t)]);
       trace = trace + plus(x, x).re * 2.0;
     }
     return trace;
@@ -301,8 +306,12 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
     const Matrix a = this->a(t), b = w(t + 1), f = this->f(t), r1 = this->r1(), r3 = this->r3();
     const Matrix h = scratch(0), bracket = scratch(1), one = scratch(2), two = scratch(3), three = scratch(4);
     const auto of = [&](const Matrix& m) { return [this, m](std::size_t i, std::size_t j) { return get(m, i, j); }; };
-    const auto adjoint = [&](const Matrix& m) { return [this, m](std::size_t i, std::size_t j) { return conj(get(m, j, i)); }; };
-    const auto into = [&](const Matrix& m) { return [this, m](std::size_t i, std::size_t j, const Complex& value) { put(m, i, j, value); }; };
+    const auto adjoint = [&](const Matrix& m) {
+      return [this, m](std::size_t i, std::size_t j) { return conj(get(m, j, i)); };
+    };
+    const auto into = [&](const Matrix& m) {
+      return [this, m](std::size_t i, std::size_t j, const Complex& value) { put(m, i, j, value); };
+    };
     const auto element = [&](const Matrix& l, std::size_t i, const Matrix& r, std::size_t j) {  // of l r
       return dot(
           n_, [&](std::size_t k) { return get(l, i, k); }, [&](std::size_t k) { return get(r, k, j); });
@@ -310,7 +319,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
 
     for (std::size_t x = 0; x < n_; ++x) {
       const Complex forward = element(w(t + 1), x, r1, x) - element(this->f(t + 1), x, r3, x);
-      store(forward.im * -2.0, out[slope_at(1, x, t)]);
+      store(forward.im * -2.0, out[link_at(1, x, t)]);
     }
     product(n_, of(r3), of(b), [&](std::size_t i, std::size_t j, const Complex& sum) {
       put(bracket, i, j, (sum - get(h, i, j)) * conj(get(time_link(t, j))));
@@ -362,8 +371,8 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
   constexpr Matrix of_last(std::size_t s) const { return rows(2 * s); }
   constexpr Matrix of_next(std::size_t s) const { return rows(2 * s + 1); }
 
-  // Solves for G(t, s) with t <= s and returns the sum of its elements' squares. Its lower half becomes of_next(s); what it is in
-  // the other order becomes of_last(t) and of_next(t) when the time has come.
+  // Solves for G(t, s) with t <= s and returns the sum of its elements' squares. Its lower half becomes of_next(s);
+  // what it is in the other order becomes of_last(t) and of_next(t) when the time has come.
   constexpr V row_of_g(std::size_t t, std::size_t s) {
     const Matrix right = end(), c = scratch(0);
     const Range all{0, 2 * n_};
@@ -392,7 +401,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
           if (i >= n_) put(of_next(s), i - n_, j, g);
           // G(s, t): the components exchanged and the adjoint, with a sign where they differ
           if (s == t + 1 && j < n_) put(of_next(t), j, i < n_ ? n_ + i : i - n_, i < n_ ? conj(g) : -conj(g));
-          if (s == last_ && t < s && j >= n_) put(of_last(t), j - n_, i < n_ ? n_ + i : i - n_, i < n_ ? -conj(g) : conj(g));
+          if (s == last_ && j >= n_) put(of_last(t), j - n_, i < n_ ? n_ + i : i - n_, i < n_ ? -conj(g) : conj(g));
         });
     return squares;
   }

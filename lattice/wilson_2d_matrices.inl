@@ -1,5 +1,5 @@
-// Complex matrices of values in a borrowed workspace, for the Wilson operator (lattice/wilson_2d.inl): products and elimination.
-// Nothing is pivoted; wilson_2d.h says why.
+// Complex matrices of values in a borrowed workspace, for the Wilson operator (lattice/wilson_2d.inl): products and
+// elimination. Nothing is pivoted; wilson_2d.h says why.
 
 template <Value V>
 struct WilsonComplex {
@@ -36,13 +36,12 @@ class WilsonMatrices {
  protected:
   using Complex = WilsonComplex<V>;
 
-  // Of complex numbers in the workspace. Rows are an odd number of them apart, which spreads columns over a cache.
+  // Of complex numbers in the workspace, which are numbered.
   struct Matrix {
     std::size_t begin, row;
     constexpr std::size_t at(std::size_t i, std::size_t j) const { return begin + i * row + j; }
     constexpr Matrix block(std::size_t i, std::size_t j) const { return {at(i, j), row}; }
   };
-  static constexpr std::size_t row_of(std::size_t columns) { return columns | 1; }
 
   struct Range {
     std::size_t begin, end;
@@ -87,7 +86,8 @@ class WilsonMatrices {
     return sum;
   }
 
-  // out(i, j, the sum of left(i, k) * right(k, j) over k < count) for i and j in these ranges; with `half`, at least where i <= j.
+  // out(i, j, the sum of left(i, k) * right(k, j) over k < count) for i and j in these ranges; with `half`, at least
+  // where i <= j.
   template <class Left, class Right, class Out>
   FLOWLOOM_FLATTEN static constexpr void product(Range rows, Range columns, std::size_t count, Left left, Right right,
                                                  Out out, bool half = false) {
@@ -124,13 +124,12 @@ class WilsonMatrices {
     product({0, n}, {0, n}, n, left, right, upper, /*half=*/true);
   }
 
-  // Gauss and Jordan's elimination, kPanel pivots at a time: m becomes its inverse. Without `inverse` only the pivots come out, and
-  // m is left useless. Calls pivot(|pivot|^2) for each. `panel`: room for size * kPanel numbers.
-  static constexpr std::size_t kPanel = 4;
+  // Gauss and Jordan's elimination, Wilson2d::kPanel pivots at a time: m becomes its inverse. Without `inverse` only
+  // the pivots come out, and m is left useless. Calls pivot(|pivot|^2) for each. `panel` has size rows.
   template <class Pivot>
   FLOWLOOM_FLATTEN constexpr void eliminate(Matrix m, std::size_t size, bool inverse, Matrix panel, Pivot pivot) {
-    for (std::size_t begin = 0; begin < size; begin += kPanel) {
-      const std::size_t end = begin + kPanel < size ? begin + kPanel : size;
+    for (std::size_t begin = 0; begin < size; begin += Wilson2d::kPanel) {
+      const std::size_t end = begin + Wilson2d::kPanel < size ? begin + Wilson2d::kPanel : size;
       for (std::size_t k = begin; k < end; ++k) {  // the block on the diagonal becomes its inverse
         const Complex p = get(m, k, k);
         const V p2 = square(p);
@@ -148,7 +147,7 @@ class WilsonMatrices {
       const Range others[2] = {{0, inverse ? begin : 0}, {end, size}};
       for (const Range& columns : others) {  // times which its rows are multiplied
         for (std::size_t j = columns.begin; j < columns.end; ++j) {
-          Complex column[kPanel];
+          Complex column[Wilson2d::kPanel];
           for (std::size_t i = begin; i < end; ++i) {
             column[i - begin] = dot(
                 end - begin, [&](std::size_t k) { return get(m, i, begin + k); },

@@ -68,7 +68,7 @@ std::string first_difference_of_any() {
   return "";
 }
 
-// What the Wilson operator gives for links [link]: the determinant twice, the trace, the slopes, the pion. Solver is for Cells.
+// What the Wilson operator gives: the determinant, once more with the slopes, the trace, the slopes, the pion.
 template <class Solver, class Cell>
 std::vector<Cell> of_wilson(const Wilson2d& wilson, const std::vector<Cell>& cos, const std::vector<Cell>& sin) {
   const auto store = [](const auto& value, Cell& cell) {

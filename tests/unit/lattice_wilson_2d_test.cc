@@ -111,7 +111,8 @@ TEST(Wilson2d, FreeFermionsHaveTheProductOverMomenta) {
     return WilsonCase{Wilson2d(space, time, mass), std::vector<double>(2 * space * time)}.log_abs_det();
   };
   EXPECT_NEAR(free(4, 4, 0.1), 24.77272649442347, 2e-14 * 24.8);
-  for (const auto& [space, time] : std::vector<std::pair<std::size_t, std::size_t>>{{4, 6}, {6, 4}, {16, 16}, {5, 8}, {1, 2}}) {
+  for (const auto& [space, time] :
+       std::vector<std::pair<std::size_t, std::size_t>>{{4, 6}, {6, 4}, {16, 16}, {5, 8}, {1, 2}}) {
     for (const double mass : {-0.3, -0.188, 0.1, 3.0, 1e4}) {
       const double expected = product_over_momenta(space, time, mass);
       EXPECT_NEAR(free(space, time, mass), expected, 1e-14 * std::abs(expected)) << space << "x" << time << " " << mass;
@@ -160,7 +161,8 @@ TEST(Wilson2d, AGaugeTransformationChangesNothing) {
     for (std::size_t i = 0; i < before.slopes.size(); ++i) {
       EXPECT_NEAR(before.slopes[i], after.slopes[i], 1e-10) << name_of(wilson) << ", link " << i;
     }
-    for (std::size_t t = 0; t < before.pion.size(); ++t) EXPECT_NEAR(before.pion[t], after.pion[t], 1e-10 * before.pion[t]);
+    for (std::size_t t = 0; t < before.pion.size(); ++t)
+      EXPECT_NEAR(before.pion[t], after.pion[t], 1e-10 * before.pion[t]);
   }
 }
 
@@ -235,7 +237,8 @@ TEST(Wilson2d, ThePionsCorrelatorIsTheDenseInversesAveragedOverAllSources) {
             std::norm(inverse(sink, source)) / static_cast<double>(wilson.sites());
       }
     }
-    for (std::size_t t = 0; t < time; ++t) EXPECT_NEAR(found.pion[t], expected[t], 1e-11 * expected[t]) << name_of(wilson);
+    for (std::size_t t = 0; t < time; ++t)
+      EXPECT_NEAR(found.pion[t], expected[t], 1e-11 * expected[t]) << name_of(wilson);
   }
 }
 
@@ -250,7 +253,8 @@ TEST(Wilson2d, SamplesThatLieBesideEachOtherDoNotDisturbEachOther) {
   constexpr std::size_t kSamples = 3;
   const Wilson2d wilson(4, 3, 0.1);
   const auto interleaved = [](std::size_t count) { return std::vector<double>(count * kSamples, kNaN); };
-  std::vector<double> cos = interleaved(24), sin = cos, slopes = cos, work = interleaved(wilson.workspace(Wilson2dUse::kSlopes));
+  std::vector<double> cos = interleaved(24), sin = cos, slopes = cos,
+                      work = interleaved(wilson.workspace(Wilson2dUse::kSlopes));
   std::vector<WilsonCase::Found> expected;
   for (std::size_t sample = 0; sample < kSamples; ++sample) {
     const WilsonCase own = random_case(4, 3, 0.1, 3, sample);
