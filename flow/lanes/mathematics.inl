@@ -10,6 +10,8 @@
 #include "lattice/phi4.inl"
 #include "lattice/loops.inl"
 #include "lattice/u1.inl"
+#include "lattice/wilson_2d_matrices.inl"
+#include "lattice/wilson_2d.inl"
 #include "flow/activation.inl"
 #include "flow/affine.inl"
 #include "flow/transformed.inl"

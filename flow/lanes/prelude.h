@@ -16,6 +16,7 @@
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/plan.h"
 #include "flow/spectral.h"
+#include "lattice/wilson_2d.h"
 #include "math/haar.h"
 #include "math/philox.h"
 
