@@ -29,6 +29,9 @@ enum class Purpose : std::uint32_t {
   kAudit = 6,
   kInit = 7,    // index: the number of a parameter tensor; initial weights
   kTarget = 8,  // index step * 2^32 + sample: which sample of the target a step uses; + 2^63: an evaluation
+  // A chain of plain MCMC (lattice/reference_chain.h). index: in a heat bath the running number of a link's update; in
+  // HMC that of a trajectory, whose momenta come first and then the uniform of its accept test
+  kReferenceChain = 9,
 };
 
 struct NoiseKey {

@@ -1,0 +1,136 @@
+#include "lattice/reference_chain.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include "lattice/heat_bath.h"
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+// An angle in [0, 2 pi).
+double reduced(double angle) {
+  constexpr double kTurn = 2 * std::numbers::pi;
+  const double rest = angle - kTurn * std::floor(angle / kTurn);
+  return rest >= 0 && rest < kTurn ? rest : 0;
+}
+
+enum class Variables { kReal, kAngles };
+
+class HmcReference final : public ReferenceChain {
+ public:
+  HmcReference(std::unique_ptr<const HmcAction> action, const HmcOptions& options, NoiseKey key, Variables variables)
+      : hmc_(std::move(action), options, key), options_(options), variables_(variables) {
+    take_field();
+  }
+
+  void thermalise(std::size_t steps) override {
+    hmc_.thermalise(steps);
+    steps_ = accepted_ = 0;
+    take_field();
+  }
+
+  void step() override {
+    accepted_ += hmc_.trajectory().accepted ? 1 : 0;
+    ++steps_;
+    take_field();
+  }
+
+  std::span<const double> field() const override { return field_; }
+  double acceptance() const override {
+    return steps_ == 0 ? 1 : static_cast<double>(accepted_) / static_cast<double>(steps_);
+  }
+
+  std::string algorithm() const override {
+    std::ostringstream text;
+    text << "HMC, " << (options_.integrator == Integrator::kOmelyan ? "2MN" : "leapfrog") << ", " << hmc_.steps()
+         << " steps in a trajectory of length " << options_.length;
+    return text.str();
+  }
+
+ private:
+  void take_field() {
+    field_.assign(hmc_.field().begin(), hmc_.field().end());
+    if (variables_ == Variables::kAngles) std::transform(field_.begin(), field_.end(), field_.begin(), reduced);
+  }
+
+  Hmc hmc_;
+  HmcOptions options_;
+  Variables variables_;
+  std::vector<double> field_;
+  std::size_t steps_ = 0, accepted_ = 0;
+};
+
+template <std::size_t N>
+class HeatBathReference final : public ReferenceChain {
+ public:
+  HeatBathReference(GaugeLattice lattice, double beta, std::size_t overrelaxations, NoiseKey key)
+      : heat_bath_(std::move(lattice), beta, key), overrelaxations_(overrelaxations) {
+    take_field();
+  }
+
+  void thermalise(std::size_t steps) override {
+    for (std::size_t i = 0; i < steps; ++i) heat_bath_.sweep(overrelaxations_);
+    take_field();
+  }
+
+  void step() override { thermalise(1); }
+  std::span<const double> field() const override { return field_; }
+  double acceptance() const override { return 1; }
+
+  std::string algorithm() const override {
+    return "heat bath with " + std::to_string(overrelaxations_) + " sweeps of overrelaxation";
+  }
+
+ private:
+  void take_field() {
+    field_.clear();
+    for (const LinkMatrix<N>& u : heat_bath_.links()) {
+      if constexpr (N == 1) {
+        // The C library's arc tangent, whose last digit may differ between systems: the chain itself does not use it.
+        field_.push_back(reduced(std::atan2(u.im(0, 0), u.re(0, 0))));
+      } else {
+        field_.insert(field_.end(), u.entries.begin(), u.entries.end());
+      }
+    }
+  }
+
+  HeatBath<N> heat_bath_;
+  std::size_t overrelaxations_;
+  std::vector<double> field_;
+};
+
+}  // namespace
+
+std::unique_ptr<ReferenceChain> phi4_reference(Phi4Action action, const HmcOptions& options, NoiseKey key) {
+  return std::make_unique<HmcReference>(std::make_unique<Phi4Action>(std::move(action)), options, key,
+                                        Variables::kReal);
+}
+
+std::unique_ptr<ReferenceChain> u1_hmc_reference(GaugeLattice lattice, double beta, const HmcOptions& options,
+                                                 NoiseKey key) {
+  return std::make_unique<HmcReference>(std::make_unique<U1Action>(std::move(lattice), beta), options, key,
+                                        Variables::kAngles);
+}
+
+std::unique_ptr<ReferenceChain> heat_bath_reference(int colours, GaugeLattice lattice, double beta,
+                                                    std::size_t overrelaxations, NoiseKey key) {
+  switch (colours) {
+    case 1:
+      return std::make_unique<HeatBathReference<1>>(std::move(lattice), beta, overrelaxations, key);
+    case 2:
+      return std::make_unique<HeatBathReference<2>>(std::move(lattice), beta, overrelaxations, key);
+    case 3:
+      return std::make_unique<HeatBathReference<3>>(std::move(lattice), beta, overrelaxations, key);
+    default:
+      throw Error(ErrorCode::kInvalidInput, "The heat bath is for U(1) (1 colour), SU(2) and SU(3), not for " +
+                                                std::to_string(colours) + " colours.");
+  }
+}
+
+}  // namespace flowloom
