@@ -41,6 +41,7 @@
 //   decompose_pull_back(vectors, to, from, frame, slopes by u' and v', 1).link
 #pragma once
 
+#include "math/angle.h"
 #include "math/spectrum.h"
 
 namespace flowloom {

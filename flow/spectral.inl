@@ -69,7 +69,6 @@ constexpr V log_det_of_cells(const Cell<N, V>& from, const Cell<N, V>& to) {
 // Slopes of log box_density() by the coordinates.
 template <int N, class V>
 constexpr Box<N, V> log_density_slopes(const Cell<N, V>& cell) {
-  constexpr double kTwoPi = 6.2831853071795864769;
   const auto cot = [&](int k) { return cell.half[k].cos / cell.half[k].sin; };
   if constexpr (N == 2) {
     return {{cot(0) * kTwoPi}};
@@ -109,7 +108,6 @@ struct RecomposeSlopes {
 template <int N, class V>
 constexpr RecomposeSlopes<N, V> recompose_pull_back(const Matrix<N, V>& vectors, const Cell<N, V>& to,
                                                     const Matrix<N, V>& slope, const V& log_det_slope) {
-  constexpr double kTwoPi = 6.2831853071795864769;
   RecomposeSlopes<N, V> slopes{adjoint_times(vectors, slope * vectors), log_density_slopes(to)};
   each<N - 1>([&](auto k) { slopes.box.at[k] = slopes.box.at[k] * log_det_slope; });
   // The slopes by the angles are the frame's diagonal, with sum 0.

@@ -1,22 +1,5 @@
 // The spectral decomposition of SU(2) and SU(3), for values (math/value.h).
 
-// The angle of the point (x, y), in [-pi, pi]; 0 for (0, 0).
-template <Value V>
-constexpr V angle_of(const V& y, const V& x) {
-  const V zero(0.0), one(1.0);
-  // Tangents of a half and of a quarter of the angle, from the half of the x axis that is nearer.
-  const V size = sqrt(fma(x, x, y * y));
-  const V distance = size + select(x < zero, -x, x);
-  const V half = y / larger(distance, V(1e-300));
-  const V t = half / (one + sqrt(fma(half, half, one)));
-  const V t2 = t * t;
-  const V series = polynomial(t2, -1. / 3, 1. / 5, -1. / 7, 1. / 9, -1. / 11, 1. / 13, -1. / 15, 1. / 17, -1. / 19,
-                              1. / 21, -1. / 23, 1. / 25, -1. / 27, 1. / 29, -1. / 31, 1. / 33, -1. / 35, 1. / 37);
-  const V angle = fma(t * t2, series, t) * 4.0;
-  const V straight(3.14159265358979323846);
-  return select(x < zero, select(y < zero, -straight, straight) - angle, angle);
-}
-
 // The decomposition of a matrix (math/spectrum.h); the eigenvectors are the columns of `vectors`.
 template <int N, class V>
 struct Spectrum {
@@ -53,7 +36,7 @@ constexpr Spectrum<2, V> decompose(const Matrix<2, V>& u) {
   const Axis<V> axis = axis_of(u);
   const auto swapped = zero < axis.signed_sine;  // the eigenvector of the positive angle stands last
   const V sine = select(swapped, axis.signed_sine, -axis.signed_sine);
-  const V gap = angle_of(sine, axis.a0) * (1 / 3.14159265358979323846);
+  const V gap = atan2(sine, axis.a0) * (1 / 3.14159265358979323846);
   const Complex<V> c{axis.c, zero};
   return {{gap, one - gap},
           {{{select(swapped, -axis.s, c), select(swapped, c, -axis.s)},
@@ -175,11 +158,11 @@ constexpr Spectrum<3, V> decompose(const Matrix<3, V>& u) {
   Complex<V> root{select(left, eigenvalue.im, one + eigenvalue.re), select(left, one - eigenvalue.re, eigenvalue.im)};
   root = root * (one / sqrt(norm(root)));
   const Axis<V> axis = axis_of(matrix_of<2, V>([&](auto i, auto j) { return root * block.at[i][j]; }));
-  const V psi = angle_of(axis.signed_sine, axis.a0) * (0.5 / 3.14159265358979323846);
+  const V psi = atan2(axis.signed_sine, axis.a0) * (0.5 / 3.14159265358979323846);
 
   // In turns, with sum 0: v's angle y in [-1/4, 3/4], the others' -y/2 +- psi. In order their spread may exceed 1, but not
   // 2: then one turn from the last to the first is enough.
-  const V y = angle_of(root.im, root.re) * (1 / 3.14159265358979323846);
+  const V y = atan2(root.im, root.re) * (1 / 3.14159265358979323846);
   V place[3] = {y, fma(y, V(-0.5), psi), fma(y, V(-0.5), -psi)};
   V label[3] = {zero, one, V(2.0)};
   const auto order = [&](int i, int j) { put_in_order(place[i], label[i], place[j], label[j]); };

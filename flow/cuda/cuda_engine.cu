@@ -143,11 +143,11 @@ class CudaEngine final : public Engine {
         [&]<class Theory, class Flow>(const Theory& theory, const Flow& flow) -> std::unique_ptr<Model> {
           if constexpr (!std::is_same_v<Flow, AffineCouplingFlow>) {  // no kernels for it yet: the CPU's, the same bits
             return lanes_engine()->model(any_theory, architecture, weights, precision);
-          } else
-          if (precision == Precision::kMixed) {
+          } else if (precision == Precision::kMixed) {
             return std::make_unique<DeviceModel<CudaDevice, Theory, float>>(CudaDevice(number_), theory, flow, weights);
+          } else {
+            return std::make_unique<DeviceModel<CudaDevice, Theory, double>>(CudaDevice(number_), theory, flow, weights);
           }
-          return std::make_unique<DeviceModel<CudaDevice, Theory, double>>(CudaDevice(number_), theory, flow, weights);
         });
     prove_bits(*model, *lanes_engine()->model(any_theory, architecture, weights, precision), device_);
     return model;
