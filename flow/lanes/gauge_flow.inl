@@ -228,6 +228,7 @@ class GaugeFlow<Theory, Real>::Gradients {
     const Mask<double> valid = block.valid();
     const auto& active = flow_.coupling(layer).active;
     const Row<Real>* outputs = flow_.evaluate(layer, block.field, scratch_);
+    std::ranges::fill(outer_, Row<Real>{});  // a site may have fewer active links than its network has numbers for
     const V sum = blocked_sum(active.size(), [&](std::size_t i) {
       const GaugeCoupling::Active& link = active[i];
       flow_.load_raw(outputs, link, raw_);
@@ -249,6 +250,7 @@ class GaugeFlow<Theory, Real>::Gradients {
   void uncouple(std::size_t layer, Block& block, double of_log_det) {
     const Mask<double> valid = block.valid();
     const Row<Real>* outputs = flow_.evaluate(layer, block.field, scratch_);
+    std::ranges::fill(outer_, Row<Real>{});
     for (const GaugeCoupling::Active& link : flow_.coupling(layer).active) {
       flow_.load_raw(outputs, link, raw_);
       const V y = active_angle(link, block.field);

@@ -60,27 +60,27 @@ struct TensorSteps {
 class TensorCursor {
  public:
   // `field` is [component * sites + site][sample].
-  TensorCursor(const at::Tensor& field, const TensorSteps& steps) : field_(field), steps_(steps) {}
+  TensorCursor(const at::Tensor& field, const TensorSteps& steps) : field_(field), steps_(&steps) {}
 
   TensorValue variable(std::size_t component) const {
-    const auto first = static_cast<std::int64_t>(component) * steps_.sites;
-    const at::Tensor own = field_.narrow(0, first, steps_.sites);
+    const auto first = static_cast<std::int64_t>(component) * steps_->sites;
+    const at::Tensor own = field_.narrow(0, first, steps_->sites);
     return TensorValue(places_.defined() ? own.index_select(0, places_) : own);
   }
-  TensorCursor forward(std::size_t mu) const { return by(steps_.forward[mu]); }
-  TensorCursor backward(std::size_t mu) const { return by(steps_.backward[mu]); }
-  std::size_t dimensions() const { return steps_.forward.size(); }
-  std::size_t extent(std::size_t mu) const { return static_cast<std::size_t>(steps_.extents[mu]); }
+  TensorCursor forward(std::size_t mu) const { return by(steps_->forward[mu]); }
+  TensorCursor backward(std::size_t mu) const { return by(steps_->backward[mu]); }
+  std::size_t dimensions() const { return steps_->forward.size(); }
+  std::size_t extent(std::size_t mu) const { return static_cast<std::size_t>(steps_->extents[mu]); }
 
  private:
   TensorCursor by(const at::Tensor& step) const {
-    TensorCursor moved(field_, steps_);
+    TensorCursor moved(field_, *steps_);
     moved.places_ = places_.defined() ? step.index_select(0, places_) : step;
     return moved;
   }
 
-  const at::Tensor& field_;
-  const TensorSteps& steps_;
+  at::Tensor field_;
+  const TensorSteps* steps_;
   at::Tensor places_;  // [site]: where this cursor stands when the first stood at that site; undefined: there
 };
 

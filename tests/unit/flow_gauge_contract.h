@@ -31,7 +31,7 @@ inline std::vector<GaugeCase> gauge_cases() {
       {.layers = 4, .flow = "map = \"mixture\"\ncomponents = 1\nbias = false\nactivation = \"tanh\""},
       {.lattice = {6, 6},
        .layers = 8,
-       .flow = "bins = 2\nmasks = [{ directions = [0, 1], steps = [1, 1], width = 6 }, { directions = [1], steps = [1, 0], "
+       .flow = "bins = 2\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }, { directions = [1], steps = [1, 0], "
                "width = 2 }]"},
   };
 }
@@ -126,7 +126,8 @@ inline void expect_no_network_sees_an_active_link(const Engine& engine) {
     std::vector<double> field(parts.variables());
     fill_uniform(kTestKey, Purpose::kBase, 7, field);
     std::vector<bool> active(field.size());
-    for (const auto& link : parts.architecture.couplings(parts.geometry())[0].active) active[link.variable] = true;
+    const GaugeCoupling first = parts.architecture.couplings(parts.geometry())[0];
+    for (const auto& link : first.active) active[link.variable] = true;
     const auto log_q_moved = [&](std::optional<std::size_t> a) {
       std::vector<double> fields;
       for (std::size_t b = 0; b < field.size(); ++b) {

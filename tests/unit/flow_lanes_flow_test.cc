@@ -83,7 +83,7 @@ TEST(LanesFlow, AGaugeFlowsLogDetIsThatOfItsJacobian) {
     const std::vector<double> z = angles(parts.variables(), 3);
     const auto map = [&](const std::vector<double>& from) {
       std::vector<double> x = forward(flow, from).first;
-      for (std::size_t i = 0; i < x.size(); ++i) x[i] = z[i] + wrap_angle(x[i] - z[i] + 1);  // one branch around z
+      for (std::size_t i = 0; i < x.size(); ++i) x[i] = z[i] + flowloom::wrap_angle(x[i] - z[i] + 1);  // one branch around z
       return x;
     };
     EXPECT_NEAR(forward(flow, z).second, direct_log_det(map, z), 1e-6);
@@ -99,7 +99,7 @@ TEST(LanesFlow, AGaugeFlowCommutesWithGaugeTransformations) {
     const std::vector<double> z = angles(parts.variables(), 4);
     const std::vector<double> then = gauge_transformed(parts.geometry(), forward(flow, z).first, 5);
     const std::vector<double> first = forward(flow, gauge_transformed(parts.geometry(), z, 5)).first;
-    for (std::size_t i = 0; i < z.size(); ++i) EXPECT_NEAR(wrap_angle(first[i] - then[i]), 0, 1e-10) << i;
+    for (std::size_t i = 0; i < z.size(); ++i) EXPECT_NEAR(flowloom::wrap_angle(first[i] - then[i]), 0, 1e-10) << i;
   }
 }
 

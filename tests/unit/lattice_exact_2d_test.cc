@@ -7,12 +7,12 @@
 #include <complex>
 #include <numbers>
 
+#include "math/angle.h"
 #include "spec/error.h"
 
 namespace flowloom {
 namespace {
 
-constexpr double kPi = std::numbers::pi;
 constexpr std::int64_t kInfinite = 100000;
 
 TEST(Exact2d, U1HasThePlaquettesOfTheTable) {

@@ -1,5 +1,7 @@
 #include "lattice/wilson_2d.h"
 
+#include "math/angle.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +16,6 @@ namespace flowloom {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kPi = std::numbers::pi;
 
 // Angles of links with what they lead to, by the elimination.
 struct WilsonCase {
