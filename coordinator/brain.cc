@@ -16,6 +16,8 @@ constexpr Time kTrainerSilence{10000};     // after this, a trainer is not waite
 constexpr Time kHeadEvery{2000};           // between two tellings of the head to workers
 constexpr std::size_t kCountedAtOnce = 8;  // records that go into the statistics before the next message is heard
 constexpr Time kFarewell{3000};            // how long a finished coordinator waits for its peers to take leave
+constexpr Time kReaders{600000};           // and for those who read a complete chain, as long as they do
+constexpr Time kNextRead{1000};            // from one of their calls to the next
 
 // Whoever lost a coordinator has found the next one after this, and hears that the chain is complete, however soon it is.
 constexpr Time kReturn = Retry::kCap + limits::kComeBack;
@@ -308,6 +310,11 @@ void Brain::hand_out() {
   }
 }
 
+bool Brain::awaits_readers() const {
+  if (!reader_read_ || draining_ || now() - *done_since_ > kReaders) return false;
+  return now() - *reader_read_ < (subscribers_.empty() ? kNextRead : limits::kSlowReader);
+}
+
 void Brain::tick() {
   core_.tick(now());
   for (const auto& stream : unnamed_) {
@@ -319,7 +326,8 @@ void Brain::tick() {
     if (!done_since_) done_since_ = now();
     std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
     const bool trainer_waits = core_.complete() && trainer_heard_ && now() - *trainer_heard_ < kTrainerSilence;
-    if ((workers_.empty() && subscribers_.empty() && !trainer_waits) || now() - *done_since_ > kFarewell) {
+    const bool nobody = workers_.empty() && subscribers_.empty() && !trainer_waits;
+    if (!awaits_readers() && (nobody || now() - *done_since_ > kFarewell)) {
       finished_ = true;
       finished_promise_.set_value();
     }

@@ -128,6 +128,8 @@ class Brain {
   void trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
+  // Somebody who reads the chain has taken what was sent before: a complete chain's coordinator waits for it (main.cc leaves).
+  void reader_reads() { reader_read_ = now(); }
 
   // To be called after every event: what follows from it is decided, handed out and written soon, together with what follows
   // from the others that wait.
@@ -141,6 +143,7 @@ class Brain {
   void read();
   void tell_trainer();
   void tell_head();
+  bool awaits_readers() const;
   void tick();
 
   RunSpec run_;
@@ -151,6 +154,7 @@ class Brain {
   Time stays_until_{};  // for those who lost another coordinator of this run
   bool draining_ = false, finished_ = false;
   std::optional<Time> done_since_;
+  std::optional<Time> reader_read_;
   std::optional<Time> trainer_heard_;  // a trainer at work, which was not told yet that the chain is complete
   const Rollback rollback_;
   HeadSeal seal_;

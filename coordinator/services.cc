@@ -350,6 +350,7 @@ class ChainService final : public v1::Chain::CallbackService {
             return request->follow() ? end_of_stream<Stream>(brain.core()) : Stream::Step::kEnd;
           }
           fill(reply, *unit);
+          brain.reader_reads();
           if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);
           if (std::exchange(first, false)) {
             for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory))) reply.add_columns(sum.name);

@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import os
 import signal
+import subprocess
 import sys
+import time
 import unittest
 
 from harness import Flowloom, small_run
@@ -77,6 +80,49 @@ class UpTest(Flowloom):
         table = self.complete(self.write(text))
         self.assertEqual(table["proposals"], (10000 + 63) // 64 * 64)
         self.assertTrue(any("data chose the length" in note for note in table["notes"]), table["notes"])
+
+
+class ReadingTest(Flowloom):
+    """Whoever reads the chain has it to its end, although the coordinator leaves when it is complete."""
+
+    ROWS = 48000
+
+    def reads(self, *arguments):
+        return self.start("flowloom", "samples", self.run_dir, *arguments, stdout=subprocess.PIPE)
+
+    def lines(self, samples, piece=1 << 16, pause=0.0):
+        """All that it writes, taken piece by piece, without the header."""
+        text = ""
+        while more := os.read(samples.stdout.fileno(), piece):
+            text += more.decode()
+            time.sleep(pause)
+        self.leaves(samples)
+        return text.splitlines()[1:]
+
+    def test_a_slow_reader_is_waited_for(self):
+        up = self.start("flowloom", "up", self.write(small_run(length=self.ROWS)), "--dir", self.run_dir, "--quiet")
+        self.until(lambda: self.proposals() > 500, "500 proposals")
+        follow = self.reads("--follow")
+        lines = self.lines(follow, pause=0.03)
+        self.leaves(up)
+        self.assertEqual(len(lines), self.ROWS)
+        self.assertEqual(follow.stderr.read(), "")
+
+    def test_a_reader_that_the_coordinator_did_not_wait_for_reads_the_store(self):
+        coordinator = self.coordinator(self.write(small_run(length=self.ROWS)), "--stay")
+        self.server(), self.worker()
+        self.until(lambda: self.proposals() > 500, "500 proposals")
+        readers = [self.reads("--follow"), self.reads()]
+        self.until(lambda: self.proposals() >= self.ROWS, "the chain is complete")
+        readers.append(self.reads())
+        time.sleep(0.5)  # they have filled their pipes
+        coordinator.terminate()
+        self.leaves(coordinator)
+        follow, early, late = (self.lines(reader) for reader in readers)
+        self.assertEqual(len(follow), self.ROWS)
+        self.assertEqual(late, follow)
+        self.assertEqual(early, follow[:len(early)])
+        self.assertGreater(len(early), 500)
 
 
 class LookingTest(Flowloom):

@@ -608,6 +608,35 @@ TEST_F(ServicesTest, EndByThemselvesWhenTheChainIsCompleteUnlessToldToStay) {
   EXPECT_TRUE(finishes(*served_.brain));
 }
 
+TEST_F(ServicesTest, EndOnlyOnceThoseWhoReadTheChainHaveReadIt) {
+  constexpr std::uint64_t kLength = 400 * 1024;  // 20 MB: more than what is on its way
+  Served served(RunText{.unit = 1024, .length = kLength, .window = 32, .switches = {0}}, false);
+  served.publish(checkpoint_bytes(served.run));
+  Call call(served, std::chrono::seconds(60));
+  flowloom::v1::StreamStatesRequest request;
+  request.set_follow(true);
+  const auto reader = served.chain()->StreamStates(&call.context, request);
+  HandWorker worker(served, 32);
+  worker.work_in_background();
+  ASSERT_TRUE(served.reaches(kLength));
+  std::atomic<bool> left = false;
+  std::thread waiter([&] {
+    served.brain->wait_until_finished();
+    left = true;
+  });
+  std::uint64_t read = 0;
+  flowloom::v1::StatesReply reply;
+  for (int i = 0; i < 200 && reader->Read(&reply); ++i) {  // 5 s, above the farewell of those who do not read
+    read += reply.count();
+    std::this_thread::sleep_for(std::chrono::milliseconds(25));
+  }
+  EXPECT_FALSE(left);
+  while (reader->Read(&reply)) read += reply.count();
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(read, kLength);
+  waiter.join();
+}
+
 TEST_F(ServicesTest, EndOnlyOnceATrainerAtWorkWasTold) {
   served_.stop();
   served_.start(false);
