@@ -63,6 +63,20 @@ class UpTest(Flowloom):
         self.run_dir = self.tmp / "at-once"
         self.assertEqual(self.complete(run, "--set", "chain.length=6000")["head"], longer["head"])
 
+    def test_a_complete_chain_is_not_touched_by_what_would_have_been_another_run(self):
+        run = self.write(small_run(length=2000))
+        head = self.complete(run)["head"]
+        longer = self.complete(run, "--set", "chain.length=3000")["head"]
+        self.assertNotEqual(longer, head)
+        for key in ("train.batch=32", "chain.length=2000", "chain.window=8"):
+            code, out, err = self.command("flowloom", "up", run, "--dir", self.run_dir, "--json", "--set", "chain.length=3000",
+                                          "--set", key)
+            self.assertEqual((code, json.loads(out)["head"]), (0, longer), err)
+            self.assertIn(f"not taken over: {key.split('=')[0]}: ", err)
+        self.assertEqual(self.complete(run)["head"], longer)  # the plain file, which is shorter
+        self.assertEqual(self.digest(), longer)
+        self.assertEqual(int(self.status()["length"]), int(self.status()["proposals"]))
+
     def test_a_condition_that_training_does_not_reach_ends_the_run_with_a_sentence(self):
         run = self.write(small_run().replace("step = 60", "ess = 0.999"))
         code, _, err = self.command("flowloom", "up", run, "--dir", self.run_dir, "--quiet")
