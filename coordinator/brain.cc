@@ -249,10 +249,14 @@ void Brain::read() {
         for (const WorkerRow& row : store.workers()) {
           if (!row.quarantined.empty()) quarantined.insert(row.number);
         }
-        return store.choose_units(query->first_index, query->limit, [&](const UnitPlace& place) {
+        auto units = store.choose_units(query->first_index, query->limit, [&](const UnitPlace& place) {
           if (query->sample) return query->sample->contains(key, place.first_index / unit);
           return quarantined.contains(place.worker) && (place.second == 0 || quarantined.contains(place.second));
         });
+        const std::uint64_t all = store.frontier() / unit;
+        if (query->sample && query->first_index == 0 && units.empty() && all > 0)
+          units = store.units(query->sample->instead(key, all) * unit, 1);
+        return units;
       },
       [this, query](std::future<std::vector<UnitRecord>> units) {
         try {

@@ -6,6 +6,7 @@
 // Pure: no clock, file, socket or thread. One owner, no locks.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -24,6 +25,12 @@ struct UnitSample {
   double share = 0;
   std::uint32_t seed = 1;
   bool contains(NoiseKey key, UnitNumber unit) const { return uniforms(key, Purpose::kAudit, unit, seed)[0] <= share; }
+  // One of `units` (not 0), where the sample contains none of them.
+  UnitNumber instead(NoiseKey key, UnitNumber units) const {
+    const auto unit =
+        static_cast<UnitNumber>(uniforms(key, Purpose::kAudit, units, seed)[1] * static_cast<double>(units));
+    return std::min(unit, units - 1);
+  }
 };
 
 // Which units are to be read, in order.

@@ -53,6 +53,11 @@ void RunDirectory::write_run_file(std::string_view toml) const {
 }
 
 std::string RunDirectory::read_run_file() const {
+  if (!std::filesystem::exists(run_file())) {
+    throw Error(ErrorCode::kNotFound, "'" + run_file().string() +
+                                          "' is missing: to read a run takes its chain.sqlite and its run.toml, and to "
+                                          "verify or go on with it also its models/.");
+  }
   std::string text = read_file(run_file());
   const std::size_t end = end_of_contents(text);
   if (end == text.size()) return text;
@@ -76,7 +81,7 @@ void RunDirectory::remove_owner() const {
 }
 
 std::optional<Owner> RunDirectory::owner() const {
-  struct stat info {};
+  struct stat info{};
   if (::stat(owner_file().c_str(), &info) != 0) return {};
   if ((info.st_mode & 022) != 0) {
     throw Error(ErrorCode::kPermissionDenied, "'" + owner_file().string() +

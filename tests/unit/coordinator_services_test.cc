@@ -558,6 +558,23 @@ TEST_F(ServicesTest, ShowTheStatusNowAndAtIntervalsUntilTheEnd) {
   EXPECT_EQ(reply.proposals(), 96u);
 }
 
+TEST_F(ServicesTest, DrawAtLeastOneUnitAgainHoweverSmallTheShare) {
+  complete();
+  for (const std::uint32_t seed : {3u, 4u}) {
+    Call call(served_);
+    flowloom::v1::RecheckRequest request;
+    request.set_share(1e-9);
+    request.set_seed(seed);
+    flowloom::v1::RecheckReply reply;
+    ASSERT_TRUE(served_.chain()->Recheck(&call.context, request, &reply).ok());
+    HandWorker(served_, 2).work();
+    const auto recheck = served_.status().recheck();
+    EXPECT_TRUE(recheck.done());
+    EXPECT_EQ(recheck.seed(), seed);
+    EXPECT_EQ(recheck.checked_units(), 1u);
+  }
+}
+
 TEST_F(ServicesTest, RefuseAnIntervalThatIsNone) {
   for (const double interval : {0.0, 0.09, 61.0, -1.0, std::nan("")}) {
     Call call(served_);
