@@ -60,7 +60,9 @@ TEST_F(ServicesTest, RefuseEveryMethodWithoutTheToken) {
 
 TEST_F(ServicesTest, SayWhereTheTokenIs) {
   EXPECT_THAT(call_raw(served_.channel, "flowloom.v1.Chain/Status", "").status.error_message(),
-              HasSubstr("token of its run directory"));
+              testing::AllOf(HasSubstr("token of its run directory"), testing::Not(HasSubstr("does not match"))));
+  EXPECT_THAT(call_raw(served_.channel, "flowloom.v1.Chain/Status", "Bearer another").status.error_message(),
+              testing::AllOf(HasSubstr("token of its run directory"), HasSubstr("was shown does not match")));
 }
 
 TEST_F(ServicesTest, KnowTheTokenOfTheirDirectory) {
