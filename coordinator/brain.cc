@@ -14,6 +14,8 @@ namespace {
 constexpr std::chrono::milliseconds kTick{100};
 constexpr Time kTrainerSilence{10000};     // after this, a trainer is not waited for
 constexpr Time kHeadEvery{2000};           // between two tellings of the head to workers
+constexpr std::size_t kOtherRuns = 8;      // that are remembered
+constexpr std::size_t kShownId = 32;       // characters
 constexpr std::size_t kCountedAtOnce = 8;  // records that go into the statistics before the next message is heard
 constexpr Time kFarewell{3000};            // how long a finished coordinator waits for its peers to take leave
 constexpr Time kReaders{600000};           // and for those who read a complete chain, as long as they do
@@ -170,6 +172,14 @@ void Brain::looked_up(const std::optional<std::string>& found) {
 
 void Brain::heard(const std::string& peer, const flowloom::v1::Seen& seen) {
   if (seen.head().empty()) return;
+  if (seen.run_id() != run_id_) {
+    const std::string note = "'" + peer + "' was told of record " + std::to_string(seen.records()) + " of run " +
+                             seen.run_id().substr(0, kShownId) + ", and this is run " + run_id_.substr(0, kShownId) +
+                             ": if that one's directory was lost, this chain is a new one in its place.";
+    spdlog::warn("{}", note);
+    if (of_other_runs_.size() < kOtherRuns) of_other_runs_.emplace(peer, note);
+    return;
+  }
   ++lookups_;
   on_store([this, peer, seen](Store& store) { return look_up(store, peer, seen); },
            [this](std::future<std::optional<std::string>> found) {
@@ -182,6 +192,12 @@ std::optional<flowloom::v1::Seen> Brain::head_to_tell() {
   if (lookups_ > 0 || (contradicted_ && rollback_ == Rollback::kHalt)) return {};
   if (sealed_.head().empty()) sealed_ = seal_.seal(records_, head_);
   return sealed_;
+}
+
+flowloom::v1::StatusReply Brain::status() {
+  flowloom::v1::StatusReply reply = core_.status(now());
+  for (const auto& [peer, note] : of_other_runs_) reply.add_notes(note);
+  return reply;
 }
 
 void Brain::tell_head() {

@@ -117,6 +117,10 @@ class Brain {
   void looked_up(const std::optional<std::string>& found);
   void heard(const std::string& peer, const flowloom::v1::Seen& seen);
 
+  // The core's, and what was heard of other runs: where a run directory was lost, another chain may have taken its place. Nobody
+  // can prove that (the lost directory's token is gone too), so it is only said.
+  flowloom::v1::StatusReply status();
+
   // What peers are to be told: it is durable. Nothing while a peer's word is looked up, or after it halted the chain: then peers
   // keep what they know, and a coordinator that starts later hears it too.
   std::optional<flowloom::v1::Seen> head_to_tell();
@@ -163,8 +167,9 @@ class Brain {
   flowloom::v1::Seen sealed_;  // of them, once somebody wanted it
   int lookups_ = 0;            // of peers' words, under way
   bool contradicted_ = false;
-  Time head_told_ = now();     // when workers were
-  bool head_is_news_ = false;  // to some worker
+  std::map<std::string, std::string> of_other_runs_;  // peers, and what they remember
+  Time head_told_ = now();                            // when workers were
+  bool head_is_news_ = false;                         // to some worker
   std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
   std::shared_ptr<ShareStream> sharer_;
   std::optional<std::uint32_t> told_helpers_;  // nothing: a new trainer

@@ -307,7 +307,7 @@ class ChainService final : public v1::Chain::CallbackService {
   grpc::ServerUnaryReactor* Status(CallbackServerContext* context, const v1::StatusRequest* request,
                                    v1::StatusReply* reply) override {
     return edge_.unary(context, "flowloom.v1.Chain/Status", request,
-                       [this, reply] { *reply = edge_.brain().core().status(edge_.brain().now()); });
+                       [this, reply] { *reply = edge_.brain().status(); });
   }
 
   grpc::ServerWriteReactor<v1::StatusReply>* WatchStatus(CallbackServerContext* context,
@@ -327,7 +327,7 @@ class ChainService final : public v1::Chain::CallbackService {
           last = brain.core().finished();
           if (!last && brain.now() < next) return Stream::Step::kWait;
           next = brain.now() + Time(static_cast<std::int64_t>(1000 * seconds));
-          reply = brain.core().status(brain.now());
+          reply = brain.status();
           if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);
           return Stream::Step::kReply;
         });

@@ -152,6 +152,21 @@ TEST_F(RollbackTest, NobodyHaltsAChainByInventingAHead) {
   EXPECT_NE(settled().state(), StatusReply::STATE_HALTED);
 }
 
+TEST_F(RollbackTest, APeerThatRemembersAnotherRunIsNotedAndStopsNobody) {
+  HandWorker worker(served_);
+  flowloom::v1::Hello first = hello(1);
+  const std::string other(32, 'b');
+  *first.mutable_seen() = HeadSeal(other, std::string(64, '0')).seal(1000, sha256("x"));
+  first.mutable_run()->set_run_id(other);
+  worker.say_hello(first);
+  const auto answer = worker.read();
+  ASSERT_TRUE(answer && answer->has_refusal());
+  const StatusReply status = settled();
+  EXPECT_EQ(status.state(), StatusReply::STATE_WAITING);
+  EXPECT_THAT(status.notes(), testing::Contains(testing::AllOf(HasSubstr("record 1000 of run " + other),
+                                                               HasSubstr("this is run " + status.run_id()))));
+}
+
 TEST_F(RollbackTest, AWorkerIsToldOfTheLog) {
   served_.publish(checkpoint_bytes(served_.run));
   HandWorker worker(served_, 1);
