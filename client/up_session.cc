@@ -193,7 +193,7 @@ class UpSession {
 
   std::string command() const {
     std::string text =
-        (options_.training_only ? "flowloom train " : "flowloom up ") + shell_word(options_.run_file.string());
+        console_.program + (options_.training_only ? " train " : " up ") + shell_word(options_.run_file.string());
     if (!options_.directory.empty()) text += " --dir " + shell_word(directory_.path().string());
     for (const std::string& assignment : options_.overrides) text += " --set " + shell_word(assignment);
     if (options_.training_only) return text;
@@ -214,7 +214,7 @@ class UpSession {
   int report() {
     reporting_ = true;
     const auto source = open_when_free();
-    FinalReport final{source->status(), {}, rate_, 0, directory_.path()};
+    FinalReport final{source->status(), {}, rate_, 0, directory_.path(), console_.program};
     if (final.status.state() != v1::StatusReply::STATE_COMPLETE) {
       console_.err << "The chain was drained at proposal " << final.status.proposals() << " of "
                    << final.status.length() << ". To go on: " << command() << std::endl;
