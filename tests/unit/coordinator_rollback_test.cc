@@ -92,8 +92,8 @@ class RollbackTest : public testing::Test {
   }
   void roll_back() {
     served_.stop();
-    for (const char* more : {"", "-wal", "-shm"}) std::filesystem::remove(chain().string() + more);
-    std::filesystem::copy_file(copy(), chain());
+    std::filesystem::remove(chain().string() + "-journal");
+    std::filesystem::copy_file(copy(), chain(), std::filesystem::copy_options::overwrite_existing);
   }
 
   Served served_{RunText{.length = 96, .window = 5, .switches = {0}}};
