@@ -52,7 +52,7 @@ class SignalsTest(Flowloom):
 class RestartTest(Flowloom):
     def test_a_coordinator_that_goes_down_and_comes_back(self):
         """Everybody says once that it is lost, and once that it is back; nobody is started again."""
-        run = self.write(small_run(lease=3).replace("steps = 200", "steps = 1500"))
+        run = self.write(small_run(lease=3).replace("steps = 200", "steps = 20000"))
         logs = {name: self.tmp / f"{name}.log" for name in ("worker", "server", "watch", "follow")}
         coordinator = self.coordinator(run)
         self.server("--log-file", logs["server"])
