@@ -1,5 +1,6 @@
 """Programs end in order when a scheduler says so, and those that stay find their coordinator again."""
 
+import json
 import re
 import signal
 import subprocess
@@ -84,6 +85,22 @@ class RestartTest(Flowloom):
         self.kill(coordinator)
         self.assertEqual(self.ended(watch), 1)
         self.assertIn("does not answer", log.read_text())
+
+    def test_a_recomputation_at_an_address_goes_on_with_the_next_coordinator(self):
+        self.complete(self.write(small_run()))
+        coordinator = self.coordinator(None, "--stay")
+        address = json.loads((self.run_dir / "coordinator.json").read_text())["address"]
+        log = self.tmp / "verify.log"
+        verify = self.client(log, log, "verify", address, "--token-file", self.run_dir / "token", "--recompute", "100%")
+        asked = lambda: (self.status() or {}).get("recheck")
+        self.until(asked, "it is asked for, and nobody draws")
+        self.kill(coordinator)
+        self.until(lambda: "is lost" in log.read_text(), "it says that the coordinator is lost")
+        self.coordinator(None, "--stay", "--listen", address)
+        self.until(asked, "it is asked for again")
+        self.worker()
+        self.leaves(verify)
+        self.assertRegex(log.read_text(), r"is back.\nrecomputed 125 units, 100 % of all by --seed [1-9]\d*: workers find")
 
     def client(self, out, err, *arguments):
         with open(out, "a") as stdout, open(err, "a") as stderr:
