@@ -271,7 +271,7 @@ void Brain::read() {
         });
         const std::uint64_t all = store.frontier() / unit;
         if (query->sample && query->first_index == 0 && units.empty() && all > 0)
-          units = store.units(query->sample->instead(key, all) * unit, 1);
+          units = store.units(unit_instead(*query->sample, key, all) * unit, 1);
         return units;
       },
       [this, query](std::future<std::vector<UnitRecord>> units) {

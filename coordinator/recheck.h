@@ -25,12 +25,6 @@ struct UnitSample {
   double share = 0;
   std::uint32_t seed = 1;
   bool contains(NoiseKey key, UnitNumber unit) const { return uniforms(key, Purpose::kAudit, unit, seed)[0] <= share; }
-  // One of `units` (not 0), where the sample contains none of them.
-  UnitNumber instead(NoiseKey key, UnitNumber units) const {
-    const auto unit =
-        static_cast<UnitNumber>(uniforms(key, Purpose::kAudit, units, seed)[1] * static_cast<double>(units));
-    return std::min(unit, units - 1);
-  }
 };
 
 // Which units are to be read, in order.
@@ -102,5 +96,11 @@ class Recheck {
   std::optional<WrongUnit> wrong_;
   std::vector<std::pair<std::uint64_t, WorkerId>> confirmed_;
 };
+
+// One of `units` (not 0), for a sample that contains none of them.
+inline UnitNumber unit_instead(const UnitSample& sample, NoiseKey key, UnitNumber units) {
+  const double place = uniforms(key, Purpose::kAudit, units, sample.seed)[1] * static_cast<double>(units);
+  return std::min(static_cast<UnitNumber>(place), units - 1);
+}
 
 }  // namespace flowloom

@@ -174,9 +174,9 @@ TEST(UnitSample, HasAUnitInsteadWhereItContainsNone) {
   for (std::uint32_t seed = 1; seed <= 200; ++seed) {
     const UnitSample sample{1e-9, seed};
     for (const UnitNumber units : {1, 2, 125}) {
-      ASSERT_LT(sample.instead(kNoise, units), units);
+      ASSERT_LT(unit_instead(sample, kNoise, units), units);
     }
-    chosen.insert(sample.instead(kNoise, 125));
+    chosen.insert(unit_instead(sample, kNoise, 125));
   }
   EXPECT_GT(chosen.size(), 80u);  // 125 (1 - exp(-200/125)) = 100 are expected
 }
