@@ -19,7 +19,6 @@ constexpr std::size_t kShownId = 32;       // characters
 constexpr std::size_t kCountedAtOnce = 8;  // records that go into the statistics before the next message is heard
 constexpr Time kFarewell{3000};            // how long a finished coordinator waits for its peers to take leave
 constexpr Time kReaders{600000};           // and for those who read a complete chain, as long as they do
-constexpr Time kNextRead{1000};            // from one of their calls to the next
 
 // Whoever lost a coordinator has found the next one after this, and hears that the chain is complete, however soon it is.
 constexpr Time kReturn = Retry::kCap + limits::kComeBack;
@@ -330,9 +329,11 @@ void Brain::hand_out() {
   }
 }
 
+bool Brain::awaits_new_reader() const { return !done_since_ || now() - *done_since_ <= kFarewell; }
+
 bool Brain::awaits_readers() const {
-  if (!reader_read_ || draining_ || now() - *done_since_ > kReaders) return false;
-  return now() - *reader_read_ < (subscribers_.empty() ? kNextRead : limits::kSlowReader);
+  if (!reader_read_ || draining_ || subscribers_.empty() || now() - *done_since_ > kReaders) return false;
+  return now() - *reader_read_ < limits::kSlowReader;
 }
 
 void Brain::tick() {

@@ -132,8 +132,10 @@ class Brain {
   void trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
-  // Somebody who reads the chain has taken what was sent before: a complete chain's coordinator waits for it (main.cc leaves).
-  void reader_reads() { reader_read_ = now(); }
+  // Somebody who reads the chain begins, and takes one unit more: a complete chain's coordinator waits for those who had begun
+  // before it would have left (and not for who comes again and again).
+  bool awaits_new_reader() const;
+  void awaited_reader_reads() { reader_read_ = now(); }
 
   // To be called after every event: what follows from it is decided, handed out and written soon, together with what follows
   // from the others that wait.

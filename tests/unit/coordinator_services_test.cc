@@ -656,6 +656,24 @@ TEST_F(ServicesTest, EndOnlyOnceThoseWhoReadTheChainHaveReadIt) {
   waiter.join();
 }
 
+TEST_F(ServicesTest, EndHoweverOftenSomebodyComesToReadAgain) {
+  served_.stop();
+  served_.start(false);
+  complete();
+  std::atomic<bool> over = false;
+  std::thread reader([&] {
+    while (!over) {
+      Call call(served_);
+      const auto stream = served_.chain()->StreamStates(&call.context, {});
+      for (flowloom::v1::StatesReply reply; stream->Read(&reply);) continue;
+      stream->Finish();
+    }
+  });
+  EXPECT_TRUE(finishes(*served_.brain));
+  over = true;
+  reader.join();
+}
+
 TEST_F(ServicesTest, EndOnlyOnceATrainerAtWorkWasTold) {
   served_.stop();
   served_.start(false);
