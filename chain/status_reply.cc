@@ -1,5 +1,6 @@
 #include "chain/status_reply.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -93,7 +94,7 @@ v1::StatusReply chain_status(const RunSpec& run, const std::string& run_id, cons
   const Sha256 identity = run.identity();
   reply.set_identity(identity.data(), identity.size());
   reply.set_proposals(statistics.proposals());
-  reply.set_length(end.index());
+  reply.set_length(std::max(end.index(), statistics.proposals()));  // a run file may have become shorter than its chain
   reply.set_numerics(run.numerics.engine + ", " + to_string(run.numerics.precision) + ", revision " +
                      std::to_string(run.numerics.revision) + (pinned_build.empty() ? "" : ", " + pinned_build));
   reply.set_observable(statistics.observable(run.chain.observable).observable.name);

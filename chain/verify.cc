@@ -13,6 +13,7 @@
 #include "chain/chain.h"
 #include "lattice/theories.h"
 #include "spec/error.h"
+#include "spec/files.h"
 #include "stats/ess.h"
 
 namespace flowloom {
@@ -200,10 +201,12 @@ std::string check_tables(const Store& store, const Order& order) {
 
 class Verifier {
  public:
-  Verifier(const Store& store, const RunSpec& run, const std::function<void(std::uint64_t)>& progress, unsigned threads)
+  Verifier(const Store& store, const RunSpec& run, const std::function<void(std::uint64_t)>& progress, unsigned threads,
+           const std::optional<Sha256>& remembered)
       : store_(store),
         run_(run),
         progress_(progress),
+        remembered_(remembered),
         // The reader is one of them; batches that wait for it keep the others busy.
         ahead_(threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency())),
         order_(run, store.rewinds()) {}
@@ -214,6 +217,7 @@ class Verifier {
       fail("The store's identity is not the one of its run file: one of them was changed.");
       return report_;
     }
+    if (remembered_ == report_.head) report_.remembered = 0;
     try {
       store_.for_each_row(
           1, [&](std::int64_t sequence, const Row& row, std::string_view link) { return read(sequence, row, link); });
@@ -226,6 +230,10 @@ class Verifier {
     if (report_.good && !order_.end().empty()) fail("The log ends with " + order_.end() + ".");
     if (report_.good) {
       if (const std::string wrong = check_tables(store_, order_); !wrong.empty()) fail(wrong);
+    }
+    if (report_.good && remembered_ && !report_.remembered) {
+      fail("No record of this log has the link " + to_hex(*remembered_) +
+           ": it was cut off before there, or is another log.");
     }
     return report_;
   }
@@ -285,6 +293,7 @@ class Verifier {
         return fail(name + " was changed: its link does not follow from it and the record before.");
       }
       if (!item.wrong.empty()) return fail(name + ": " + item.wrong + ".");
+      if (remembered_ == report_.head) report_.remembered = report_.records;
       count(item);
     }
     if (progress_) progress_(report_.proposals + report_.left_behind);
@@ -307,6 +316,7 @@ class Verifier {
   const Store& store_;
   const RunSpec& run_;
   const std::function<void(std::uint64_t)>& progress_;
+  const std::optional<Sha256>& remembered_;
   const std::size_t ahead_;
   Order order_;
   VerifyReport report_;
@@ -324,8 +334,18 @@ class Verifier {
 }  // namespace
 
 VerifyReport verify_log(const Store& store, const RunSpec& run, const std::function<void(std::uint64_t)>& progress,
-                        unsigned threads) {
-  return Verifier(store, run, progress, threads).verify();
+                        unsigned threads, const std::optional<Sha256>& remembered) {
+  return Verifier(store, run, progress, threads, remembered).verify();
+}
+
+std::string damaged_model(const Store& store, const std::function<std::filesystem::path(std::uint32_t)>& file_of) {
+  for (const ModelRow& model : store.models()) {
+    const std::filesystem::path file = file_of(model.version);
+    if (std::filesystem::exists(file) && sha256(read_file(file)) == model.sha256) continue;
+    return "'" + file.string() + "' is missing or not what was published as version " + std::to_string(model.version) +
+           " (SHA-256 " + to_hex(model.sha256) + "); restore it from a backup.";
+  }
+  return "";
 }
 
 }  // namespace flowloom

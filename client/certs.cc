@@ -47,8 +47,13 @@ MadeCerts make_certs(const std::filesystem::path& path, std::vector<std::string>
   const TlsFolder folder(path);
   if (hosts.empty() && folder.servers().empty()) hosts.push_back(host_name());
   if (!hosts.empty() && std::filesystem::exists(folder.server(hosts.front()))) {
-    throw Error(ErrorCode::kConflict,
-                quoted(folder.server(hosts.front())) + " is there already; remove it and its key to make them anew.");
+    const std::string there = read_file(folder.server(hosts.front()));
+    for (const std::string& host : hosts) {
+      if (is_for_host(there, host)) continue;
+      throw Error(ErrorCode::kConflict, quoted(folder.server(hosts.front())) + " is there already, and not for " +
+                                            host + "; remove it and its key to make them anew.");
+    }
+    hosts.clear();
   }
   for (const char* loopback : {"localhost", "127.0.0.1", "::1"}) {
     if (!hosts.empty() && std::find(hosts.begin(), hosts.end(), loopback) == hosts.end()) hosts.emplace_back(loopback);
@@ -77,11 +82,6 @@ MadeCerts make_certs(const std::filesystem::path& path, std::vector<std::string>
     if (std::filesystem::exists(file)) continue;
     write_file_atomically(file, random_hex(32) + "\n", 0600);
     made.files.push_back(file);
-  }
-  if (made.files.empty()) {
-    throw Error(ErrorCode::kConflict, quoted(path) +
-                                          " has everything already; give --host for one more coordinator's "
-                                          "certificate, or remove what is to be made anew.");
   }
   return made;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "client/idle_deadline.h"
 #include "client/states.h"
 #include "flowloom/v1/chain.grpc.pb.h"
 #include "flowloom/v1/models.grpc.pb.h"
@@ -17,14 +18,24 @@ namespace {
 
 std::string named(const Peer& peer) { return "The coordinator at " + peer.address; }
 
-// Reads a stream until `visit` returns false or `stop` is requested; both cancel the call and are OK.
+// Reads a stream until `visit` returns false or `stop` is requested; both cancel the call and are OK. With `patience` so does a
+// message that does not come within it, and is CANCELLED.
 template <class Reply>
 grpc::Status follow_stream(grpc::ClientContext& context, grpc::ClientReaderInterface<Reply>& reader,
-                           std::stop_token stop, const std::function<bool(const Reply&)>& visit) {
+                           std::stop_token stop, const std::function<bool(const Reply&)>& visit,
+                           std::optional<std::chrono::milliseconds> patience = {}) {
   const std::stop_callback cancel(stop, [&] { context.TryCancel(); });
+  std::optional<IdleDeadline> idle;
+  if (patience) idle.emplace(*patience, [&] { context.TryCancel(); });
+  const auto next = [&](Reply& reply) {
+    if (idle) idle->begin();
+    const bool came = reader.Read(&reply);
+    if (idle) idle->end();
+    return came;
+  };
   bool wanted = true;
   try {
-    for (Reply reply; wanted && reader.Read(&reply);) wanted = visit(reply);
+    for (Reply reply; wanted && next(reply);) wanted = visit(reply);
   } catch (...) {
     context.TryCancel();
     reader.Finish();
@@ -105,11 +116,14 @@ void Connection::stream_states(std::uint64_t first_index, bool follow, std::stop
     request.mutable_run()->set_run_id(request.seen().run_id());
     const std::uint64_t before = first_index;
     const auto reader = stub->StreamStates(&context, request);
-    const auto status = follow_stream<v1::StatesReply>(context, *reader, stop, [&](const v1::StatesReply& reply) {
-      if (reply.has_seen()) last_seen_->told(reply.seen());
-      first_index = reply.first_index() + reply.count();
-      return visit(unit_of(reply, named(peer_)));
-    });
+    const auto status = follow_stream<v1::StatesReply>(
+        context, *reader, stop,
+        [&](const v1::StatesReply& reply) {
+          if (reply.has_seen()) last_seen_->told(reply.seen());
+          first_index = reply.first_index() + reply.count();
+          return visit(unit_of(reply, named(peer_)));
+        },
+        follow ? std::nullopt : std::optional<std::chrono::milliseconds>(limits::kSlowReader));
     // CANCELLED, not by us, is how a stream ends whose last word was not read either.
     const bool dropped = status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED ||
                          status.error_code() == grpc::StatusCode::CANCELLED;

@@ -13,6 +13,7 @@ struct Console {
   std::ostream& err;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
+  std::string program = "flowloom";  // as it was called, for commands that are shown
 
   void print(const std::vector<std::string>& lines) const;
 };

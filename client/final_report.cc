@@ -37,7 +37,7 @@ std::vector<std::string> final_lines(const FinalReport& report) {
   fact("ln Z", value_with_error(analysis.log_z.value, analysis.log_z.error));
   fact("proposals", proposals_text(report));
   fact("burn-in", whole(analysis.discarded) + " steps discarded" +
-                      (analysis.discarded == 0 ? " (--burn-in N discards some)" : ""));
+                      (analysis.discarded == 0 ? " ('flowloom up … --burn-in N' discards some)" : ""));
   bool first = true;
   for (const std::string& line : model_lines(report.status.models())) {
     fact(first ? "versions" : "", line);
@@ -54,9 +54,9 @@ std::vector<std::string> final_lines(const FinalReport& report) {
   fact("digest", report.status.head());
   fact("directory", report.directory.string());
   const std::string directory = shell_word(report.directory.string());
-  fact("next", "flowloom status " + directory);
-  fact("", "flowloom samples " + directory + " > samples.csv");
-  fact("", "flowloom verify " + directory);
+  fact("next", report.program + " status " + directory);
+  fact("", report.program + " samples " + directory + " > samples.csv");
+  fact("", report.program + " verify " + directory);
   return lines;
 }
 

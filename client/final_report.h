@@ -18,6 +18,7 @@ struct FinalReport {
   RateMeter rate;           // empty if nothing was sampled now
   double wall_seconds = 0;  // of this `up`; 0 if nothing was started
   std::filesystem::path directory;
+  std::string program = "flowloom";  // as it was called
 };
 
 std::vector<std::string> final_lines(const FinalReport& report);

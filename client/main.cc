@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "client/commands/commands.h"
+#include "client/text.h"
 #include "program/program.h"
 #include "spec/error.h"
 
@@ -23,7 +24,8 @@ int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   std::ios::sync_with_stdio(false);
   return flowloom::run_program("flowloom", [&] {
-    const flowloom::Console console{std::cout, std::cerr, ::isatty(STDOUT_FILENO) == 1, ::isatty(STDERR_FILENO) == 1};
+    const flowloom::Console console{std::cout, std::cerr, ::isatty(STDOUT_FILENO) == 1, ::isatty(STDERR_FILENO) == 1,
+                                    flowloom::shell_word(argv[0])};
     const int code = flowloom::run_command_line({argv + 1, argv + argc}, console);
     if (!std::cout.flush() && !reader_has_left()) {
       throw flowloom::Error(flowloom::ErrorCode::kUnavailable,

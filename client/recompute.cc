@@ -7,6 +7,7 @@
 #include "client/local_cluster.h"
 #include "client/status_watch.h"
 #include "program/program.h"
+#include "program/retry.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -74,12 +75,36 @@ RecomputeReport recompute_here(const RunDirectory& directory, const RecomputeOpt
   return report;
 }
 
-RecomputeReport recompute_there(const Connection& connection, const RecomputeOptions& options,
-                                const RecomputeProgress& progress) {
-  connection.recheck(options.share, options.seed);
-  RecomputeReport report;
-  while (!take(report, connection.status(), progress)) std::this_thread::sleep_for(500ms);
-  return report;
+RecomputeReport recompute_there(const std::string& where, const ConnectionOptions& connection,
+                                const RecomputeOptions& options, const RecomputeProgress& progress) {
+  Retry retry("the coordinator of '" + where + "'", connection.say);
+  std::optional<std::uint64_t> epoch;  // of the coordinator that was asked: the next one knows nothing of it
+  std::optional<Clock::time_point> lost;
+  for (RecomputeReport report;;) {
+    try {
+      const Connection there(find_coordinator(where, connection));
+      for (;; std::this_thread::sleep_for(500ms)) {
+        v1::StatusReply status = there.status();
+        if (epoch != status.epoch()) {
+          there.recheck(options.share, options.seed);
+          epoch = status.epoch();
+          status = there.status();
+        }
+        retry.succeeded();
+        lost.reset();
+        if (status.recheck().seed() != options.seed || status.recheck().share() != options.share) {
+          throw Error(ErrorCode::kConflict,
+                      "Another sample of units was asked for meanwhile; when that one is done, ask again.");
+        }
+        if (take(report, status, progress)) return report;
+      }
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUnavailable || !epoch) throw;
+      if (!lost) lost = Clock::now();
+      if (connection.wait && Clock::now() - *lost >= *connection.wait) throw;
+      retry.failed(error.what(), {}, error.retry_after());
+    }
+  }
 }
 
 }  // namespace flowloom

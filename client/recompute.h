@@ -11,8 +11,8 @@
 namespace flowloom {
 
 struct RecomputeOptions {
-  double share = 0;  // of all units, chosen by noise
-  std::uint32_t seed = 1;
+  double share = 0;         // of all units, chosen by noise, and at least one
+  std::uint32_t seed = 0;   // which ones; not 0
   std::size_t workers = 1;  // that are started here
   std::string device = "auto";
 };
@@ -30,8 +30,9 @@ using RecomputeProgress = std::function<void(std::uint64_t units)>;
 RecomputeReport recompute_here(const RunDirectory& directory, const RecomputeOptions& options,
                                const RecomputeProgress& progress);
 
-// With the workers of a running coordinator, while the chain goes on.
-RecomputeReport recompute_there(const Connection& connection, const RecomputeOptions& options,
-                                const RecomputeProgress& progress);
+// With the workers of the coordinator at `where`, while the chain goes on; through losses of the connection as a Source does
+// (client/source.h). Throws `kConflict` if somebody else asks that coordinator for another sample meanwhile.
+RecomputeReport recompute_there(const std::string& where, const ConnectionOptions& connection,
+                                const RecomputeOptions& options, const RecomputeProgress& progress);
 
 }  // namespace flowloom

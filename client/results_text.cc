@@ -44,7 +44,7 @@ std::vector<std::string> worker_lines(const v1::StatusReply& status) {
   Table table({Align::kRight, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft});
   for (const auto& worker : status.workers()) {
     const bool trouble = worker.expired_units() + worker.failures() > 0;
-    table.add({whole(worker.worker()), worker.name(), worker.device(),
+    table.add({"#" + whole(worker.worker()), worker.name(), worker.device(),
                whole(worker.answered_units()) + " units answered, " + whole(worker.leased_units()) + " leased" +
                    (worker.audited_units() > 0 ? ", " + whole(worker.audited_units()) + " compared" : "") +
                    (worker.gradient_units() > 0 ? ", " + whole(worker.gradient_units()) + " of gradients" : ""),
@@ -172,7 +172,8 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
   if (analysis) acceptance += ", tau_acc " + shown(analysis->tau_acc, 3);
   sheet.add("acceptance", acceptance + ")");
   sheet.add("ESS", shown(status.ess()));
-  sheet.add("ln Z", value_with_error(status.log_z(), status.log_z_error()));
+  sheet.add("ln Z", std::isfinite(status.log_z()) ? value_with_error(status.log_z(), status.log_z_error())
+                                                  : shown(status.log_z()));
   if (status.proposals() == 0) {
     sheet.add("observables", "no proposals yet");
   } else if (analysis) {

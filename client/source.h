@@ -32,12 +32,12 @@ class Source {
   virtual std::string head() = 0;                         // of the log, hexadecimal
 
   // As `Connection::watch_status`, through losses of the connection once a first status came (ConnectionOptions); from a
-  // store: the status once.
+  // store, also that of a coordinator which left a complete chain behind: the status once.
   virtual void watch(double interval, std::stop_token stop,
                      const std::function<bool(const v1::StatusReply&)>& visit) = 0;
 
-  // As `Connection::stream_states`; with `follow`, through losses of the connection as `watch`. A store has nothing to
-  // follow and ends at its frontier.
+  // As `Connection::stream_states`, through losses of the connection as `watch`; without `follow` a lost coordinator is awaited
+  // for 10 seconds. A directory's store is read to its frontier if nobody serves it; with `follow` only if the chain is complete.
   virtual void units(std::uint64_t first_index, bool follow, std::stop_token stop,
                      const std::function<bool(const UnitRecord&)>& visit) = 0;
 };

@@ -40,16 +40,19 @@ std::filesystem::path directory_for(const UpOptions& options, const RunSpec& run
   return options.directory.empty() ? std::filesystem::path("runs") / run.name : options.directory;
 }
 
-// True if `directory` holds exactly this run, to its end: there is nothing to start.
-bool is_complete(const RunDirectory& directory, const RunSpec& run) {
-  if (!directory.exists()) return false;
+// If `directory` holds this run to its end, by its own run file and by `run`, there is nothing to start: what the latter would
+// change, which would decide nothing any more.
+std::optional<std::vector<std::string>> complete_but_for(const RunDirectory& directory, const RunSpec& run) {
+  if (!directory.exists()) return {};
   try {
     const Store store = Store::open(directory.store(), Store::Mode::kReadOnly);
     const RunSpec accepted = load_run_text(read_file(directory.run_file()), directory.run_file().string());
-    return store.identity() == run.identity() && policy_changes(accepted, run).empty() &&
-           store.frontier() >= chain_end(store, run);
+    const std::uint64_t frontier = store.frontier();
+    if (store.identity() != run.identity() || frontier < chain_end(store, run) || frontier < chain_end(store, accepted))
+      return {};
+    return policy_changes(accepted, run);
   } catch (const Error&) {
-    return false;  // the coordinator says what is wrong
+    return {};  // the coordinator says what is wrong
   }
 }
 
@@ -74,7 +77,15 @@ class UpSession {
 
   int run() {
     if (options_.die_with_parent) die_with_parent();
-    if (!options_.training_only && is_complete(directory_, run_)) return report();
+    if (const auto unused = options_.training_only ? std::nullopt : complete_but_for(directory_, run_)) {
+      std::string keys;
+      for (const std::string& change : *unused) keys += (keys.empty() ? "" : "; ") + change;
+      if (!keys.empty()) {
+        console_.err << "The chain is complete, so these changes decide nothing and were not taken over: " << keys
+                     << "." << std::endl;
+      }
+      return report();
+    }
     if (!directory_.exists()) {
       refuse_unfit_files(run_, std::filesystem::absolute(options_.run_file).parent_path());
       ask_server_about_training_files(run_, options_.run_file, options_.overrides);
@@ -182,7 +193,7 @@ class UpSession {
 
   std::string command() const {
     std::string text =
-        (options_.training_only ? "flowloom train " : "flowloom up ") + shell_word(options_.run_file.string());
+        console_.program + (options_.training_only ? " train " : " up ") + shell_word(options_.run_file.string());
     if (!options_.directory.empty()) text += " --dir " + shell_word(directory_.path().string());
     for (const std::string& assignment : options_.overrides) text += " --set " + shell_word(assignment);
     if (options_.training_only) return text;
@@ -203,7 +214,7 @@ class UpSession {
   int report() {
     reporting_ = true;
     const auto source = open_when_free();
-    FinalReport final{source->status(), {}, rate_, 0, directory_.path()};
+    FinalReport final{source->status(), {}, rate_, 0, directory_.path(), console_.program};
     if (final.status.state() != v1::StatusReply::STATE_COMPLETE) {
       console_.err << "The chain was drained at proposal " << final.status.proposals() << " of "
                    << final.status.length() << ". To go on: " << command() << std::endl;

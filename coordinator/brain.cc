@@ -14,8 +14,11 @@ namespace {
 constexpr std::chrono::milliseconds kTick{100};
 constexpr Time kTrainerSilence{10000};     // after this, a trainer is not waited for
 constexpr Time kHeadEvery{2000};           // between two tellings of the head to workers
+constexpr std::size_t kOtherRuns = 8;      // that are remembered
+constexpr std::size_t kShownId = 32;       // characters
 constexpr std::size_t kCountedAtOnce = 8;  // records that go into the statistics before the next message is heard
 constexpr Time kFarewell{3000};            // how long a finished coordinator waits for its peers to take leave
+constexpr Time kReaders{600000};           // and for those who read a complete chain, as long as they do
 
 // Whoever lost a coordinator has found the next one after this, and hears that the chain is complete, however soon it is.
 constexpr Time kReturn = Retry::kCap + limits::kComeBack;
@@ -168,6 +171,14 @@ void Brain::looked_up(const std::optional<std::string>& found) {
 
 void Brain::heard(const std::string& peer, const flowloom::v1::Seen& seen) {
   if (seen.head().empty()) return;
+  if (seen.run_id() != run_id_) {
+    const std::string note = "'" + peer + "' was told of record " + std::to_string(seen.records()) + " of run " +
+                             seen.run_id().substr(0, kShownId) + ", and this is run " + run_id_.substr(0, kShownId) +
+                             ": if that one's directory was lost, this chain is a new one in its place.";
+    spdlog::warn("{}", note);
+    if (of_other_runs_.size() < kOtherRuns) of_other_runs_.emplace(peer, note);
+    return;
+  }
   ++lookups_;
   on_store([this, peer, seen](Store& store) { return look_up(store, peer, seen); },
            [this](std::future<std::optional<std::string>> found) {
@@ -180,6 +191,12 @@ std::optional<flowloom::v1::Seen> Brain::head_to_tell() {
   if (lookups_ > 0 || (contradicted_ && rollback_ == Rollback::kHalt)) return {};
   if (sealed_.head().empty()) sealed_ = seal_.seal(records_, head_);
   return sealed_;
+}
+
+flowloom::v1::StatusReply Brain::status() {
+  flowloom::v1::StatusReply reply = core_.status(now());
+  for (const auto& [peer, note] : of_other_runs_) reply.add_notes(note);
+  return reply;
 }
 
 void Brain::tell_head() {
@@ -247,10 +264,14 @@ void Brain::read() {
         for (const WorkerRow& row : store.workers()) {
           if (!row.quarantined.empty()) quarantined.insert(row.number);
         }
-        return store.choose_units(query->first_index, query->limit, [&](const UnitPlace& place) {
+        auto units = store.choose_units(query->first_index, query->limit, [&](const UnitPlace& place) {
           if (query->sample) return query->sample->contains(key, place.first_index / unit);
           return quarantined.contains(place.worker) && (place.second == 0 || quarantined.contains(place.second));
         });
+        const std::uint64_t all = store.frontier() / unit;
+        if (query->sample && query->first_index == 0 && units.empty() && all > 0)
+          units = store.units(unit_instead(*query->sample, key, all) * unit, 1);
+        return units;
       },
       [this, query](std::future<std::vector<UnitRecord>> units) {
         try {
@@ -308,6 +329,13 @@ void Brain::hand_out() {
   }
 }
 
+bool Brain::awaits_new_reader() const { return !done_since_ || now() - *done_since_ <= kFarewell; }
+
+bool Brain::awaits_readers() const {
+  if (!reader_read_ || draining_ || subscribers_.empty() || now() - *done_since_ > kReaders) return false;
+  return now() - *reader_read_ < limits::kSlowReader;
+}
+
 void Brain::tick() {
   core_.tick(now());
   for (const auto& stream : unnamed_) {
@@ -319,7 +347,8 @@ void Brain::tick() {
     if (!done_since_) done_since_ = now();
     std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
     const bool trainer_waits = core_.complete() && trainer_heard_ && now() - *trainer_heard_ < kTrainerSilence;
-    if ((workers_.empty() && subscribers_.empty() && !trainer_waits) || now() - *done_since_ > kFarewell) {
+    const bool nobody = workers_.empty() && subscribers_.empty() && !trainer_waits;
+    if (!awaits_readers() && (nobody || now() - *done_since_ > kFarewell)) {
       finished_ = true;
       finished_promise_.set_value();
     }

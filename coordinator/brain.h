@@ -117,6 +117,10 @@ class Brain {
   void looked_up(const std::optional<std::string>& found);
   void heard(const std::string& peer, const flowloom::v1::Seen& seen);
 
+  // The core's, and what was heard of other runs: where a run directory was lost, another chain may have taken its place. Nobody
+  // can prove that (the lost directory's token is gone too), so it is only said.
+  flowloom::v1::StatusReply status();
+
   // What peers are to be told: it is durable. Nothing while a peer's word is looked up, or after it halted the chain: then peers
   // keep what they know, and a coordinator that starts later hears it too.
   std::optional<flowloom::v1::Seen> head_to_tell();
@@ -128,6 +132,10 @@ class Brain {
   void trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
+  // Somebody who reads the chain begins, and takes one unit more: a complete chain's coordinator waits for those who had begun
+  // before it would have left (and not for who comes again and again).
+  bool awaits_new_reader() const;
+  void awaited_reader_reads() { reader_read_ = now(); }
 
   // To be called after every event: what follows from it is decided, handed out and written soon, together with what follows
   // from the others that wait.
@@ -141,6 +149,7 @@ class Brain {
   void read();
   void tell_trainer();
   void tell_head();
+  bool awaits_readers() const;
   void tick();
 
   RunSpec run_;
@@ -151,6 +160,7 @@ class Brain {
   Time stays_until_{};  // for those who lost another coordinator of this run
   bool draining_ = false, finished_ = false;
   std::optional<Time> done_since_;
+  std::optional<Time> reader_read_;
   std::optional<Time> trainer_heard_;  // a trainer at work, which was not told yet that the chain is complete
   const Rollback rollback_;
   HeadSeal seal_;
@@ -159,8 +169,9 @@ class Brain {
   flowloom::v1::Seen sealed_;  // of them, once somebody wanted it
   int lookups_ = 0;            // of peers' words, under way
   bool contradicted_ = false;
-  Time head_told_ = now();     // when workers were
-  bool head_is_news_ = false;  // to some worker
+  std::map<std::string, std::string> of_other_runs_;  // peers, and what they remember
+  Time head_told_ = now();                            // when workers were
+  bool head_is_news_ = false;                         // to some worker
   std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
   std::shared_ptr<ShareStream> sharer_;
   std::optional<std::uint32_t> told_helpers_;  // nothing: a new trainer

@@ -1,6 +1,8 @@
 // flowloom-coordinator: owns a run directory and its chain.
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "coordinator/brain.h"
 #include "coordinator/opening.h"
 #include "coordinator/services.h"
@@ -74,6 +76,11 @@ int run(const Options& options) {
     const Services services(owner, options.listen, directory.token(), tls);
     directory.write_owner({announced(services.address()), host_name(), ::getpid(), epoch, tls ? tls->authority : ""});
     spdlog::info("epoch {}: serving on {} {}", epoch, services.address(), tls ? "with TLS" : "without TLS");
+    if (!options.die_with_parent) {  // by hand
+      std::printf("flowloom-coordinator: serves '%s' on %s; its log is %s\n", directory.path().c_str(),
+                  announced(services.address()).c_str(), (directory.logs() / "coordinator.log").c_str());
+      std::fflush(stdout);
+    }
     {
       const std::lock_guard lock(mutex);
       brain = &owner;

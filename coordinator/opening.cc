@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "chain/until.h"
+#include "chain/verify.h"
 #include "coordinator/rollout.h"
 #include "flow/catalog.h"
 #include "flow/checkpoint.h"
@@ -44,13 +45,8 @@ void take_over(Store& store, const RunDirectory& directory, const RunSpec& befor
 
 // The registry's files must be what was published: later they are what every configuration is rebuilt from.
 void check_models(const Store& store, const RunDirectory& directory) {
-  for (const ModelRow& model : store.models()) {
-    const std::filesystem::path file = directory.model(model.version);
-    if (std::filesystem::exists(file) && sha256(read_file(file)) == model.sha256) continue;
-    throw Error(ErrorCode::kCorrupt, "'" + file.string() + "' is missing or not what was published as version " +
-                                         std::to_string(model.version) + " (SHA-256 " + to_hex(model.sha256) +
-                                         "); restore it from a backup.");
-  }
+  const std::string wrong = damaged_model(store, [&](std::uint32_t version) { return directory.model(version); });
+  if (!wrong.empty()) throw Error(ErrorCode::kCorrupt, wrong);
 }
 
 // Checkpoints named by a path are read now, relative to `base`; later starts have them in the registry.

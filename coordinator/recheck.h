@@ -6,6 +6,7 @@
 // Pure: no clock, file, socket or thread. One owner, no locks.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -95,5 +96,11 @@ class Recheck {
   std::optional<WrongUnit> wrong_;
   std::vector<std::pair<std::uint64_t, WorkerId>> confirmed_;
 };
+
+// One of `units` (not 0), for a sample that contains none of them.
+inline UnitNumber unit_instead(const UnitSample& sample, NoiseKey key, UnitNumber units) {
+  const double place = uniforms(key, Purpose::kAudit, units, sample.seed)[1] * static_cast<double>(units);
+  return std::min(static_cast<UnitNumber>(place), units - 1);
+}
 
 }  // namespace flowloom

@@ -307,7 +307,7 @@ class ChainService final : public v1::Chain::CallbackService {
   grpc::ServerUnaryReactor* Status(CallbackServerContext* context, const v1::StatusRequest* request,
                                    v1::StatusReply* reply) override {
     return edge_.unary(context, "flowloom.v1.Chain/Status", request,
-                       [this, reply] { *reply = edge_.brain().core().status(edge_.brain().now()); });
+                       [this, reply] { *reply = edge_.brain().status(); });
   }
 
   grpc::ServerWriteReactor<v1::StatusReply>* WatchStatus(CallbackServerContext* context,
@@ -327,7 +327,7 @@ class ChainService final : public v1::Chain::CallbackService {
           last = brain.core().finished();
           if (!last && brain.now() < next) return Stream::Step::kWait;
           next = brain.now() + Time(static_cast<std::int64_t>(1000 * seconds));
-          reply = brain.core().status(brain.now());
+          reply = brain.status();
           if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);
           return Stream::Step::kReply;
         });
@@ -339,10 +339,13 @@ class ChainService final : public v1::Chain::CallbackService {
     return edge_.follow<v1::StatesReply>(
         context, "flowloom.v1.Chain/StreamStates",
         [this, request, reader = std::make_shared<UnitReader>(edge_.brain(), request->first_index()), asked = false,
-         first = true](v1::StatesReply& reply) mutable {
+         first = true, awaited = false](v1::StatesReply& reply) mutable {
           edge_.check(request->run());
           Brain& brain = edge_.brain();
-          if (!std::exchange(asked, true)) brain.heard("a client", request->seen());
+          if (!std::exchange(asked, true)) {
+            brain.heard("a client", request->seen());
+            awaited = brain.awaits_new_reader();
+          }
           const auto unit = reader->next();
           if (!unit) {
             const bool more = reader->behind() || (request->follow() && !brain.core().finished());
@@ -350,6 +353,7 @@ class ChainService final : public v1::Chain::CallbackService {
             return request->follow() ? end_of_stream<Stream>(brain.core()) : Stream::Step::kEnd;
           }
           fill(reply, *unit);
+          if (awaited) brain.awaited_reader_reads();
           if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);
           if (std::exchange(first, false)) {
             for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory))) reply.add_columns(sum.name);

@@ -118,7 +118,8 @@ grpc::Status Authorizer::check(const grpc::ServerContextBase& context, const std
   }
   if (roles.empty()) {
     return grpc::Status(grpc::StatusCode::UNAUTHENTICATED,
-                        "This coordinator wants the token of its run directory" +
+                        std::string(header != metadata.end() ? "The token that was shown does not match. " : "") +
+                            "This coordinator wants the token of its run directory" +
                             std::string(folder_.empty() ? "; name the directory (or --token-file)"
                                                         : " or of a role; name the directory, --tls or --token-file") +
                             " so that it is found.");

@@ -49,7 +49,8 @@ Peer PeerFinder::find() {
   if (!options_.directory.empty()) {
     const auto owner = RunDirectory(options_.directory).owner();
     if (!owner) {
-      throw Error(ErrorCode::kUnavailable, "no coordinator serves '" + options_.directory.string() + "'");
+      throw Error(ErrorCode::kUnavailable, "no coordinator serves '" + options_.directory.string() +
+                                               "' now; 'flowloom up' or flowloom-coordinator --dir starts one.");
     }
     peer.address = owner->address;
     if (!peer.tls && !owner->authority.empty()) peer.tls = ClientTls{owner->authority, "", ""};

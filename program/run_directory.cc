@@ -53,6 +53,11 @@ void RunDirectory::write_run_file(std::string_view toml) const {
 }
 
 std::string RunDirectory::read_run_file() const {
+  if (!std::filesystem::exists(run_file())) {
+    throw Error(ErrorCode::kNotFound, "'" + run_file().string() +
+                                          "' is missing: to read a run takes its chain.sqlite and its run.toml, and to "
+                                          "verify or go on with it also its models/.");
+  }
   std::string text = read_file(run_file());
   const std::size_t end = end_of_contents(text);
   if (end == text.size()) return text;

@@ -110,7 +110,8 @@ void Sharing::arrive(const flowloom::v1::GradientAnswer& answer) {
 }
 
 void Sharing::connect(std::stop_token stop) {
-  Retry retry(finder_.name(), [](const std::string& line) { spdlog::info("sharing of training steps: {}", line); });
+  // That it is lost and back is the uplink's to say.
+  Retry retry(finder_.name(), [](const std::string& line) { spdlog::debug("sharing of training steps: {}", line); });
   while (!stop.stop_requested()) {
     std::string why;
     std::chrono::milliseconds after{0};

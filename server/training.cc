@@ -182,8 +182,9 @@ class Training {
       }
       record(did);
       const bool report_due = Clock::now() - last_report >= options_.report_every;
-      if (report_due) {
+      if (report_due || rate_ == 0)
         rate_ = static_cast<double>(state.samples - reported_samples) / seconds_since(last_report);
+      if (report_due) {
         reported_samples = state.samples;
         last_report = Clock::now();
       }

@@ -18,6 +18,11 @@ struct CertsOptions {
 int certs(const CertsOptions& options, const Console& console) {
   const MadeCerts made = make_certs(options.folder, options.hosts);
   std::ostream& out = console.out;
+  if (made.files.empty()) {
+    out << "'" << options.folder
+        << "' has everything already; give --host for one more coordinator's certificate, or remove what is to be made "
+           "anew.\n";
+  }
   for (const auto& file : made.files) {
     out << "made " << file.string();
     if (file.extension() == ".crt") {

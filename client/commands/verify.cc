@@ -1,5 +1,6 @@
 // flowloom verify: checks a log from itself alone, and by drawing some of its units again.
 #include <ostream>
+#include <random>
 
 #include "chain/verify.h"
 #include "client/commands/commands.h"
@@ -16,6 +17,7 @@ namespace {
 struct VerifyOptions {
   Place place;
   bool json = false;
+  std::string head;   // that somebody remembers; empty: none
   std::string share;  // "1%" or "0.01"; empty: none
   RecomputeOptions recompute;
 };
@@ -52,11 +54,15 @@ nlohmann::json recompute_json(const VerifyOptions& options, const RecomputeRepor
 
 int tell(const VerifyOptions& options, const RecomputeReport& report, const Console& console) {
   if (console.err_is_terminal) console.err << "\r\x1b[K" << std::flush;
-  if (report.good) {
+  if (report.good && report.units == 0) {
+    console.out << "recomputed nothing: the chain has no unit yet\n";
+  } else if (report.good) {
     console.out << "recomputed " << report.units << " units, " << 100 * options.recompute.share
                 << " % of all by --seed " << options.recompute.seed << ": workers find the logged numbers again\n";
   } else {
-    console.out << "FAULT: " << report.sentence << "\n";
+    console.out << "FAULT: " << report.sentence << "\n"
+                << "found with --recompute " << 100 * options.recompute.share << "% --seed " << options.recompute.seed
+                << "\n";
   }
   return report.good ? 0 : 1;
 }
@@ -70,8 +76,9 @@ int recompute_at(const VerifyOptions& options, const Console& console) {
   }
   Place place = options.place;
   place.options.role = Role::kAdmin;
-  const Connection connection(find_coordinator(place.where, place.options));
-  const RecomputeReport report = recompute_there(connection, options.recompute, recompute_progress(console));
+  place.options.say = [&](const std::string& line) { console.err << line << std::endl; };
+  const RecomputeReport report =
+      recompute_there(place.where, place.options, options.recompute, recompute_progress(console));
   if (!options.json) return tell(options, report, console);
   console.out << json_text({{"recompute", recompute_json(options, report)}}) << "\n";
   return report.good ? 0 : 1;
@@ -79,8 +86,13 @@ int recompute_at(const VerifyOptions& options, const Console& console) {
 
 int verify(VerifyOptions options, const Console& console) {
   if (!options.share.empty()) options.recompute.share = share_of(options.share);
+  if (options.recompute.seed == 0) {  // who knows beforehand what will be drawn again could err only elsewhere
+    std::random_device random;
+    options.recompute.seed = std::uniform_int_distribution<std::uint32_t>(1)(random);
+  }
   if (is_address(options.place.where)) return recompute_at(options, console);
   const RunDirectory directory(options.place.where);
+  const auto remembered = options.head.empty() ? std::nullopt : std::optional(sha256_from_hex(options.head, "--head"));
   VerifyReport report;
   {
     const Store store = Store::open(directory.store(), Store::Mode::kReadOnly);
@@ -90,7 +102,9 @@ int verify(VerifyOptions options, const Console& console) {
       if (console.err_is_terminal)
         console.err << "\rchecked " << proposals << " of " << total << " proposals" << std::flush;
     };
-    report = verify_log(store, run, progress);
+    report = verify_log(store, run, progress, 0, remembered);
+    if (report.good) report.sentence = damaged_model(store, [&](std::uint32_t v) { return directory.model(v); });
+    report.good = report.sentence.empty();
   }
   if (console.err_is_terminal) console.err << "\r\x1b[K" << std::flush;
   std::optional<RecomputeReport> recomputed;
@@ -106,17 +120,24 @@ int verify(VerifyOptions options, const Console& console) {
                            {"invalid", report.invalid},
                            {"left_behind", report.left_behind},
                            {"head", to_hex(report.head)}};
+    if (report.remembered) json["remembered_record"] = *report.remembered;
     if (recomputed) json["recompute"] = recompute_json(options, *recomputed);
     console.out << json_text(json) << "\n";
   } else if (report.good) {
     console.out << "good: every record follows from the one before, every accept decision from the logged numbers and "
-                   "the noise\n"
+                   "the noise; the checkpoints are those of the log\n"
                 << "records    " << report.records << ", each with its link\n"
                 << "proposals  " << report.proposals << ": " << report.accepted << " accepted, " << report.invalid
                 << " invalid"
                 << (report.left_behind ? "; " + std::to_string(report.left_behind) + " left behind by rewinds" : "")
                 << "\n"
                 << "digest     " << to_hex(report.head) << "\n";
+    if (report.remembered) {
+      console.out << "--head     "
+                  << (*report.remembered == report.records ? "the digest"
+                                                           : "the link of record " + std::to_string(*report.remembered))
+                  << "\n";
+    }
   } else {
     console.out << "FAULT: " << report.sentence << "\n"
                 << "good up to proposal " << report.proposals << "\n";
@@ -131,13 +152,19 @@ void add_verify(CLI::App& app, Action& action) {
   auto* command = app.add_subcommand("verify", "Check every link and every accept decision of a log");
   auto options = std::make_shared<VerifyOptions>();
   add_place(*command, options->place);
+  add_wait(*command, options->place);
+  command
+      ->add_option("--head", options->head,
+                   "A digest of this log that was noted earlier: the log must still hold all that it had then")
+      ->type_name("DIGEST");
   command
       ->add_option("--recompute", options->share,
                    "Draw this share of the units again, through workers, and compare: 1% or 0.01")
       ->type_name("SHARE");
-  command->add_option("--seed", options->recompute.seed, "Which units are drawn again")
-      ->check(CLI::Range(1u, 4294967295u))
-      ->capture_default_str();
+  command
+      ->add_option("--seed", options->recompute.seed,
+                   "Which units are drawn again, as an earlier call said; default: others each time")
+      ->check(CLI::Range(1u, 4294967295u));
   command->add_option("--workers", options->recompute.workers, "Worker processes that are started for it")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

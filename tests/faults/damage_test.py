@@ -19,7 +19,7 @@ class DamageTest(Campaign):
         self.half = self.tmp / "half"
 
     def half_a_run(self, in_order):
-        """Ended in order (all in one file) or killed (much of it in the write-ahead log)."""
+        """Ended in order (all in one file) or killed (with the rollback journal beside it)."""
         coordinator = self.coordinator(self.run_file, "--set", "chain.length=4480")
         server, _ = self.server("--to-end"), self.worker()
         if in_order:

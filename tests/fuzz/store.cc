@@ -50,7 +50,7 @@ const std::filesystem::path& place() {
 }
 
 void write(const std::string& file, const std::string& journal) {
-  for (const char* end : {"-wal", "-shm", "-journal"}) std::filesystem::remove(place().string() + end);
+  std::filesystem::remove(place().string() + "-journal");
   write_file_atomically(place(), file);
   if (!journal.empty()) write_file_atomically(place().string() + "-journal", journal);
 }

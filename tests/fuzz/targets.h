@@ -26,7 +26,7 @@ void states(Bytes input);
 // A store whose rows were edited by another program: it is refused, or its log is whole.
 void store_rows(Bytes input);
 
-// A store whose file was damaged, with the write-ahead log that a killed coordinator leaves: refused, or nothing was changed.
+// A store whose file was damaged, with the rollback journal that a killed coordinator leaves: refused, or nothing was changed.
 void store_file(Bytes input);
 
 struct Target {

@@ -1,5 +1,6 @@
 """Programs end in order when a scheduler says so, and those that stay find their coordinator again."""
 
+import json
 import re
 import signal
 import subprocess
@@ -52,7 +53,7 @@ class SignalsTest(Flowloom):
 class RestartTest(Flowloom):
     def test_a_coordinator_that_goes_down_and_comes_back(self):
         """Everybody says once that it is lost, and once that it is back; nobody is started again."""
-        run = self.write(small_run(lease=3).replace("steps = 200", "steps = 1500"))
+        run = self.write(small_run(lease=3).replace("steps = 200", "steps = 20000"))
         logs = {name: self.tmp / f"{name}.log" for name in ("worker", "server", "watch", "follow")}
         coordinator = self.coordinator(run)
         self.server("--log-file", logs["server"])
@@ -70,7 +71,7 @@ class RestartTest(Flowloom):
         for child in (coordinator, watch, follow):
             self.leaves(child)
         for name, log in logs.items():
-            said = re.findall(r"(?<!steps: )Connection to .* is (lost|back)", log.read_text())
+            said = re.findall(r"Connection to .* is (lost|back)", log.read_text())
             self.assertEqual(said, ["lost", "back"], f"{name}: {log.read_text()}")
             self.assertIn("going down", log.read_text(), name)
         self.assertEqual(samples.read_text(), self.flowloom("samples", self.run_dir))
@@ -84,6 +85,22 @@ class RestartTest(Flowloom):
         self.kill(coordinator)
         self.assertEqual(self.ended(watch), 1)
         self.assertIn("does not answer", log.read_text())
+
+    def test_a_recomputation_at_an_address_goes_on_with_the_next_coordinator(self):
+        self.complete(self.write(small_run()))
+        coordinator = self.coordinator(None, "--stay")
+        address = json.loads((self.run_dir / "coordinator.json").read_text())["address"]
+        log = self.tmp / "verify.log"
+        verify = self.client(log, log, "verify", address, "--token-file", self.run_dir / "token", "--recompute", "100%")
+        asked = lambda: (self.status() or {}).get("recheck")
+        self.until(asked, "it is asked for, and nobody draws")
+        self.kill(coordinator)
+        self.until(lambda: "is lost" in log.read_text(), "it says that the coordinator is lost")
+        self.coordinator(None, "--stay", "--listen", address)
+        self.until(asked, "it is asked for again")
+        self.worker()
+        self.leaves(verify)
+        self.assertRegex(log.read_text(), r"is back.\nrecomputed 125 units, 100 % of all by --seed [1-9]\d*: workers find")
 
     def client(self, out, err, *arguments):
         with open(out, "a") as stdout, open(err, "a") as stderr:

@@ -13,7 +13,7 @@ from harness import Flowloom, small_run
 class RollbackTest(Flowloom):
     def setUp(self):
         super().setUp()
-        self.run_file = self.write(small_run(lease=3).replace("steps = 200", "steps = 1500"))
+        self.run_file = self.write(small_run(lease=3).replace("steps = 200", "steps = 20000"))
         self.log = self.tmp / "worker.log"
 
     def stop(self, child):
@@ -40,7 +40,7 @@ class RollbackTest(Flowloom):
         shutil.copytree(self.run_dir, backup)
 
         coordinator = self.coordinator()
-        server = self.server()
+        server = self.server("--log-level", "warn")
         with open(self.log, "w") as log:
             worker = self.start("flowloom-worker", "--dir", self.run_dir, "--name", "witness", "--log-level", "debug", stderr=log)
         self.until(lambda: self.proposals() >= 64, "the chain has begun")
@@ -59,7 +59,7 @@ class RollbackTest(Flowloom):
         self.assertEqual(self.records(), (0, []))
 
         coordinator = self.coordinator(None, "--accept-rollback")
-        self.server()
+        self.server("--log-level", "warn")
         self.leaves(coordinator)
         self.leaves(worker)
         self.assertEqual(self.digest(), undisturbed)

@@ -116,13 +116,13 @@ class SameChainTest(Flowloom):
         self.assert_same_chain()
 
     def test_a_coordinator_killed_and_restarted(self):
-        coordinator = self.coordinator(self.run_file)
+        coordinator = self.coordinator(self.run_file, "--stay")  # a fast machine completes the chain before the next look
         self.server()
         self.worker()
-        for at in (200, 1500, 3000):
+        for at, then in ((200, ["--stay"]), (1500, ["--stay"]), (3000, [])):
             self.until(lambda: self.proposals() >= at, f"{at} proposals")
             self.kill(coordinator)
-            coordinator = self.coordinator()
+            coordinator = self.coordinator(None, *then)
         self.leaves(coordinator)
         self.assert_same_chain()
 

@@ -1,13 +1,18 @@
 """The commands as a user gives them: interrupted and taken up again, looked at, checked, extended."""
 
 import csv
+import hashlib
 import io
 import json
+import os
+import select
 import signal
+import subprocess
 import sys
+import time
 import unittest
 
-from harness import Flowloom, small_run
+from harness import DEADLINE, Flowloom, small_run
 
 
 class UpTest(Flowloom):
@@ -60,6 +65,20 @@ class UpTest(Flowloom):
         self.run_dir = self.tmp / "at-once"
         self.assertEqual(self.complete(run, "--set", "chain.length=6000")["head"], longer["head"])
 
+    def test_a_complete_chain_is_not_touched_by_what_would_have_been_another_run(self):
+        run = self.write(small_run(length=2000))
+        head = self.complete(run)["head"]
+        longer = self.complete(run, "--set", "chain.length=3000")["head"]
+        self.assertNotEqual(longer, head)
+        for key in ("train.batch=32", "chain.length=2000", "chain.window=8"):
+            code, out, err = self.command("flowloom", "up", run, "--dir", self.run_dir, "--json", "--set", "chain.length=3000",
+                                          "--set", key)
+            self.assertEqual((code, json.loads(out)["head"]), (0, longer), err)
+            self.assertIn(f"not taken over: {key.split('=')[0]}: ", err)
+        self.assertEqual(self.complete(run)["head"], longer)  # the plain file, which is shorter
+        self.assertEqual(self.digest(), longer)
+        self.assertEqual(int(self.status()["length"]), int(self.status()["proposals"]))
+
     def test_a_condition_that_training_does_not_reach_ends_the_run_with_a_sentence(self):
         run = self.write(small_run().replace("step = 60", "ess = 0.999"))
         code, _, err = self.command("flowloom", "up", run, "--dir", self.run_dir, "--quiet")
@@ -77,6 +96,59 @@ class UpTest(Flowloom):
         table = self.complete(self.write(text))
         self.assertEqual(table["proposals"], (10000 + 63) // 64 * 64)
         self.assertTrue(any("data chose the length" in note for note in table["notes"]), table["notes"])
+
+
+class ReadingTest(Flowloom):
+    """Whoever reads the chain has it to its end, although the coordinator leaves when it is complete."""
+
+    ROWS = 409600  # 20 MB on the way: more than what connections hold
+
+    def run_of(self, rows):
+        return self.write(small_run(length=rows, unit=1024).replace("from = 3000", "from = 1024"))
+
+    def reads(self, *arguments):
+        return self.start("flowloom", "samples", self.run_dir, *arguments, stdout=subprocess.PIPE)
+
+    def rows(self, samples, slowly=0):
+        """How many lines it writes, and their hash; the first pieces are taken slowly."""
+        count, digest = -1, hashlib.sha256()  # a header
+        while piece := self.piece(samples.stdout):
+            count += piece.count(b"\n")
+            digest.update(piece)
+            if slowly > 0:
+                slowly -= 1
+                time.sleep(0.05)
+        self.leaves(samples)
+        return count, digest.hexdigest()
+
+    def piece(self, stream):
+        if not select.select([stream], [], [], DEADLINE)[0]:
+            self.fail(f"it writes nothing for {DEADLINE} s")
+        return os.read(stream.fileno(), 1 << 16)
+
+    def test_a_slow_reader_is_waited_for(self):
+        up = self.start("flowloom", "up", self.run_of(self.ROWS), "--dir", self.run_dir, "--quiet")
+        self.until(lambda: self.proposals() > 0, "it samples")
+        follow = self.reads("--follow")
+        self.until(lambda: self.proposals() >= self.ROWS, "the chain is complete")
+        count, _ = self.rows(follow, slowly=120)  # 6 s: others are waited for half as long
+        self.leaves(up)
+        self.assertEqual(count, self.ROWS)
+        self.assertEqual(follow.stderr.read(), "")
+
+    def test_a_reader_that_the_coordinator_did_not_wait_for_reads_the_store(self):
+        coordinator = self.coordinator(self.run_of(self.ROWS), "--stay")
+        self.server(), self.worker()
+        self.until(lambda: self.proposals() > 0, "it samples")
+        follow = self.reads("--follow")
+        self.until(lambda: self.proposals() >= self.ROWS, "the chain is complete")
+        other = self.reads()
+        time.sleep(0.5)  # both have filled their pipes
+        coordinator.terminate()
+        self.leaves(coordinator)
+        rows = self.rows(follow)
+        self.assertEqual(rows[0], self.ROWS)
+        self.assertEqual(self.rows(other), rows)
 
 
 class LookingTest(Flowloom):

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "chain/verify.h"
 #include "chain_cases.h"
 
 namespace flowloom {
@@ -635,6 +636,26 @@ TEST_F(StoreTest, KeepsEventsWithTheirTime) {
   EXPECT_EQ(events[0].kind, "policy");
   EXPECT_EQ(events[0].text, "chain.length: 1 -> 2");
   EXPECT_THAT(events[0].at, testing::MatchesRegex("20..-..-..T..:..:......Z"));
+}
+
+// docs/log-format.md, "What is checked, by what".
+TEST_F(StoreTest, DamageBeforeASnapshotIsSeenByWhoeverReadsItAndNotByAStart) {
+  const std::vector<Record> log = make_log(run_, 20, {0});
+  {
+    Store store = create();
+    store.append({log.begin(), log.begin() + 15});
+    store.write({.snapshot = "state", .records = {log.begin() + 15, log.end()}});
+  }
+  sql("UPDATE records SET data = zeroblob(length(data)) WHERE sequence = 5");
+  const Store store = open(Store::Mode::kReadOnly);
+  ASSERT_TRUE(store.snapshot());
+  std::size_t read = 0;
+  const auto count = [&](const LinkedRecord&) { return ++read > 0; };
+  store.for_each(store.snapshot()->sequence + 1, count);  // a coordinator's start
+  EXPECT_EQ(read, log.size() - 15);
+  EXPECT_THAT(error_of([&] { store.for_each(1, count); }).what(), HasSubstr("ecord 5"));  // status, a table
+  EXPECT_THAT(error_of([&] { store.units(0, 64); }).what(), HasSubstr("ecord 5"));        // samples
+  EXPECT_THAT(verify_log(store, run_).sentence, HasSubstr("Record 5"));
 }
 
 }  // namespace

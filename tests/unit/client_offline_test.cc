@@ -27,6 +27,8 @@ using testing::Not;
 using testing::SizeIs;
 using testing::StartsWith;
 
+constexpr char kCheckpoint[] = "a checkpoint that nobody loads";
+
 class Offline : public testing::Test {
  protected:
   void SetUp() override {
@@ -44,8 +46,8 @@ class Offline : public testing::Test {
   void make_chain(std::size_t units) {
     const RunSpec run = load_run_text(kRunFile, "run.toml");
     Store store = Store::create(directory_.store(), run, std::string(32, 'a'));
-    Sha256 checkpoint{};
-    checkpoint.fill(0xcd);
+    const Sha256 checkpoint = sha256(kCheckpoint);
+    write_file_atomically(directory_.model(1), kCheckpoint);
     store.add_model({.version = 1,
                      .sha256 = checkpoint,
                      .size = 1000,
@@ -257,7 +259,7 @@ TEST_F(Offline, ModelsSayWhereEachServes) {
   make_chain(1);
   EXPECT_THAT(flowloom_command({"models", where()}).out,
               AllOf(HasSubstr("step 5000"), HasSubstr("ESS 0.5"), HasSubstr("from proposal 0"), HasSubstr("1.00 kB"),
-                    HasSubstr("cdcdcdcdcdcd…")));
+                    HasSubstr(to_hex(sha256(kCheckpoint)).substr(0, 12) + "…")));
   const auto json = nlohmann::json::parse(flowloom_command({"models", where(), "--json"}).out);
   EXPECT_EQ(json.at("versions").at(0).at("origin"), "trained");
   EXPECT_EQ(json.at("switches").at(0).at("from"), 0);
@@ -309,6 +311,47 @@ TEST_F(Offline, VerifyNamesAFault) {
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("FAULT: Record 4"), HasSubstr("good up to proposal 8")));
   EXPECT_EQ(nlohmann::json::parse(flowloom_command({"verify", where(), "--json"}).out).at("good"), false);
+}
+
+TEST_F(Offline, VerifyFindsACheckpointThatIsDamagedOrGone) {
+  make_chain(3);
+  const auto expect_fault = [&] {
+    const Outcome outcome = flowloom_command({"verify", where()});
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_THAT(outcome.out, AllOf(HasSubstr("FAULT: '" + directory_.model(1).string()), HasSubstr("version 1"),
+                                   HasSubstr("good up to proposal 12")));
+  };
+  write_file_atomically(directory_.model(1), std::string(kCheckpoint) + " ");
+  expect_fault();
+  std::filesystem::remove(directory_.model(1));
+  expect_fault();
+}
+
+TEST_F(Offline, VerifyKnowsAHeadThatWasRememberedAndMissesOneThatTheLogHasLost) {
+  make_chain(2);
+  const auto digest = [&] { return flowloom_command({"digest", where()}).out.substr(0, 64); };
+  const std::string earlier = digest();
+  EXPECT_THAT(flowloom_command({"verify", where(), "--head", earlier}).out, HasSubstr("--head     the digest"));
+  {
+    Store store = Store::open(directory_.store(), Store::Mode::kReadWrite);
+    store.append({EventRecord{8, "something"}});
+  }
+  EXPECT_THAT(flowloom_command({"verify", where(), "--head", earlier}).out, HasSubstr("the link of record 3"));
+  const std::string later = digest();
+  std::filesystem::remove(directory_.store());
+  make_chain(2);  // a backup
+  EXPECT_EQ(flowloom_command({"verify", where()}).code, 0);
+  const Outcome outcome = flowloom_command({"verify", where(), "--head", later});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("FAULT: No record of this log has the link " + later), HasSubstr("cut off")));
+  EXPECT_THAT(refusal({"verify", where(), "--head", "abc"}), HasSubstr("--head"));
+}
+
+TEST_F(Offline, ChainAloneIsToldWhatItLacks) {
+  make_chain(3);
+  std::filesystem::remove(directory_.run_file());
+  EXPECT_THAT(refusal({"verify", where()}), AllOf(HasSubstr("run.toml"), HasSubstr("models/")));
 }
 
 TEST_F(Offline, UpOnACompleteRunOnlyPrintsItsResult) {

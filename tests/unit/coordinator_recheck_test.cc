@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 namespace flowloom {
 namespace {
 
@@ -165,6 +167,18 @@ TEST(UnitSample, IsTheAskedShareAndAnotherOneForAnotherSeed) {
   }
   EXPECT_NEAR(static_cast<double>(one.size()), 1000, 120);  // four standard deviations
   EXPECT_NE(one, other);
+}
+
+TEST(UnitSample, HasAUnitInsteadWhereItContainsNone) {
+  std::set<UnitNumber> chosen;
+  for (std::uint32_t seed = 1; seed <= 200; ++seed) {
+    const UnitSample sample{1e-9, seed};
+    for (const UnitNumber units : {1, 2, 125}) {
+      ASSERT_LT(unit_instead(sample, kNoise, units), units);
+    }
+    chosen.insert(unit_instead(sample, kNoise, 125));
+  }
+  EXPECT_GT(chosen.size(), 80u);  // 125 (1 - exp(-200/125)) = 100 are expected
 }
 
 }  // namespace

@@ -92,8 +92,8 @@ class RollbackTest : public testing::Test {
   }
   void roll_back() {
     served_.stop();
-    for (const char* more : {"", "-wal", "-shm"}) std::filesystem::remove(chain().string() + more);
-    std::filesystem::copy_file(copy(), chain());
+    std::filesystem::remove(chain().string() + "-journal");
+    std::filesystem::copy_file(copy(), chain(), std::filesystem::copy_options::overwrite_existing);
   }
 
   Served served_{RunText{.length = 96, .window = 5, .switches = {0}}};
@@ -150,6 +150,21 @@ TEST_F(RollbackTest, NobodyHaltsAChainByInventingAHead) {
     EXPECT_TRUE(worker.read());
   }
   EXPECT_NE(settled().state(), StatusReply::STATE_HALTED);
+}
+
+TEST_F(RollbackTest, APeerThatRemembersAnotherRunIsNotedAndStopsNobody) {
+  HandWorker worker(served_);
+  flowloom::v1::Hello first = hello(1);
+  const std::string other(32, 'b');
+  *first.mutable_seen() = HeadSeal(other, std::string(64, '0')).seal(1000, sha256("x"));
+  first.mutable_run()->set_run_id(other);
+  worker.say_hello(first);
+  const auto answer = worker.read();
+  ASSERT_TRUE(answer && answer->has_refusal());
+  const StatusReply status = settled();
+  EXPECT_EQ(status.state(), StatusReply::STATE_WAITING);
+  EXPECT_THAT(status.notes(), testing::Contains(testing::AllOf(HasSubstr("record 1000 of run " + other),
+                                                               HasSubstr("this is run " + status.run_id()))));
 }
 
 TEST_F(RollbackTest, AWorkerIsToldOfTheLog) {

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <deque>
+#include <iostream>
 #include <random>
 #include <set>
 
@@ -462,8 +463,24 @@ constexpr int kTimes = 1;
 constexpr int kTimes = 17;
 #endif
 
+std::string lines_of(const World& world) {
+  std::string lines;
+  for (const std::string& line : world.trace()) lines += line + "\n";
+  return lines;
+}
+
+// One schedule alone, printed event by event; what only several show together (the same head) is not looked at.
+void play_alone(const Schedule& schedule, std::uint64_t seed) {
+  World world(schedule, seed, true);
+  const std::string wrong = world.play();
+  std::cout << lines_of(world) << "head " << to_hex(world.log().head()) << "\n";
+  EXPECT_EQ(wrong, "") << "seed " << seed;
+}
+
 // Plays `count` schedules, or as many times more as FLOWLOOM_CAMPAIGN says; stops at the first one that fails and prints it.
+// FLOWLOOM_SCHEDULE names the seed of one that is played alone.
 void play(const Schedule& schedule, std::uint64_t first_seed, int count) {
+  if (const char* seed = std::getenv("FLOWLOOM_SCHEDULE")) return play_alone(schedule, std::stoull(seed));
   std::optional<Sha256> head;
   int undetected = 0, rewinds = 0;
   count *= kTimes;
@@ -483,9 +500,9 @@ void play(const Schedule& schedule, std::uint64_t first_seed, int count) {
     if (wrong.empty()) continue;
     World again(schedule, seed, true);
     again.play();
-    std::string lines;
-    for (const std::string& line : again.trace()) lines += line + "\n";
-    FAIL() << "seed " << seed << ", " << schedule.workers << " workers: " << wrong << "\n" << lines;
+    FAIL() << "seed " << seed << ", " << schedule.workers << " workers: " << wrong << "\n"
+           << lines_of(again) << "head " << to_hex(world.log().head())
+           << "\nTo play it alone: FLOWLOOM_SCHEDULE=" << seed << " and this test's name with --gtest_filter.";
   }
   EXPECT_LT(undetected, count / 3);
   if (schedule.faults.lies && schedule.run.audit < 1) {

@@ -60,7 +60,9 @@ TEST_F(ServicesTest, RefuseEveryMethodWithoutTheToken) {
 
 TEST_F(ServicesTest, SayWhereTheTokenIs) {
   EXPECT_THAT(call_raw(served_.channel, "flowloom.v1.Chain/Status", "").status.error_message(),
-              HasSubstr("token of its run directory"));
+              testing::AllOf(HasSubstr("token of its run directory"), testing::Not(HasSubstr("does not match"))));
+  EXPECT_THAT(call_raw(served_.channel, "flowloom.v1.Chain/Status", "Bearer another").status.error_message(),
+              testing::AllOf(HasSubstr("token of its run directory"), HasSubstr("was shown does not match")));
 }
 
 TEST_F(ServicesTest, KnowTheTokenOfTheirDirectory) {
@@ -558,6 +560,23 @@ TEST_F(ServicesTest, ShowTheStatusNowAndAtIntervalsUntilTheEnd) {
   EXPECT_EQ(reply.proposals(), 96u);
 }
 
+TEST_F(ServicesTest, DrawAtLeastOneUnitAgainHoweverSmallTheShare) {
+  complete();
+  for (const std::uint32_t seed : {3u, 4u}) {
+    Call call(served_);
+    flowloom::v1::RecheckRequest request;
+    request.set_share(1e-9);
+    request.set_seed(seed);
+    flowloom::v1::RecheckReply reply;
+    ASSERT_TRUE(served_.chain()->Recheck(&call.context, request, &reply).ok());
+    HandWorker(served_, 2).work();
+    const auto recheck = served_.status().recheck();
+    EXPECT_TRUE(recheck.done());
+    EXPECT_EQ(recheck.seed(), seed);
+    EXPECT_EQ(recheck.checked_units(), 1u);
+  }
+}
+
 TEST_F(ServicesTest, RefuseAnIntervalThatIsNone) {
   for (const double interval : {0.0, 0.09, 61.0, -1.0, std::nan("")}) {
     Call call(served_);
@@ -606,6 +625,53 @@ TEST_F(ServicesTest, EndByThemselvesWhenTheChainIsCompleteUnlessToldToStay) {
   served_.start(false);
   complete();
   EXPECT_TRUE(finishes(*served_.brain));
+}
+
+TEST_F(ServicesTest, EndOnlyOnceThoseWhoReadTheChainHaveReadIt) {
+  constexpr std::uint64_t kLength = 400 * 1024;  // 20 MB: more than what is on its way
+  Served served(RunText{.unit = 1024, .length = kLength, .window = 32, .switches = {0}}, false);
+  served.publish(checkpoint_bytes(served.run));
+  Call call(served, std::chrono::seconds(60));
+  flowloom::v1::StreamStatesRequest request;
+  request.set_follow(true);
+  const auto reader = served.chain()->StreamStates(&call.context, request);
+  HandWorker worker(served, 32);
+  worker.work_in_background();
+  ASSERT_TRUE(served.reaches(kLength));
+  std::atomic<bool> left = false;
+  std::thread waiter([&] {
+    served.brain->wait_until_finished();
+    left = true;
+  });
+  std::uint64_t read = 0;
+  flowloom::v1::StatesReply reply;
+  for (int i = 0; i < 200 && reader->Read(&reply); ++i) {  // 5 s, above the farewell of those who do not read
+    read += reply.count();
+    std::this_thread::sleep_for(std::chrono::milliseconds(25));
+  }
+  EXPECT_FALSE(left);
+  while (reader->Read(&reply)) read += reply.count();
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(read, kLength);
+  waiter.join();
+}
+
+TEST_F(ServicesTest, EndHoweverOftenSomebodyComesToReadAgain) {
+  served_.stop();
+  served_.start(false);
+  complete();
+  std::atomic<bool> over = false;
+  std::thread reader([&] {
+    while (!over) {
+      Call call(served_);
+      const auto stream = served_.chain()->StreamStates(&call.context, {});
+      for (flowloom::v1::StatesReply reply; stream->Read(&reply);) continue;
+      stream->Finish();
+    }
+  });
+  EXPECT_TRUE(finishes(*served_.brain));
+  over = true;
+  reader.join();
 }
 
 TEST_F(ServicesTest, EndOnlyOnceATrainerAtWorkWasTold) {
