@@ -103,6 +103,14 @@ v1::StatusReply chain_status(const RunSpec& run, const std::string& run_id, cons
   return reply;
 }
 
+void add_quarantined(v1::StatusReply& reply, const std::map<std::string, std::string>& names) {
+  for (const auto& [name, reason] : names) {
+    auto* out = reply.add_quarantined();
+    out->set_name(name);
+    out->set_reason(reason);
+  }
+}
+
 v1::TrainingReport stored_training(const Store& store, const RunSpec& run) {
   v1::TrainingReport report;
   const auto last = store.last_training(Store::Points::kAll),

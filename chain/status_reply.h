@@ -1,6 +1,7 @@
 // What a status says of a chain, whoever is asked: its coordinator, or a reader of its store.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ v1::ListReply list_reply(const std::vector<ModelRow>& models, const std::vector<
 // what only a coordinator knows (epoch, rate, workers, training).
 v1::StatusReply chain_status(const RunSpec& run, const std::string& run_id, const std::string& pinned_build,
                              const ChainStatistics& statistics, const ChainEnd& end, v1::ListReply models);
+
+// Those in quarantine, and why.
+void add_quarantined(v1::StatusReply& reply, const std::map<std::string, std::string>& names);
 
 // What the store's record says of a training that nobody reports: its last step and evaluation.
 v1::TrainingReport stored_training(const Store& store, const RunSpec& run);

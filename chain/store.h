@@ -12,8 +12,10 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,10 @@ struct WorkerRow {
   std::string name, device;
   std::string quarantined{};  // why nothing more is taken from this name; empty: it is
 };
+
+// The numbers of those in quarantine; and their names, with the reason of each.
+std::set<std::uint64_t> quarantined_numbers(const std::vector<WorkerRow>& workers);
+std::map<std::string, std::string> quarantined_names(const std::vector<WorkerRow>& workers);
 
 // Who drew a unit, and who drew the same again (0: nobody).
 struct UnitPlace {

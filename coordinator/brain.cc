@@ -2,8 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <set>
-
 #include "program/retry.h"
 #include "program/rpc.h"
 #include "spec/error.h"
@@ -243,13 +241,9 @@ void Brain::read() {
   if (!query) return;
   on_store(
       [query, key = run_.noise_key(), unit = run_.unit](Store& store) {
-        std::set<std::uint64_t> quarantined;
-        for (const WorkerRow& row : store.workers()) {
-          if (!row.quarantined.empty()) quarantined.insert(row.number);
-        }
+        const auto quarantined = quarantined_numbers(store.workers());
         return store.choose_units(query->first_index, query->limit, [&](const UnitPlace& place) {
-          if (query->sample) return query->sample->contains(key, place.first_index / unit);
-          return quarantined.contains(place.worker) && (place.second == 0 || quarantined.contains(place.second));
+          return query->wants(key, unit, place, quarantined);
         });
       },
       [this, query](std::future<std::vector<UnitRecord>> units) {

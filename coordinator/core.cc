@@ -46,16 +46,14 @@ Core::Core(const RunSpec& run, Recovered recovered, std::uint64_t snapshot_every
       chain_(run.noise_key(), durable_.frontier(), durable_.current()),
       sums_(theory_sums(make_theory(run.theory)).size()),
       recorded_switches_(durable_.switches()),
+      quarantined_(quarantined_names(recovered_.workers)),
       snapshot_every_(snapshot_every),
       snapshot_at_(durable_.frontier()),
       build_(recovered_.pinned_build),
       sharing_(architecture_of(run).parameter_count(), training_identity(run), lease_of(run)),
       end_(durable_.end()) {
   training_.set_ess(std::nan(""));
-  for (const WorkerRow& row : recovered_.workers) {
-    last_worker_ = std::max(last_worker_, row.number);
-    if (!row.quarantined.empty()) quarantined_[row.name] = row.quarantined;
-  }
+  for (const WorkerRow& row : recovered_.workers) last_worker_ = std::max(last_worker_, row.number);
   if (!quarantined_.empty()) recheck_.begin_doubtful();
 }
 
@@ -352,18 +350,19 @@ void Core::proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t f
 void Core::quarantine(const std::string& name, const std::string& reason) {
   if (!quarantined_.emplace(name, reason).second) return;
   pending_.quarantined.emplace_back(name, reason);
+  std::set<WorkerId> quarantined;
   for (const auto& [id, other] : names_) {
+    if (quarantined_.contains(other)) quarantined.insert(id);
     if (other != name) continue;
     jury_.forget(id);
     recheck_.forget(id, true);
   }
-  const auto vouches = [&](WorkerId id) { return id != 0 && !quarantined_.contains(names_.at(id)); };
-  for (auto answer = answers_.begin(); answer != answers_.end();) {
-    const auto [worker, second] = std::pair(answer->second.worker, answer->second.second);
-    const bool doubtful = !vouches(worker) && !vouches(second);
-    if (doubtful) ledger_.again(answer->first, worker);
-    answer = doubtful ? answers_.erase(answer) : std::next(answer);
-  }
+  std::erase_if(answers_, [&](const auto& entry) {
+    const auto& [unit, answer] = entry;
+    if (!doubtful({unit * run_.unit, answer.worker, answer.second}, quarantined)) return false;
+    ledger_.again(unit, answer.worker);
+    return true;
+  });
   std::vector<WorkerId> connected;
   for (const auto& [id, worker] : workers_) {
     if (worker.hello.name() == name) connected.push_back(id);

@@ -159,11 +159,7 @@ StatusReply Core::status(Time now) {
     add_versions(worker, *out);
     out->set_connected_seconds(std::chrono::duration<double>(now - worker.since).count());
   }
-  for (const auto& [name, reason] : quarantined_) {
-    auto* out = reply.add_quarantined();
-    out->set_name(name);
-    out->set_reason(reason);
-  }
+  add_quarantined(reply, quarantined_);
   if (const auto& sample = recheck_.sample()) {
     auto* out = reply.mutable_recheck();
     out->set_share(sample->share);

@@ -9,11 +9,11 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <string>
+#include <set>
 #include <utility>
 #include <vector>
 
-#include "chain/record.h"
+#include "chain/store.h"
 #include "coordinator/jury.h"
 #include "coordinator/unit_ledger.h"
 
@@ -26,12 +26,22 @@ struct UnitSample {
   bool contains(NoiseKey key, UnitNumber unit) const { return uniforms(key, Purpose::kAudit, unit, seed)[0] <= share; }
 };
 
+// Whether a unit stands on the word of workers in quarantine alone.
+inline bool doubtful(const UnitPlace& place, const std::set<WorkerId>& quarantined) {
+  return quarantined.contains(place.worker) && (place.second == 0 || quarantined.contains(place.second));
+}
+
 // Which units are to be read, in order.
 struct RecheckQuery {
   std::uint64_t number = 0;       // counts the queries
   std::uint64_t first_index = 0;  // from this proposal on
   std::size_t limit = 0;
-  std::optional<UnitSample> sample;  // nothing: those that stand on the word of quarantined workers alone
+  std::optional<UnitSample> sample;  // nothing: the doubtful ones
+
+  // Whether a unit of the log, of `unit` proposals, is one of them. `quarantined`: the numbers of workers in quarantine.
+  bool wants(NoiseKey key, std::size_t unit, const UnitPlace& place, const std::set<WorkerId>& quarantined) const {
+    return sample ? sample->contains(key, place.first_index / unit) : doubtful(place, quarantined);
+  }
 };
 
 class Recheck {

@@ -55,6 +55,33 @@ TEST_F(RecheckTest, HasNothingToDoUntilItBegins) {
   EXPECT_EQ(recheck_.ledger(), nullptr);
 }
 
+TEST(RecheckQueryTest, WantsUnitsThatOnlyQuarantinedWorkersVouchFor) {
+  const RecheckQuery query{};
+  const std::set<WorkerId> quarantined{2, 4};
+  const auto wants = [&](WorkerId worker, WorkerId second) {
+    return query.wants(kNoise, kSize, {kSize, worker, second}, quarantined);
+  };
+  EXPECT_TRUE(wants(2, 0));
+  EXPECT_TRUE(wants(2, 4));
+  EXPECT_FALSE(wants(2, 3));
+  EXPECT_FALSE(wants(3, 2));
+  EXPECT_FALSE(wants(3, 0));
+  EXPECT_FALSE(wants(0, 0)) << "nobody is not in quarantine";
+}
+
+TEST(RecheckQueryTest, OfASampleWantsTheUnitsThatItContainsWhoeverDrewThem) {
+  RecheckQuery query;
+  query.sample = UnitSample{0.5, 3};
+  std::size_t wanted = 0;
+  for (UnitNumber unit = 0; unit < 64; ++unit) {
+    const bool wants = query.wants(kNoise, kSize, {unit * kSize, 2, 0}, {2});
+    EXPECT_EQ(wants, query.sample->contains(kNoise, unit));
+    wanted += wants;
+  }
+  EXPECT_GT(wanted, 0u);
+  EXPECT_LT(wanted, 64u);
+}
+
 TEST_F(RecheckTest, ReadsTheLogInBatchesAndOnceEach) {
   recheck_.begin_doubtful();
   const auto first = recheck_.take_query();
