@@ -24,7 +24,7 @@ constexpr char kSchema[] = R"sql(
                                     -- rewind: where the chain goes on
     version INTEGER NOT NULL,       -- 0 for an event or a rewind
     count INTEGER NOT NULL,         -- unit: proposals; else 0
-    flags BLOB NOT NULL,            -- unit: accepted, one bit each; switch: one byte, 1 if placed by the clock
+    flags BLOB NOT NULL,            -- unit: accepted, one bit each; switch: one byte, who placed it
     data BLOB NOT NULL,             -- unit: float64 [log_p, log_q, sums…][proposal]; switch: SHA-256; reweigh: log_q
     link BLOB NOT NULL,             -- SHA-256(previous link, SHA-256(canonical bytes))
     worker INTEGER NOT NULL,        -- unit: who drew it (table workers); else 0

@@ -123,9 +123,10 @@ class Store {
   // The newest one that is whole and belongs to this log; nothing if there is none.
   std::optional<Snapshot> snapshot() const;
 
-  // Calls `visit` for the chain's records from `first_sequence` (1-based) on, in order and without those that a rewind left
-  // behind (but for events, which stay true), until it returns false. Throws `kCorrupt`, naming the record, if one cannot be decoded or its link does not
-  // follow from it and the record before.
+  // Calls `visit` for the chain's records from `first_sequence` (1-based) on, in order, until it returns false: without
+  // those that a rewind left behind (but for events, which stay true), and with the rewinds themselves that no later one
+  // left behind. Throws `kCorrupt`, naming the record, if one cannot be decoded or its link does not follow from it and the
+  // record before.
   void for_each(std::int64_t first_sequence, const std::function<bool(const LinkedRecord&)>& visit) const;
 
   // The same of all rows as they are stored: nothing is left out or decoded, and only the columns' types are checked. `row`

@@ -106,7 +106,8 @@ class Core {
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
 
-  // Nothing is granted or decided any more, for a reason that needs a decision; the first one is shown.
+  // Nothing of the chain is granted or decided any more, for a reason that needs a decision; the first one is shown.
+  // Gradients are granted as before: training does not look at the chain.
   void halt(const std::string& sentence);
 
   // Nothing is granted any more; `finished` once nothing is leased.
@@ -116,7 +117,9 @@ class Core {
   // share a turn.
   void turn(Time now);
 
-  // True when no more work will be given out: the chain is complete, or drained.
+  // True when no more work will be given out and what was decided is written: the chain is complete, or only a recheck was
+  // wanted, and none is under way; or it is drained and no unit of the chain is leased (a recheck that is under way is left,
+  // and so is what cannot be written).
   bool finished() const;
   bool complete() const { return durable_frontier_ >= end_.index() && log_is_written(); }
 
@@ -196,8 +199,10 @@ class Core {
   bool cross_switch();
   bool test_until();
   void dismiss();
-  bool closing() const { return draining_ || dismissed_; }
+  bool closing() const { return draining_ || dismissed_; }  // whoever comes now hears goodbye
+  // Whether new units of the chain may be granted now, wherever it ends.
   bool extends() const { return stalled_.empty() && halted_.empty() && !closing() && !only_recheck_; }
+  // Whether all is done and durable that this coordinator was started for.
   bool nothing_left() const { return (complete() || only_recheck_) && !recheck_.under_way() && all_is_written(); }
   bool all_is_written() const { return pending_.empty() && !writing_; }
   bool log_is_written() const { return pending_.records.empty() && !(writing_ && !writing_->records.empty()); }
@@ -250,7 +255,7 @@ class Core {
   std::uint64_t until_tested_ = 0;  // the last frontier at which it was
   std::string halted_, stalled_;    // sentences
   bool only_recheck_ = false;
-  bool draining_ = false, dismissed_ = false;  // `dismissed_`: the workers were told that there is no more to do
+  bool draining_ = false, dismissed_ = false;  // `dismissed_`: the workers were told to leave, for either reason
   flowloom::v1::TrainingReport training_;
   Time training_heard_{};
   std::vector<std::pair<Time, std::uint64_t>> progress_;  // (time, frontier) of the last seconds, for the rate

@@ -209,6 +209,19 @@ TEST_F(SharingTest, SamplingComesFirstAndTheRestOfTheCreditsHelps) {
   EXPECT_TRUE(granted().empty());
 }
 
+TEST_F(SharingTest, AChainThatHaltedDoesNotKeepWorkersFromHelping) {
+  publish("a", {0});
+  const WorkerId one = join_helper(1);
+  say(one, ready(1));
+  take_grants();
+  core_->halt("a decision is needed");
+  say(one, answer(0));
+  EXPECT_TRUE(take_grants().empty());
+  share(7, 2);
+  EXPECT_EQ(core_->helpers(), 1u);
+  EXPECT_EQ(granted(), (Granted{{one, 1}}));
+}
+
 TEST_F(SharingTest, AWorkerThatKeepsFailingIsNotAskedAgain) {
   const WorkerId one = join_helper(1);
   share(7, 8);
