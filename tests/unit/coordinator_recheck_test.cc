@@ -19,7 +19,7 @@ UnitData numbers(UnitNumber unit, double value) {
   return {unit * kSize, 1, std::vector<double>(kSize, value), std::vector<double>(kSize, 0.0), {}};
 }
 
-class RecheckTest : public testing::Test {
+class ExactnessRule9Recheck : public testing::Test {
  protected:
   // The log's answer to a query: these units.
   void read(std::uint64_t query, const std::vector<UnitNumber>& units) {
@@ -49,13 +49,13 @@ class RecheckTest : public testing::Test {
   Recheck recheck_{kNoise, 0.0, Time{100}};
 };
 
-TEST_F(RecheckTest, HasNothingToDoUntilItBegins) {
+TEST_F(ExactnessRule9Recheck, HasNothingToDoUntilItBegins) {
   EXPECT_FALSE(recheck_.under_way());
   EXPECT_FALSE(recheck_.take_query());
   EXPECT_EQ(recheck_.ledger(), nullptr);
 }
 
-TEST(RecheckQueryTest, WantsUnitsThatOnlyQuarantinedWorkersVouchFor) {
+TEST(ExactnessRule9Query, WantsUnitsThatOnlyQuarantinedWorkersVouchFor) {
   const RecheckQuery query{};
   const std::set<WorkerId> quarantined{2, 4};
   const auto wants = [&](WorkerId worker, WorkerId second) {
@@ -69,7 +69,7 @@ TEST(RecheckQueryTest, WantsUnitsThatOnlyQuarantinedWorkersVouchFor) {
   EXPECT_FALSE(wants(0, 0)) << "nobody is not in quarantine";
 }
 
-TEST(RecheckQueryTest, OfASampleWantsTheUnitsThatItContainsWhoeverDrewThem) {
+TEST(ExactnessRule9Query, OfASampleWantsTheUnitsThatItContainsWhoeverDrewThem) {
   RecheckQuery query;
   query.sample = UnitSample{0.5, 3};
   std::size_t wanted = 0;
@@ -82,7 +82,7 @@ TEST(RecheckQueryTest, OfASampleWantsTheUnitsThatItContainsWhoeverDrewThem) {
   EXPECT_LT(wanted, 64u);
 }
 
-TEST_F(RecheckTest, ReadsTheLogInBatchesAndOnceEach) {
+TEST_F(ExactnessRule9Recheck, ReadsTheLogInBatchesAndOnceEach) {
   recheck_.begin_doubtful();
   const auto first = recheck_.take_query();
   ASSERT_TRUE(first);
@@ -104,7 +104,7 @@ TEST_F(RecheckTest, ReadsTheLogInBatchesAndOnceEach) {
   EXPECT_EQ(recheck_.checked(), 2u);
 }
 
-TEST_F(RecheckTest, SaysWhichUnitsTheLogHasRightAndWhoFoundThemSo) {
+TEST_F(ExactnessRule9Recheck, SaysWhichUnitsTheLogHasRightAndWhoFoundThemSo) {
   begin({2, 5});
   heard(1, *grant(1), 0.5);
   heard(2, *grant(2), 0.5);
@@ -112,7 +112,7 @@ TEST_F(RecheckTest, SaysWhichUnitsTheLogHasRightAndWhoFoundThemSo) {
   EXPECT_THAT(recheck_.take_confirmed(), IsEmpty());
 }
 
-TEST_F(RecheckTest, GivesAUnitToOthersWhereOneFindsSomethingElse) {
+TEST_F(ExactnessRule9Recheck, GivesAUnitToOthersWhereOneFindsSomethingElse) {
   begin({2});
   EXPECT_THAT(heard(1, *grant(1), 0.75), IsEmpty()) << "the log may be wrong";
   EXPECT_EQ(grant(1), std::nullopt);
@@ -121,7 +121,7 @@ TEST_F(RecheckTest, GivesAUnitToOthersWhereOneFindsSomethingElse) {
   EXPECT_FALSE(recheck_.wrong());
 }
 
-TEST_F(RecheckTest, NamesTheFirstWrongUnitOnceAllBeforeItAreKnown) {
+TEST_F(ExactnessRule9Recheck, NamesTheFirstWrongUnitOnceAllBeforeItAreKnown) {
   begin({2, 5, 6});
   for (const WorkerId worker : {1, 2}) {  // the last one first
     while (const auto place = grant(worker)) {
@@ -138,7 +138,7 @@ TEST_F(RecheckTest, NamesTheFirstWrongUnitOnceAllBeforeItAreKnown) {
   EXPECT_FALSE(recheck_.take_query()) << "nothing more happens";
 }
 
-TEST_F(RecheckTest, KeepsWhatAWorkerSaidThatLeft) {
+TEST_F(ExactnessRule9Recheck, KeepsWhatAWorkerSaidThatLeft) {
   begin({2});
   heard(1, *grant(1), 0.75);
   recheck_.forget(1, false);
@@ -146,7 +146,7 @@ TEST_F(RecheckTest, KeepsWhatAWorkerSaidThatLeft) {
   EXPECT_TRUE(recheck_.wrong());
 }
 
-TEST_F(RecheckTest, ForgetsWhatAWorkerSaidThatIsWrongElsewhere) {
+TEST_F(ExactnessRule9Recheck, ForgetsWhatAWorkerSaidThatIsWrongElsewhere) {
   begin({2});
   heard(1, *grant(1), 0.75);
   recheck_.forget(1, true);
@@ -156,7 +156,7 @@ TEST_F(RecheckTest, ForgetsWhatAWorkerSaidThatIsWrongElsewhere) {
   EXPECT_TRUE(recheck_.wrong());
 }
 
-TEST_F(RecheckTest, TakesNoUnitsOfAQueryFromBeforeANewBeginning) {
+TEST_F(ExactnessRule9Recheck, TakesNoUnitsOfAQueryFromBeforeANewBeginning) {
   recheck_.begin_doubtful();
   const auto old = recheck_.take_query();
   recheck_.begin_doubtful();
@@ -168,7 +168,7 @@ TEST_F(RecheckTest, TakesNoUnitsOfAQueryFromBeforeANewBeginning) {
   EXPECT_EQ(recheck_.place_of(3 * kSize), 0u);
 }
 
-TEST_F(RecheckTest, BeginsASampleWhenNothingIsDoubtfulAnyMore) {
+TEST_F(ExactnessRule9Recheck, BeginsASampleWhenNothingIsDoubtfulAnyMore) {
   recheck_.begin_doubtful();
   const auto doubtful = recheck_.take_query();
   recheck_.begin_sample({0.5, 3});
