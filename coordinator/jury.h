@@ -59,9 +59,6 @@ class Jury {
   bool has_drawn(WorkerId worker, UnitNumber unit) const;
   bool may_draw(WorkerId worker, UnitNumber unit) const;
 
-  // Units that are not certain although somebody answered.
-  std::size_t open() const { return cases_.size(); }
-
   // The first one on which two workers disagree; nothing if there is none.
   struct Dispute {
     UnitNumber unit;

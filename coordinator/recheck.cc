@@ -77,8 +77,7 @@ std::vector<Jury::Wrong> Recheck::heard(UnitNumber place, WorkerId worker, UnitD
   if (finding.worker == Jury::kLog) {
     confirmed_.emplace_back(unit.data.first_index, finding.second);
   } else {
-    decision = WrongUnit{unit.data.first_index, unit.data.count(), unit.worker,
-                         largest_difference(unit.data, *finding.numbers)};
+    decision = WrongUnit{unit.data.first_index, unit.worker, largest_difference(unit.data, *finding.numbers)};
   }
   advance();
   return std::move(finding.wrong);

@@ -77,7 +77,6 @@ class Recheck {
   // The first unit that is wrong, once all before it are known to be right. Nothing more happens then.
   struct WrongUnit {
     std::uint64_t first_index = 0;
-    std::size_t count = 0;
     std::uint64_t worker = 0;  // whose numbers the log has
     double by = 0;             // largest difference of log_w
   };

@@ -59,10 +59,8 @@ void StepSharing::stop() {
   undelivered_ = 0;
 }
 
-bool StepSharing::delivered() {
-  const bool waited = full();
+void StepSharing::delivered() {
   if (undelivered_ > 0) --undelivered_;
-  return waited;
 }
 
 UnitNumber StepSharing::end() const {

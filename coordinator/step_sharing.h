@@ -41,8 +41,8 @@ class StepSharing {
   void taken(const flowloom::v1::Taken& taken);
   void stop();
   std::vector<flowloom::v1::GradientAnswer> take_answers() { return std::exchange(answers_, {}); }
-  // One of those taken is on its way. True if grants had to wait for that.
-  bool delivered();
+  // One of those taken is on its way.
+  void delivered();
 
   // Grants. The ledger's unit n is the step's unit units - 1 - n; null without a step.
   UnitLedger* ledger() { return step_ ? &step_->ledger : nullptr; }

@@ -5,11 +5,6 @@
 #include "spec/error.h"
 
 namespace flowloom {
-namespace {
-
-constexpr Time kHelloDeadline = limits::kHello;
-
-}  // namespace
 
 WorkReactor* WorkReactor::start(Brain& brain, const grpc::Status& permission) {
   const auto reactor = std::shared_ptr<WorkReactor>(new WorkReactor(brain));
@@ -37,7 +32,7 @@ void WorkReactor::ended() {
 }
 
 void WorkReactor::tick(Time now) {
-  if (id_ == 0 && now - since_ > kHelloDeadline) {
+  if (id_ == 0 && now - since_ > limits::kHello) {
     finish(grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "No Hello came."));
   }
 }

@@ -28,14 +28,14 @@ class ExactnessRule9Jury : public testing::Test {
 
 TEST_F(ExactnessRule9Jury, IsCertainOnceTwoWorkersAgree) {
   EXPECT_FALSE(heard(1, 0.5).numbers);
-  EXPECT_EQ(jury_.open(), 1u);
+  EXPECT_TRUE(jury_.has_drawn(1, 7));
   const auto finding = heard(2, 0.5);
   ASSERT_TRUE(finding.numbers);
   EXPECT_EQ(finding.numbers->log_p[0], 0.5);
   EXPECT_EQ(finding.worker, 1u);
   EXPECT_EQ(finding.second, 2u);
   EXPECT_THAT(finding.wrong, IsEmpty());
-  EXPECT_EQ(jury_.open(), 0u);
+  EXPECT_FALSE(jury_.has_drawn(1, 7)) << "it is decided";
   EXPECT_EQ(jury_.compared(1), 1u);
   EXPECT_EQ(jury_.compared(2), 1u);
 }
@@ -108,9 +108,13 @@ TEST_F(ExactnessRule9Jury, ForgetsWhatAWorkerSaidThatWasProvedWrongElsewhere) {
   EXPECT_FALSE(jury_.has_drawn(1, 7));
   EXPECT_FALSE(heard(3, 0.5).numbers) << "of the two that said so one counts no more";
   EXPECT_TRUE(heard(4, 0.75).numbers);
-  heard(5, 0.5);
-  jury_.forget(5);
-  EXPECT_EQ(jury_.open(), 0u);
+}
+
+TEST_F(ExactnessRule9Jury, TakesAUnitForNewOnceNobodyCountsWhoAnswered) {
+  Jury jury(kKey, 0.0, 0.0);  // only outliers are drawn twice
+  EXPECT_FALSE(jury.heard(7, 1, numbers(0.5), 0.0, false).numbers);
+  jury.forget(1);
+  EXPECT_TRUE(jury.heard(7, 2, numbers(0.25), kNever, false).numbers);
 }
 
 TEST_F(ExactnessRule9Jury, OfTheLogIsCertainOnceAnotherFindsWhatItHas) {

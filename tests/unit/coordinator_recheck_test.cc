@@ -132,7 +132,6 @@ TEST_F(ExactnessRule9Recheck, NamesTheFirstWrongUnitOnceAllBeforeItAreKnown) {
   heard(3, 0, 0.5);
   ASSERT_TRUE(recheck_.wrong());
   EXPECT_EQ(recheck_.wrong()->first_index, 5 * kSize);
-  EXPECT_EQ(recheck_.wrong()->count, kSize);
   EXPECT_EQ(recheck_.wrong()->worker, kAuthor);
   EXPECT_DOUBLE_EQ(recheck_.wrong()->by, 0.25);
   EXPECT_FALSE(recheck_.take_query()) << "nothing more happens";
