@@ -67,13 +67,14 @@ void Brain::drain() {
   });
 }
 
-void Brain::worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello, WorkerId& id) {
-  id = core_.joined(hello, now());
+WorkerId Brain::worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello) {
+  const WorkerId id = core_.joined(hello, now());
   workers_[id] = std::move(stream);
   spdlog::info("worker {} '{}' said hello", id, hello.name());
   heard(hello.name(), hello.seen());
   head_is_news_ = true;
   settle();
+  return id;
 }
 
 void Brain::worker_left(WorkerId id) {

@@ -112,7 +112,7 @@ class Brain {
   // From here on: on the brain's thread only.
   Core& core() { return core_; }
 
-  void worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello, WorkerId& id);
+  WorkerId worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello);
   void worker_left(WorkerId id);
   void worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message);
   // Its points are kept already.

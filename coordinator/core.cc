@@ -36,24 +36,26 @@ std::string bounded(const std::string& sentence) {
 
 Core::Core(const RunSpec& run, Recovered recovered, std::uint64_t snapshot_every)
     : run_(run),
-      recovered_(std::move(recovered)),
-      durable_(recovered_.log ? std::move(*recovered_.log) : LogState(run)),
-      durable_frontier_(durable_.frontier()),
+      run_id_(recovered.run_id),
+      epoch_(recovered.epoch),
+      head_(recovered.head),
+      durable_build_(recovered.pinned_build),
+      durable_(recovered.log ? std::move(*recovered.log) : LogState(run)),
       ledger_(durable_.frontier() / run.unit, run.chain.window, lease_of(run)),
       jury_(run.noise_key(), run.chain.audit, audit_tolerance(run)),
       recheck_(run.noise_key(), audit_tolerance(run), lease_of(run)),
-      rollout_(run, recovered_.models, recovered_.fulfilled, recovered_.switches),
+      rollout_(run, recovered.models, recovered.fulfilled, recovered.switches),
       chain_(run.noise_key(), durable_.frontier(), durable_.current()),
       sums_(theory_sums(make_theory(run.theory)).size()),
       recorded_switches_(durable_.switches()),
-      quarantined_(quarantined_names(recovered_.workers)),
+      quarantined_(quarantined_names(recovered.workers)),
       snapshot_every_(snapshot_every),
       snapshot_at_(durable_.frontier()),
-      build_(recovered_.pinned_build),
+      build_(recovered.pinned_build),
       sharing_(architecture_of(run).parameter_count(), training_identity(run), lease_of(run)),
       end_(durable_.end()) {
   training_.set_ess(std::nan(""));
-  for (const WorkerRow& row : recovered_.workers) last_worker_ = std::max(last_worker_, row.number);
+  for (const WorkerRow& row : recovered.workers) last_worker_ = std::max(last_worker_, row.number);
   if (!quarantined_.empty()) recheck_.begin_doubtful();
 }
 
@@ -78,7 +80,6 @@ void Core::replay(const Record& record) {
   }
   end_.add(record);
   durable_.add(record);
-  durable_frontier_ = durable_.frontier();
 }
 
 // ---------------------------------------------------------------------------------------------------- workers
@@ -103,8 +104,8 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
   }
   code = Refusal::CODE_WRONG_RUN;
   if (hello.run().chain() != 0) return "A run has one chain, number 0.";
-  if (!hello.run().run_id().empty() && hello.run().run_id() != recovered_.run_id) {
-    return "This coordinator owns run " + recovered_.run_id + ", the worker wants run " + hello.run().run_id() +
+  if (!hello.run().run_id().empty() && hello.run().run_id() != run_id_) {
+    return "This coordinator owns run " + run_id_ + ", the worker wants run " + hello.run().run_id() +
            "; check the address.";
   }
   const Sha256 identity = run_.identity();
@@ -142,8 +143,8 @@ WorkerId Core::joined(const flowloom::v1::Hello& hello, Time now) {
     return id;
   }
   auto* welcome = message.mutable_welcome();
-  welcome->set_run_id(recovered_.run_id);
-  welcome->set_epoch(recovered_.epoch);
+  welcome->set_run_id(run_id_);
+  welcome->set_epoch(epoch_);
   welcome->set_run_file(run_.toml);
   const Sha256 identity = run_.identity();
   welcome->set_identity(identity.data(), identity.size());
@@ -218,14 +219,10 @@ void Core::verified(std::uint32_t version) {
 }
 
 void Core::left(WorkerId id) {
-  if (workers_.contains(id)) leave(id, false);
-}
-
-void Core::leave(WorkerId id, bool proved_wrong) {
-  workers_.erase(id);
+  if (workers_.erase(id) == 0) return;
   ledger_.forget(id);
   sharing_.forget(id);
-  recheck_.forget(id, proved_wrong);
+  recheck_.forget(id, false);
   if (reweigh_ && reweigh_->worker == id) reweigh_->worker = 0;
 }
 
@@ -269,7 +266,7 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
     return;
   }
   // An earlier process may have granted more than this one has; what this one has not granted was never leased by it.
-  const bool never_leased = answer.epoch() >= recovered_.epoch && answer.unit() >= ledger_.next_fresh();
+  const bool never_leased = answer.epoch() >= epoch_ && answer.unit() >= ledger_.next_fresh();
   if (!version || never_leased) {
     refuse(id, Refusal::CODE_NEVER_LEASED, "The answer to " + name + " is not wanted: it was never leased.");
     return;
@@ -369,7 +366,7 @@ void Core::quarantine(const std::string& name, const std::string& reason) {
   }
   for (const WorkerId id : connected) {
     refuse(id, Refusal::CODE_QUARANTINED, "This worker is in quarantine: " + reason + ".", true);
-    leave(id, true);
+    left(id);
   }
 }
 
@@ -481,7 +478,7 @@ void Core::tick(Time now) {
   if (UnitLedger* ledger = recheck_.ledger()) expire(*ledger);
   if (reweigh_ && reweigh_->worker != 0 && reweigh_->expires <= now) reweigh_->worker = 0;
   retry_ = true;
-  progress_.emplace_back(now, durable_frontier_);
+  progress_.emplace_back(now, durable_frontier());
   while (progress_.size() > 2 && progress_.front().first + std::chrono::seconds(5) < now)
     progress_.erase(progress_.begin());
 }
@@ -563,10 +560,10 @@ std::shared_ptr<const Write> Core::take_write() {
   if (writing_ || (!stalled_.empty() && !retry_) || pending_.empty()) return {};
   retry_ = false;
   // A snapshot is of what is durable now.
-  if (!pending_.records.empty() && durable_frontier_ >= snapshot_at_ + snapshot_every_) {
+  if (!pending_.records.empty() && durable_frontier() >= snapshot_at_ + snapshot_every_) {
     catch_up();
     pending_.snapshot = durable_.save();
-    snapshot_at_ = durable_frontier_;
+    snapshot_at_ = durable_frontier();
   }
   return writing_ = std::make_shared<const Write>(std::exchange(pending_, {}));
 }
@@ -585,17 +582,15 @@ void Core::written(const Sha256& head) {
   const auto write = std::exchange(writing_, {});
   uncounted_ = write;
   counted_ = 0;
-  recovered_.head = head;
+  head_ = head;
   stalled_.clear();
-  if (write->build) recovered_.pinned_build = *write->build;
+  if (write->build) durable_build_ = *write->build;
   for (const std::uint32_t version : write->verified) rollout_.verified(version);
   for (const SwitchRecord& row : write->switches) rollout_.placed(row);
   models_revision_ += write->verified.size() + write->switches.size();
   if (!write->quarantined.empty()) recheck_.begin_doubtful();
   for (const Record& record : write->records) {
-    if (!std::holds_alternative<UnitRecord>(record)) continue;
-    ledger_.committed();
-    durable_frontier_ += run_.unit;
+    if (std::holds_alternative<UnitRecord>(record)) ledger_.committed();
   }
 }
 

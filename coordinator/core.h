@@ -121,7 +121,7 @@ class Core {
   // wanted, and none is under way; or it is drained and no unit of the chain is leased (a recheck that is under way is left,
   // and so is what cannot be written).
   bool finished() const;
-  bool complete() const { return durable_frontier_ >= end_.index() && log_is_written(); }
+  bool complete() const { return durable_frontier() >= end_.index() && log_is_written(); }
 
   struct Outgoing {
     WorkerId worker = 0;
@@ -137,7 +137,7 @@ class Core {
   flowloom::v1::ListReply models() const;
 
   const Rollout& rollout() const { return rollout_; }
-  std::uint64_t durable_frontier() const { return durable_frontier_; }
+  std::uint64_t durable_frontier() const { return ledger_.frontier() * run_.unit; }
 
   // Counts changes of versions and switches, so that watchers see each.
   std::uint64_t models_revision() const { return models_revision_; }
@@ -183,7 +183,6 @@ class Core {
   void contributed(WorkerId worker);
   void proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t first_index);
   void quarantine(const std::string& name, const std::string& reason);
-  void leave(WorkerId worker, bool proved_wrong);
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
   void gradient_answered(WorkerId worker, const flowloom::v1::GradientAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::Failure& failure);
@@ -224,9 +223,11 @@ class Core {
   void grant_reweigh(Time now);
 
   RunSpec run_;
-  Recovered recovered_;
-  LogState durable_;  // without the rest of `uncounted_`
-  std::uint64_t durable_frontier_;
+  const std::string run_id_;
+  const std::uint64_t epoch_;
+  Sha256 head_;                // durable
+  std::string durable_build_;  // pinned
+  LogState durable_;           // without the rest of `uncounted_`
   UnitLedger ledger_;
   Jury jury_;
   Recheck recheck_;

@@ -130,9 +130,9 @@ void Core::set_state(StatusReply& reply) const {
 StatusReply Core::status(Time now) {
   catch_up();
   StatusReply reply =
-      chain_status(run_, recovered_.run_id, recovered_.pinned_build, durable_.statistics(), durable_.end(), models());
-  reply.set_epoch(recovered_.epoch);
-  reply.set_head(to_hex(recovered_.head));
+      chain_status(run_, run_id_, durable_build_, durable_.statistics(), durable_.end(), models());
+  reply.set_epoch(epoch_);
+  reply.set_head(to_hex(head_));
   TrainingReport training = training_;
   const bool heard = training.state() != TrainingReport::STATE_UNSPECIFIED;
   training.set_silent_seconds(heard ? std::chrono::duration<double>(now - training_heard_).count() : 0);
@@ -140,7 +140,7 @@ StatusReply Core::status(Time now) {
   set_state(reply);
   if (!progress_.empty()) {
     const double seconds = std::chrono::duration<double>(now - progress_.front().first).count();
-    const auto moved = static_cast<double>(durable_frontier_ - progress_.front().second);
+    const auto moved = static_cast<double>(durable_frontier() - progress_.front().second);
     reply.set_proposals_per_second(seconds > 0.5 ? moved / seconds : 0.0);
   }
   for (const auto& [id, worker] : workers_) {

@@ -21,7 +21,7 @@ void WorkReactor::handle(const flowloom::v1::WorkerMessage& message) {
   if (id_ != 0) {
     brain_.worker_said(id_, message);
   } else if (message.has_hello()) {
-    brain_.worker_joined(self(), message.hello(), id_);
+    id_ = brain_.worker_joined(self(), message.hello());
   } else {
     finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "The first message of a worker is Hello."));
   }
