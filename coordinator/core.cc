@@ -109,7 +109,7 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
            "; check the address.";
   }
   const Sha256 identity = run_.identity();
-  if (!hello.identity().empty() && hello.identity() != std::string(identity.begin(), identity.end())) {
+  if (!hello.identity().empty() && hello.identity() != bytes_of(identity)) {
     return "This run's identity is " + to_hex(identity) +
            ", the worker expects another; check the address and the run file.";
   }
@@ -449,12 +449,15 @@ std::uint64_t Core::activate(std::uint32_t version, const std::string& reason) {
   const SwitchRecord row = rollout_.activation(version, first_fresh);
   rollout_.place(row);
   pending_.switches.push_back(row);
-  pending_.records.push_back(decision_event("an operator put version " + std::to_string(version) +
-                                                " in service from proposal " + std::to_string(first_fresh) + " on (" +
-                                                reason + ")",
-                                            chain_.frontier()));
-  end_.add(pending_.records.back());
+  tell_log(decision_event("an operator put version " + std::to_string(version) + " in service from proposal " +
+                              std::to_string(first_fresh) + " on (" + reason + ")",
+                          chain_.frontier()));
   return first_fresh;
+}
+
+void Core::tell_log(EventRecord event) {
+  end_.add(event);
+  pending_.records.push_back(std::move(event));
 }
 
 void Core::reported(const flowloom::v1::TrainingReport& report, Time now) {
@@ -642,8 +645,7 @@ bool Core::test_until() {
   if (!live.defined || live.series.count() < 2) return true;
   const auto estimate = live.series.estimate();
   if (!estimate.reliable || !(estimate.error <= until.relative_error * std::abs(estimate.mean))) return true;
-  pending_.records.push_back(until_event(until, chain_.frontier()));
-  end_.add(pending_.records.back());
+  tell_log(until_event(until, chain_.frontier()));
   return true;
 }
 

@@ -197,6 +197,7 @@ class Core {
   void advance();
   bool cross_switch();
   bool test_until();
+  void tell_log(EventRecord event);
   void dismiss();
   bool closing() const { return draining_ || dismissed_; }  // whoever comes now hears goodbye
   // Whether new units of the chain may be granted now, wherever it ends.

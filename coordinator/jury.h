@@ -25,6 +25,14 @@
 
 namespace flowloom {
 
+// A share of all units, chosen by noise; another one for each seed. Seed 0 is the jury's own, for units that are new;
+// whoever draws a sample of the log again takes another.
+struct UnitSample {
+  double share = 0;
+  std::uint32_t seed = 1;
+  bool contains(NoiseKey key, UnitNumber unit) const { return uniforms(key, Purpose::kAudit, unit, seed)[0] <= share; }
+};
+
 // Of two answers to one unit: the largest difference of log_w.
 double largest_difference(const UnitData& a, const UnitData& b);
 
@@ -32,7 +40,7 @@ class Jury {
  public:
   // `share` of all units is drawn twice; numbers are the same if they differ by no more than `tolerance`, in log_p and log_q
   // (0: if all their bits are the same).
-  Jury(NoiseKey key, double share, double tolerance) : key_(key), share_(share), tolerance_(tolerance) {}
+  Jury(NoiseKey key, double share, double tolerance) : key_(key), audit_{share, 0}, tolerance_(tolerance) {}
 
   static constexpr WorkerId kLog = 0;  // in a worker's place: the numbers that the log has
 
@@ -81,7 +89,8 @@ class Jury {
   bool drawn_twice(UnitNumber unit, const UnitData& numbers, double threshold) const;
 
   NoiseKey key_;
-  double share_, tolerance_;
+  UnitSample audit_;
+  double tolerance_;
   std::map<UnitNumber, Case> cases_;
   std::map<WorkerId, std::uint64_t> compared_;
 };

@@ -22,6 +22,11 @@ bool same_entry(const RunSpec& before, const RunSpec& wanted, std::uint32_t entr
   return entry < old_entries.size() && entry < new_entries.size() && old_entries[entry].when == new_entries[entry].when;
 }
 
+// `fulfilled`: pairs of an entry and its version.
+bool is_fulfilled(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& fulfilled, std::uint32_t entry) {
+  return std::ranges::any_of(fulfilled, [&](const auto& row) { return row.first == entry; });
+}
+
 // Takes over the policy of `wanted`; what it may not change was refused before.
 void take_over(Store& store, const RunDirectory& directory, const RunSpec& before, const RunSpec& wanted) {
   const auto changes = policy_changes(before, wanted);
@@ -59,9 +64,7 @@ void register_files(Store& store, const RunDirectory& directory, const RunSpec& 
   const auto fulfilled = store.scheduled();
   for (std::uint32_t entry = 0; entry < run.chain.versions.size(); ++entry) {
     const std::string& file = run.chain.versions[entry].when.file;
-    const bool known =
-        std::any_of(fulfilled.begin(), fulfilled.end(), [&](const auto& row) { return row.first == entry; });
-    if (file.empty() || known) continue;
+    if (file.empty() || is_fulfilled(fulfilled, entry)) continue;
     register_model(store, directory, run, read_file(base / file), std::nan(""), "file " + file, {entry});
   }
 }
@@ -129,9 +132,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
     Rollout::check_policy(*wanted, run, store.switches(), store.frontier());
     const auto fulfilled = store.scheduled();
     refuse_unfit_files(*wanted, base, [&](std::uint32_t entry) {
-      const bool known =
-          std::any_of(fulfilled.begin(), fulfilled.end(), [&](const auto& row) { return row.first == entry; });
-      return !known || !same_entry(run, *wanted, entry);
+      return !is_fulfilled(fulfilled, entry) || !same_entry(run, *wanted, entry);
     });
     directory.create();
     take_over(store, directory, run, *wanted);

@@ -19,13 +19,6 @@
 
 namespace flowloom {
 
-// A share of all units, chosen by noise; another one for each seed (not 0).
-struct UnitSample {
-  double share = 0;
-  std::uint32_t seed = 1;
-  bool contains(NoiseKey key, UnitNumber unit) const { return uniforms(key, Purpose::kAudit, unit, seed)[0] <= share; }
-};
-
 // Whether a unit stands on the word of workers in quarantine alone.
 inline bool doubtful(const UnitPlace& place, const std::set<WorkerId>& quarantined) {
   return quarantined.contains(place.worker) && (place.second == 0 || quarantined.contains(place.second));

@@ -23,7 +23,7 @@ Refusal refusal(Refusal::Code code, const std::string& sentence) {
 StepSharing::StepSharing(std::size_t weights, const Sha256& training, Time lease, std::size_t bytes)
     : weight_bytes_(weights * sizeof(double)),
       most_(std::clamp<std::size_t>(bytes / weight_bytes_, 1, limits::kQueuedMessages / 2)),
-      training_(training.begin(), training.end()),
+      training_(bytes_of(training)),
       lease_(lease) {}
 
 StepSharing::Messages StepSharing::offer(const flowloom::v1::GradientStep& step) {

@@ -114,7 +114,7 @@ void PublishReactor::check() const {
   if (!header_) throw Error(ErrorCode::kInvalidInput, "Publish begins with its header.");
   check_target_(header_->run());
   const Sha256 digest = sha256(bytes_);
-  if (bytes_.size() != header_->size() || header_->sha256() != std::string(digest.begin(), digest.end())) {
+  if (bytes_.size() != header_->size() || header_->sha256() != bytes_of(digest)) {
     throw Error(ErrorCode::kCorrupt, "The checkpoint did not arrive whole (" + std::to_string(bytes_.size()) + " of " +
                                          std::to_string(header_->size()) +
                                          " bytes, or another SHA-256); send it again.");

@@ -74,9 +74,6 @@ grpc::Status guarded(Work work) {
   }
 }
 
-// True for "127.x.y.z:port", "[::1]:port", "localhost:port".
-bool is_loopback(const std::string& address);
-
 // A channel to a coordinator, which connects when it is used. Without TLS, an address that is not on loopback needs
 // `insecure` by name.
 std::shared_ptr<grpc::Channel> open_channel(const std::string& address, bool insecure,

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "program/address.h"
 #include "program/certificates.h"
 #include "program/openssl.h"
 #include "program/rpc.h"
@@ -209,11 +210,9 @@ std::optional<Error> look(const Place& place, const std::optional<ClientTls>& tl
 }  // namespace
 
 std::optional<Error> tls_trouble(const std::string& address, const std::optional<ClientTls>& tls) {
-  const auto colon = address.rfind(':');
-  if (colon == std::string::npos) return {};
-  std::string host = address.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return look({address, host, address.substr(colon + 1)}, tls, false);
+  const auto [host, port] = split_address(address);
+  if (port.empty()) return {};
+  return look({address, host, port}, tls, false);
 }
 
 }  // namespace flowloom
