@@ -134,6 +134,11 @@ v1::TrainingReport stored_training(const Store& store, const RunSpec& run) {
   return report;
 }
 
+bool is_silent(const v1::TrainingReport& training) {
+  constexpr double kSilence = 20;  // seconds
+  return training.state() == v1::TrainingReport::STATE_TRAINING && training.silent_seconds() > kSilence;
+}
+
 std::vector<std::string> training_notes(const v1::TrainingReport& training, const v1::ListReply& models) {
   std::vector<std::string> notes;
   char text[320];

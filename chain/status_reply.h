@@ -27,6 +27,9 @@ void add_quarantined(v1::StatusReply& reply, const std::map<std::string, std::st
 // What the store's record says of a training that nobody reports: its last step and evaluation.
 v1::TrainingReport stored_training(const Store& store, const RunSpec& run);
 
+// Whether a trainer at work has not reported for many times the pause between two reports.
+bool is_silent(const v1::TrainingReport& training);
+
 // What somebody who trusts this training's figures should know.
 std::vector<std::string> training_notes(const v1::TrainingReport& training, const v1::ListReply& models);
 

@@ -1,3 +1,4 @@
+#include "chain/status_reply.h"
 #include "client/numbers.h"
 #include "client/results.h"
 #include "spec/sha256.h"
@@ -125,8 +126,7 @@ std::string state_text(const v1::StatusReply& status) {
 }
 
 std::string training_text(const v1::TrainingReport& training) {
-  const bool silent = training.state() == v1::TrainingReport::STATE_TRAINING && training.silent_seconds() > 20;
-  if (silent) return "silent for " + duration(training.silent_seconds());
+  if (is_silent(training)) return "silent for " + duration(training.silent_seconds());
   return state_name(training.state()) + (training.sentence().empty() ? "" : ": " + training.sentence());
 }
 

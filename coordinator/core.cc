@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "flow/catalog.h"
-#include "program/rpc.h"
+#include "program/limits.h"
 #include "spec/error.h"
 #include "spec/packing.h"
 
@@ -28,8 +28,7 @@ std::string difference(double by) { return by == 0 ? "in its observables" : "in 
 
 // A peer's sentence, kept for the status.
 std::string bounded(const std::string& sentence) {
-  constexpr std::size_t kBytes = 4096;
-  return sentence.size() <= kBytes ? sentence : "a reason of " + std::to_string(sentence.size()) + " bytes";
+  return sentence.size() <= limits::kReasonBytes ? sentence : "a reason of " + std::to_string(sentence.size()) + " bytes";
 }
 
 }  // namespace

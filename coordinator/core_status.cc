@@ -7,11 +7,6 @@
 #include "coordinator/core.h"
 
 namespace flowloom {
-namespace {
-
-constexpr double kSilence = 20;  // seconds: many times the pause between two reports
-
-}  // namespace
 
 using flowloom::v1::StatusReply;
 using flowloom::v1::TrainingReport;
@@ -107,12 +102,12 @@ void Core::set_state(StatusReply& reply) const {
   }
   if (version_missing) {
     const auto& training = reply.training();
-    const bool silent = training.state() == TrainingReport::STATE_TRAINING && training.silent_seconds() > kSilence;
-    return set(StatusReply::STATE_WAITING,
-               rollout_.waiting_for(next) + (silent ? ", but no trainer has reported for " +
-                                                          std::to_string(std::lround(training.silent_seconds())) +
-                                                          " seconds; is flowloom-server running?"
-                                                    : ""));
+    std::string sentence = rollout_.waiting_for(next);
+    if (is_silent(training)) {
+      sentence += ", but no trainer has reported for " + std::to_string(std::lround(training.silent_seconds())) +
+                  " seconds; is flowloom-server running?";
+    }
+    return set(StatusReply::STATE_WAITING, sentence);
   }
   if (workers_.empty()) {
     return set(StatusReply::STATE_WAITING, quarantined_.empty()

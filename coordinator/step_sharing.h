@@ -21,7 +21,7 @@
 #include "coordinator/unit_ledger.h"
 #include "flowloom/v1/coordinator.pb.h"
 #include "flowloom/v1/training.pb.h"
-#include "program/rpc.h"
+#include "program/limits.h"
 #include "spec/sha256.h"
 
 namespace flowloom {
