@@ -108,6 +108,7 @@ void add_quarantined(v1::StatusReply& reply, const std::map<std::string, std::st
     auto* out = reply.add_quarantined();
     out->set_name(name);
     out->set_reason(reason);
+    out->set_wrong_units(1);
   }
 }
 

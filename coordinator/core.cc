@@ -54,7 +54,10 @@ Core::Core(const RunSpec& run, Recovered recovered, std::uint64_t snapshot_every
       sharing_(architecture_of(run).parameter_count(), training_identity(run), lease_of(run)),
       end_(durable_.end()) {
   training_.set_ess(std::nan(""));
-  for (const WorkerRow& row : recovered.workers) last_worker_ = std::max(last_worker_, row.number);
+  for (const WorkerRow& row : recovered.workers) {
+    last_worker_ = std::max(last_worker_, row.number);
+    names_[row.number] = row.name;
+  }
   if (!quarantined_.empty()) recheck_.begin_doubtful();
 }
 

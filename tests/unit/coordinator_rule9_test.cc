@@ -9,6 +9,7 @@ namespace {
 
 using flowloom::v1::Refusal;
 using flowloom::v1::StatusReply;
+using flowloom::v1::WorkerMessage;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -98,6 +99,7 @@ TEST_F(ExactnessRule9Core, WhoWasProvedWrongIsInQuarantineUnderItsNameForGood) {
   EXPECT_THAT(refusals_[0].sentence(), HasSubstr("it gave numbers that were proved wrong"));
   ASSERT_EQ(status().quarantined_size(), 1);
   EXPECT_EQ(status().quarantined(0).name(), "liar");
+  EXPECT_EQ(status().quarantined(0).wrong_units(), 1u);
   EXPECT_EQ(status().workers_size(), 2);
   refusals_.clear();
   restart();
@@ -105,7 +107,8 @@ TEST_F(ExactnessRule9Core, WhoWasProvedWrongIsInQuarantineUnderItsNameForGood) {
   ASSERT_THAT(refusals_, SizeIs(1));
   EXPECT_EQ(refusals_[0].code(), Refusal::CODE_QUARANTINED);
   EXPECT_THAT(refusals_[0].sentence(), HasSubstr("joins under another --name"));
-  EXPECT_EQ(status().quarantined_size(), 1);
+  ASSERT_EQ(status().quarantined_size(), 1);
+  EXPECT_EQ(status().quarantined(0).wrong_units(), 1u);
 }
 
 TEST_F(ExactnessRule9Core, AUnitAboveTheThresholdIsDrawnTwice) {
@@ -165,6 +168,49 @@ TEST_F(ExactnessRule9CoreRecheck, ASampleNamesTheFirstWrongUnitAndTheWayOut) {
   EXPECT_EQ(status().state(), StatusReply::STATE_HALTED);
   EXPECT_THAT(status().sentence(), HasSubstr("Unit 0 of the chain is wrong: worker 1 drew it"));
   EXPECT_THAT(status().sentence(), HasSubstr("'flowloom rewind DIR --to 0'"));
+}
+
+TEST_F(ExactnessRule9CoreRecheck, AWrongUnitOfTheLogCountsForWhoDrewItInQuarantineOrNot) {
+  for (const bool quarantined : {false, true}) {
+    let_a_liar_draw(3);
+    if (quarantined) {
+      log_->workers.at(0).quarantined = "for something else";
+      restart();  // begins with what stands on its word alone
+    } else {
+      join_named("liar");  // another process, which drew nothing
+      core_->recheck({1, 1});
+      sort_outgoing();
+    }
+    join_named("one"), join_named("two");
+    answer_all();
+    const StatusReply shown = status();
+    ASSERT_EQ(shown.state(), StatusReply::STATE_HALTED);
+    for (const auto& worker : shown.workers()) EXPECT_EQ(worker.wrong_units(), 0u) << worker.name();
+    ASSERT_EQ(shown.quarantined_size(), quarantined ? 1 : 0);
+    for (const auto& row : shown.quarantined()) EXPECT_EQ(row.wrong_units(), 2u);
+  }
+}
+
+TEST_F(ExactnessRule9CoreRecheck, AWorkerThatIsThereShowsThatAUnitOfItsWasFoundWrong) {
+  start(0);
+  const WorkerId liar = join_named("liar", 1);
+  liars_.insert(liar);
+  answer_all(1);
+  take_grants();
+  liars_.clear();
+  WorkerMessage rest;  // it takes no more
+  rest.mutable_credit()->set_credits(0);
+  say(liar, rest);
+  tick(run_.chain.lease_seconds + 1);
+  tick(run_.chain.lease_seconds + 1);
+  join_named("one"), join_named("two");
+  core_->recheck({1, 1});
+  sort_outgoing();
+  answer_all();
+  ASSERT_EQ(status().state(), StatusReply::STATE_HALTED);
+  ASSERT_EQ(status().workers_size(), 3);
+  EXPECT_EQ(status().workers(0).wrong_units(), 1u);
+  EXPECT_EQ(status().workers(1).wrong_units(), 0u);
 }
 
 TEST_F(ExactnessRule9CoreRecheck, WhatStandsOnAQuarantinedWordAloneIsDrawnAgainByOthers) {
