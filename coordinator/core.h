@@ -10,6 +10,14 @@
 //   - what is decided and not yet durable is bounded;
 //   - `status` shows what is durable and nothing else.
 //
+// What becomes of an answer:
+//
+//   ledger_ ─▶ jury_ ─▶ answers_ ─▶ chain_ ─▶ pending_ ─▶ writing_ ─▶ uncounted_ ─▶ durable_
+//   wanted?    certain? its turn?   decided   to write    under way   on disk       in the figures
+//
+// So there are three frontiers: what is decided (`chain_.frontier()`), what is durable (`durable_frontier()`, which the
+// ledger keeps), and what the figures count (`durable_.frontier()`).
+//
 // The shell (or a test) calls events as they come, then `turn`, then takes what came out: messages for workers, and the
 // write that is due. One write is under way at a time; its end is an event too. Pure: no clock, socket, file or thread
 // inside, and nothing outside that it calls. One owner, no locks.
