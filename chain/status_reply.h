@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "chain/end.h"
 #include "chain/statistics.h"
 #include "chain/store.h"
-#include "chain/until.h"
 #include "flowloom/v1/chain.pb.h"
 #include "spec/run_spec.h"
 

@@ -154,7 +154,7 @@ class Store {
   std::vector<ModelRow> models() const;
 
   // Which version fulfils which entry of the run file's `versions`.
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> scheduled() const;  // (entry, version)
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> fulfilled() const;  // (entry, version)
   void fulfil(const std::vector<std::uint32_t>& entries, std::uint32_t version);
   void unfulfil(std::uint32_t entry);
 

@@ -71,7 +71,7 @@ std::vector<ModelRow> Store::models() const {
   });
 }
 
-std::vector<std::pair<std::uint32_t, std::uint32_t>> Store::scheduled() const {
+std::vector<std::pair<std::uint32_t, std::uint32_t>> Store::fulfilled() const {
   return impl_->guard([&] {
     std::vector<std::pair<std::uint32_t, std::uint32_t>> rows;
     SQLite::Statement query(*impl_->db, "SELECT entry, version FROM scheduled ORDER BY entry");

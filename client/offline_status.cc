@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "chain/end.h"
 #include "chain/statistics.h"
 #include "chain/status_reply.h"
-#include "chain/until.h"
 #include "lattice/theories.h"
 
 namespace flowloom {

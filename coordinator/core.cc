@@ -156,7 +156,7 @@ CoordinatorMessage Core::goodbye() const {
 bool Core::finished() const {
   if (nothing_left()) return true;
   return draining_ &&
-         (!stalled_.empty() || (all_is_written() && ledger_.leased() == 0));  // what is not on disk is redrawn
+         (!stalled_.empty() || (all_is_written() && ledger_.running() == 0));  // what is not on disk is redrawn
 }
 
 // ------------------------------------------------------------------------------------------------------------ the turn

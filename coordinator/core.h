@@ -34,9 +34,9 @@
 #include <vector>
 
 #include "chain/chain.h"
+#include "chain/end.h"
 #include "chain/log_state.h"
 #include "chain/store.h"
-#include "chain/until.h"
 #include "coordinator/jury.h"
 #include "coordinator/recheck.h"
 #include "coordinator/rollout.h"

@@ -165,9 +165,9 @@ void Core::verified(std::uint32_t version) {
 
 void Core::left(WorkerId id) {
   if (workers_.erase(id) == 0) return;
-  ledger_.forget(id);
-  sharing_.forget(id);
-  recheck_.forget(id, false);
+  ledger_.left(id);
+  sharing_.left(id);
+  recheck_.left(id);
   if (reweigh_ && reweigh_->worker == id) reweigh_->worker = 0;
 }
 
@@ -304,8 +304,8 @@ void Core::quarantine(const std::string& name, const std::string& reason) {
   for (const auto& [id, other] : names_) {
     if (quarantined_.contains(other)) quarantined.insert(id);
     if (other != name) continue;
-    jury_.forget(id);
-    recheck_.forget(id, true);
+    jury_.disbelieve(id);
+    recheck_.disbelieve(id);
   }
   std::erase_if(answers_, [&](const auto& entry) {
     const auto& [unit, answer] = entry;

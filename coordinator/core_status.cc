@@ -63,7 +63,7 @@ void Core::add_versions(const Worker& worker, flowloom::v1::WorkerStatus& status
 // Where units cannot be decided for want of a worker; empty if there are none.
 std::string Core::dispute() const {
   const auto found = jury_.dispute();
-  if (!found || ledger_.leased() > 0) return "";
+  if (!found || ledger_.running() > 0) return "";
   return "workers " + std::to_string(found->one) + " and " + std::to_string(found->other) + " disagree about unit " +
          std::to_string(found->unit) + "; a third worker is needed to decide";
 }
@@ -84,7 +84,7 @@ void Core::set_state(StatusReply& reply) const {
     reply.set_sentence(sentence);
   };
   const std::uint64_t next = ledger_.next_fresh() * run_.unit;
-  const bool nothing_to_do = ledger_.leased() == 0 && answers_.empty();
+  const bool nothing_to_do = ledger_.running() == 0 && answers_.empty();
   const bool version_missing = next < end_.index() && !rollout_.version_for(next) && nothing_to_do;
   if (!halted_.empty()) return set(StatusReply::STATE_HALTED, halted_);
   if (complete() && !recheck_.under_way()) return set(StatusReply::STATE_COMPLETE);

@@ -55,7 +55,7 @@ bool Jury::may_draw(WorkerId worker, UnitNumber unit) const { return draws(worke
 
 void Jury::logged(UnitNumber unit, UnitData numbers) { cases_[unit].push_back({kLog, std::move(numbers)}); }
 
-void Jury::forget(WorkerId worker) {
+void Jury::disbelieve(WorkerId worker) {
   for (auto& [unit, answers] : cases_) {
     std::erase_if(answers, [&](const Answer& answer) { return answer.worker == worker; });
   }

@@ -61,7 +61,7 @@ class Jury {
   void logged(UnitNumber unit, UnitData numbers);
 
   // Drops what this worker answered about units that are not certain: it was proved wrong elsewhere.
-  void forget(WorkerId worker);
+  void disbelieve(WorkerId worker);
 
   // Whether a worker has answered already, and whether it may still be asked for this unit.
   bool has_drawn(WorkerId worker, UnitNumber unit) const;

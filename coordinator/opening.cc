@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "chain/until.h"
+#include "chain/end.h"
 #include "coordinator/rollout.h"
 #include "flow/catalog.h"
 #include "flow/checkpoint.h"
@@ -32,7 +32,7 @@ void take_over(Store& store, const RunDirectory& directory, const RunSpec& befor
   const auto changes = policy_changes(before, wanted);
   if (changes.empty()) return;
   const std::size_t placed = store.switches().size();
-  for (const auto& [entry, version] : store.scheduled()) {
+  for (const auto& [entry, version] : store.fulfilled()) {
     if (entry < placed) continue;
     if (!same_entry(before, wanted, entry)) store.unfulfil(entry);
   }
@@ -61,7 +61,7 @@ void check_models(const Store& store, const RunDirectory& directory) {
 // Checkpoints named by a path are read now, relative to `base`; later starts have them in the registry.
 void register_files(Store& store, const RunDirectory& directory, const RunSpec& run,
                     const std::filesystem::path& base) {
-  const auto fulfilled = store.scheduled();
+  const auto fulfilled = store.fulfilled();
   for (std::uint32_t entry = 0; entry < run.chain.versions.size(); ++entry) {
     const std::string& file = run.chain.versions[entry].when.file;
     if (file.empty() || is_fulfilled(fulfilled, entry)) continue;
@@ -130,7 +130,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
                       ". Choose another directory with --dir, or the run file that belongs to it.");
     }
     Rollout::check_policy(*wanted, run, store.switches(), store.frontier());
-    const auto fulfilled = store.scheduled();
+    const auto fulfilled = store.fulfilled();
     refuse_unfit_files(*wanted, base, [&](std::uint32_t entry) {
       return !is_fulfilled(fulfilled, entry) || !same_entry(run, *wanted, entry);
     });
@@ -140,7 +140,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   }
   register_files(store, directory, run, base);
   Recovered recovered{store.run_id(),    store.begin_epoch(), store.pinned_build(), store.models(),
-                      store.scheduled(), store.switches(),    store.workers(),      store.head()};
+                      store.fulfilled(), store.switches(),    store.workers(),      store.head()};
   if (const auto snapshot = store.snapshot()) {
     if (LogState state(run); state.load(snapshot->state)) {
       recovered.log = std::move(state);

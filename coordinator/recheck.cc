@@ -98,9 +98,13 @@ void Recheck::advance() {
   ledger_.reset();
 }
 
-void Recheck::forget(WorkerId worker, bool proved_wrong) {
-  if (ledger_) ledger_->forget(worker);
-  if (proved_wrong) jury_.forget(worker);
+void Recheck::left(WorkerId worker) {
+  if (ledger_) ledger_->left(worker);
+}
+
+void Recheck::disbelieve(WorkerId worker) {
+  left(worker);
+  jury_.disbelieve(worker);
 }
 
 }  // namespace flowloom

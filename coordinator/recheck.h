@@ -65,7 +65,12 @@ class Recheck {
 
   // An answer, canonical, of a worker that holds a lease. `alone`: nobody else can draw it now. Returns who is wrong.
   std::vector<Jury::Wrong> heard(UnitNumber place, WorkerId worker, UnitData numbers, bool alone);
-  void forget(WorkerId worker, bool proved_wrong);
+
+  // Gives a lost worker's leases back; what it said counts on.
+  void left(WorkerId worker);
+
+  // Drops what this worker answered, and gives its leases back: it was proved wrong elsewhere.
+  void disbelieve(WorkerId worker);
 
   // The first unit that is wrong, once all before it are known to be right. Nothing more happens then.
   struct WrongUnit {

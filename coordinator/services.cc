@@ -61,24 +61,6 @@ class Edge {
     if (target.chain() != 0) throw Error(ErrorCode::kInvalidInput, "A run has one chain, number 0.");
   }
 
-  // The same with a part that takes the disk's time: `read(store)` on the store's thread, then `work(its result)`.
-  template <class Request, class Read, class Work>
-  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request, Read read,
-                                  Work work) const {
-    auto* reactor = context->DefaultReactor();
-    if (const auto status = permission(context, method); !status.ok()) {
-      reactor->Finish(status);
-      return reactor;
-    }
-    brain_.on_store(
-        [this, request, read](Store& store) {
-          check(request->run());
-          return read(store);
-        },
-        [reactor, work](auto result) { reactor->Finish(guarded([&] { work(result.get()); })); });
-    return reactor;
-  }
-
   // Authorises, checks the target and runs `work` on the brain's thread.
   template <class Request, class Work>
   grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request,
@@ -94,6 +76,24 @@ class Edge {
         work();
       }));
     });
+    return reactor;
+  }
+
+  // The same with a part that takes the disk's time: `read(store)` on the store's thread, then `work(its result)`.
+  template <class Request, class Read, class Work>
+  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request, Read read,
+                                  Work work) const {
+    auto* reactor = context->DefaultReactor();
+    if (const auto status = permission(context, method); !status.ok()) {
+      reactor->Finish(status);
+      return reactor;
+    }
+    brain_.on_store(
+        [this, request, read](Store& store) {
+          check(request->run());
+          return read(store);
+        },
+        [reactor, work](auto result) { reactor->Finish(guarded([&] { work(result.get()); })); });
     return reactor;
   }
 

@@ -120,12 +120,12 @@ void StepSharing::failed(WorkerId id, const flowloom::v1::GradientUnit& unit) {
   }
 }
 
-void StepSharing::forget(WorkerId id) {
+void StepSharing::left(WorkerId id) {
   if (const auto found = workers_.find(id); found != workers_.end()) {
     open_ -= found->second.open;
     workers_.erase(found);
   }
-  if (step_) step_->ledger.forget(id);
+  if (step_) step_->ledger.left(id);
 }
 
 void StepSharing::close(Worker& worker) {

@@ -53,7 +53,7 @@ class StepSharing {
   // Workers. `answered` returns why an answer is refused.
   std::optional<flowloom::v1::Refusal> answered(WorkerId worker, const flowloom::v1::GradientAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::GradientUnit& unit);
-  void forget(WorkerId worker);
+  void left(WorkerId worker);
 
   std::size_t open(WorkerId worker) const;        // granted and not answered, of whatever step
   std::uint64_t computed(WorkerId worker) const;  // units that were taken from it

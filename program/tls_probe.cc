@@ -137,11 +137,7 @@ Handshake shake_hands(const Socket& socket, const std::string& host, const std::
   seen.verified = SSL_get_verify_result(ssl);
   if (const openssl::Certificate shown{SSL_get1_peer_certificate(ssl)}) {
     seen.tls = true;
-    const openssl::Bio bio(good(BIO_new(BIO_s_mem()), "a certificate"));
-    PEM_write_bio_X509(bio.get(), shown.get());
-    char* data = nullptr;
-    const long size = BIO_get_mem_data(bio.get(), &data);
-    seen.certificate.assign(data, static_cast<std::size_t>(size));
+    seen.certificate = openssl::pem_of(shown.get());
   }
   ERR_clear_error();
   return seen;

@@ -103,7 +103,7 @@ TEST_F(ExactnessRule9Jury, DoesNotTakeTheSameTwiceFromOneWhereOthersCouldDrawIt)
 TEST_F(ExactnessRule9Jury, ForgetsWhatAWorkerSaidThatWasProvedWrongElsewhere) {
   heard(1, 0.5);
   heard(2, 0.75);
-  jury_.forget(1);
+  jury_.disbelieve(1);
   EXPECT_FALSE(jury_.dispute());
   EXPECT_FALSE(jury_.has_drawn(1, 7));
   EXPECT_FALSE(heard(3, 0.5).numbers) << "of the two that said so one counts no more";
@@ -113,7 +113,7 @@ TEST_F(ExactnessRule9Jury, ForgetsWhatAWorkerSaidThatWasProvedWrongElsewhere) {
 TEST_F(ExactnessRule9Jury, TakesAUnitForNewOnceNobodyCountsWhoAnswered) {
   Jury jury(kKey, 0.0, 0.0);  // only outliers are drawn twice
   EXPECT_FALSE(jury.heard(7, 1, numbers(0.5), 0.0, false).numbers);
-  jury.forget(1);
+  jury.disbelieve(1);
   EXPECT_TRUE(jury.heard(7, 2, numbers(0.25), kNever, false).numbers);
 }
 

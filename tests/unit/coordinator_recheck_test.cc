@@ -140,7 +140,7 @@ TEST_F(ExactnessRule9Recheck, NamesTheFirstWrongUnitOnceAllBeforeItAreKnown) {
 TEST_F(ExactnessRule9Recheck, KeepsWhatAWorkerSaidThatLeft) {
   begin({2});
   heard(1, *grant(1), 0.75);
-  recheck_.forget(1, false);
+  recheck_.left(1);
   heard(2, 0, 0.75);
   EXPECT_TRUE(recheck_.wrong());
 }
@@ -148,7 +148,7 @@ TEST_F(ExactnessRule9Recheck, KeepsWhatAWorkerSaidThatLeft) {
 TEST_F(ExactnessRule9Recheck, ForgetsWhatAWorkerSaidThatIsWrongElsewhere) {
   begin({2});
   heard(1, *grant(1), 0.75);
-  recheck_.forget(1, true);
+  recheck_.disbelieve(1);
   heard(2, 0, 0.75);
   EXPECT_FALSE(recheck_.wrong()) << "of the two that said so one counts no more";
   heard(3, 0, 0.75);

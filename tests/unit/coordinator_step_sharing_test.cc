@@ -341,7 +341,7 @@ TEST(StepSharing, ALostWorkersAndAnEndedTrainersShareIsFree) {
   StepSharing sharing(1, {}, Time(1000), 4 * sizeof(double));
   sharing.offer(bare_step(1, 8));
   EXPECT_EQ(grant_all(sharing, 1), 4u);
-  sharing.forget(1);
+  sharing.left(1);
   EXPECT_EQ(grant_all(sharing, 2), 4u);
   EXPECT_FALSE(sharing.answered(2, answer_of(1, 1, 7)));
   sharing.stop();
