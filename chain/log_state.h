@@ -10,9 +10,9 @@
 #include <string_view>
 
 #include "chain/chain.h"
+#include "chain/end.h"
 #include "chain/record.h"
 #include "chain/statistics.h"
-#include "chain/until.h"
 #include "spec/run_spec.h"
 
 namespace flowloom {

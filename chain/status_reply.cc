@@ -104,6 +104,15 @@ v1::StatusReply chain_status(const RunSpec& run, const std::string& run_id, cons
   return reply;
 }
 
+void add_quarantined(v1::StatusReply& reply, const std::map<std::string, std::string>& names) {
+  for (const auto& [name, reason] : names) {
+    auto* out = reply.add_quarantined();
+    out->set_name(name);
+    out->set_reason(reason);
+    out->set_wrong_units(1);
+  }
+}
+
 v1::TrainingReport stored_training(const Store& store, const RunSpec& run) {
   v1::TrainingReport report;
   const auto last = store.last_training(Store::Points::kAll),
@@ -125,6 +134,11 @@ v1::TrainingReport stored_training(const Store& store, const RunSpec& run) {
   const bool trained = last->step() >= run.train.max_steps || enough;
   report.set_state(trained ? v1::TrainingReport::STATE_TRAINED : v1::TrainingReport::STATE_STOPPED);
   return report;
+}
+
+bool is_silent(const v1::TrainingReport& training) {
+  constexpr double kSilence = 20;  // seconds
+  return training.state() == v1::TrainingReport::STATE_TRAINING && training.silent_seconds() > kSilence;
 }
 
 std::vector<std::string> training_notes(const v1::TrainingReport& training, const v1::ListReply& models) {

@@ -24,7 +24,7 @@ constexpr char kSchema[] = R"sql(
                                     -- rewind: where the chain goes on
     version INTEGER NOT NULL,       -- 0 for an event or a rewind
     count INTEGER NOT NULL,         -- unit: proposals; else 0
-    flags BLOB NOT NULL,            -- unit: accepted, one bit each; switch: one byte, 1 if placed by the clock
+    flags BLOB NOT NULL,            -- unit: accepted, one bit each; switch: one byte, who placed it
     data BLOB NOT NULL,             -- unit: float64 [log_p, log_q, sums…][proposal]; switch: SHA-256; reweigh: log_q
     link BLOB NOT NULL,             -- SHA-256(previous link, SHA-256(canonical bytes))
     worker INTEGER NOT NULL,        -- unit: who drew it (table workers); else 0
@@ -198,40 +198,14 @@ Store Store::open(const std::filesystem::path& file, Mode mode) {
   return store;
 }
 
-std::string Store::identity_text() const {
-  return impl_->guard([&] {
-    SQLite::Statement query(*impl_->db, "SELECT value FROM meta WHERE key = ?");
-    return impl_->meta(query, "identity_text").getString();
-  });
-}
-
-std::string Store::run_id() const {
-  return impl_->guard([&] {
-    SQLite::Statement query(*impl_->db, "SELECT value FROM meta WHERE key = ?");
-    return impl_->meta(query, "run_id").getString();
-  });
-}
-
-Sha256 Store::identity() const {
-  return impl_->guard([&] {
-    SQLite::Statement query(*impl_->db, "SELECT value FROM meta WHERE key = ?");
-    return digest_of(impl_->meta(query, "identity"), "The identity in '" + impl_->file + "'");
-  });
-}
+std::string Store::run_id() const { return impl_->meta_text("run_id"); }
+Sha256 Store::identity() const { return impl_->identity(); }
+std::string Store::identity_text() const { return impl_->meta_text("identity_text"); }
+std::string Store::pinned_build() const { return impl_->meta_text("pinned_build"); }
 
 std::uint64_t Store::begin_epoch() {
-  return impl_->guard([&] {
-    impl_->db->exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'");
-    SQLite::Statement query(*impl_->db, "SELECT value FROM meta WHERE key = ?");
-    return static_cast<std::uint64_t>(impl_->meta(query, "epoch").getInt64());
-  });
-}
-
-std::string Store::pinned_build() const {
-  return impl_->guard([&] {
-    SQLite::Statement query(*impl_->db, "SELECT value FROM meta WHERE key = ?");
-    return impl_->meta(query, "pinned_build").getString();
-  });
+  impl_->guard([&] { impl_->db->exec("UPDATE meta SET value = value + 1 WHERE key = 'epoch'"); });
+  return impl_->meta("epoch", unsigned_of);
 }
 
 }  // namespace flowloom

@@ -12,8 +12,10 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,10 @@ struct WorkerRow {
   std::string name, device;
   std::string quarantined{};  // why nothing more is taken from this name; empty: it is
 };
+
+// The numbers of those in quarantine; and their names, with the reason of each.
+std::set<std::uint64_t> quarantined_numbers(const std::vector<WorkerRow>& workers);
+std::map<std::string, std::string> quarantined_names(const std::vector<WorkerRow>& workers);
 
 // Who drew a unit, and who drew the same again (0: nobody).
 struct UnitPlace {
@@ -117,9 +123,10 @@ class Store {
   // The newest one that is whole and belongs to this log; nothing if there is none.
   std::optional<Snapshot> snapshot() const;
 
-  // Calls `visit` for the chain's records from `first_sequence` (1-based) on, in order and without those that a rewind left
-  // behind (but for events, which stay true), until it returns false. Throws `kCorrupt`, naming the record, if one cannot be decoded or its link does not
-  // follow from it and the record before.
+  // Calls `visit` for the chain's records from `first_sequence` (1-based) on, in order, until it returns false: without
+  // those that a rewind left behind (but for events, which stay true), and with the rewinds themselves that no later one
+  // left behind. Throws `kCorrupt`, naming the record, if one cannot be decoded or its link does not follow from it and the
+  // record before.
   void for_each(std::int64_t first_sequence, const std::function<bool(const LinkedRecord&)>& visit) const;
 
   // The same of all rows as they are stored: nothing is left out or decoded, and only the columns' types are checked. `row`
@@ -147,7 +154,7 @@ class Store {
   std::vector<ModelRow> models() const;
 
   // Which version fulfils which entry of the run file's `versions`.
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> scheduled() const;  // (entry, version)
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> fulfilled() const;  // (entry, version)
   void fulfil(const std::vector<std::uint32_t>& entries, std::uint32_t version);
   void unfulfil(std::uint32_t entry);
 

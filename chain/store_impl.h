@@ -63,10 +63,21 @@ struct Store::Impl {
     }
   }
 
-  SQLite::Column meta(SQLite::Statement& query, const char* key) const {
-    query.bind(1, key);
-    if (!query.executeStep()) throw Error(ErrorCode::kCorrupt, "'" + file + "' lacks the entry '" + key + "'.");
-    return query.getColumn(0);
+  // What `read` makes of an entry of the table meta. Throws `kCorrupt` if there is none.
+  template <class Read>
+  auto meta(const char* key, Read read) const {
+    return guard([&] {
+      SQLite::Statement query(*db, "SELECT value FROM meta WHERE key = ?");
+      query.bind(1, key);
+      if (!query.executeStep()) throw Error(ErrorCode::kCorrupt, "'" + file + "' lacks the entry '" + key + "'.");
+      return read(query.getColumn(0));
+    });
+  }
+  std::string meta_text(const char* key) const {
+    return meta(key, [](const SQLite::Column& value) { return value.getString(); });
+  }
+  Sha256 identity() const {
+    return meta("identity", [&](const auto& value) { return digest_of(value, "The identity in '" + file + "'"); });
   }
 
   std::string record_name(std::int64_t sequence) const {
@@ -94,8 +105,7 @@ struct Store::Impl {
       size = query.getColumn(0).getInt64();
       head = digest_of(query.getColumn(1), record_name(size));
     } else {
-      SQLite::Statement meta_query(*db, "SELECT value FROM meta WHERE key = ?");
-      head = digest_of(meta(meta_query, "identity"), "The identity in '" + file + "'");
+      head = identity();
     }
   }
 };

@@ -189,12 +189,10 @@ std::optional<Snapshot> Store::snapshot() const {
     while (query.executeStep()) {
       Snapshot snapshot{query.getColumn(0).getInt64(), std::string(blob_of(query.getColumn(2)))};
       const auto of_log = link(snapshot.sequence);
-      const auto equal = [&](int column, const Sha256& digest) {
-        return std::ranges::equal(blob_of(query.getColumn(column)), digest,
-                                  [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
-      };
-      if (of_log && !impl_->left_behind(snapshot.sequence) && equal(1, *of_log) && equal(3, sha256(snapshot.state)))
+      if (of_log && !impl_->left_behind(snapshot.sequence) && blob_of(query.getColumn(1)) == bytes_of(*of_log) &&
+          blob_of(query.getColumn(3)) == bytes_of(sha256(snapshot.state))) {
         return snapshot;
+      }
     }
     return {};
   });
@@ -220,7 +218,6 @@ void Store::for_each_row(
 void Store::for_each(std::int64_t first_sequence, const std::function<bool(const LinkedRecord&)>& visit) const {
   auto previous = link(first_sequence - 1);
   std::int64_t expected = first_sequence;
-  auto range = impl_->abandoned.begin();
   for_each_row(first_sequence, [&](std::int64_t sequence, const Row& row, std::string_view stored) {
     const std::string name = impl_->record_name(sequence);
     if (sequence != expected++ || !previous) {
@@ -228,12 +225,10 @@ void Store::for_each(std::int64_t first_sequence, const std::function<bool(const
     }
     Record record = from_row(row, name);
     previous = next_link(*previous, row);
-    if (stored != std::string_view(reinterpret_cast<const char*>(previous->data()), previous->size())) {
+    if (stored != bytes_of(*previous)) {
       throw Error(ErrorCode::kCorrupt, name + " was changed: its link does not follow from it and the record before.");
     }
-    while (range != impl_->abandoned.end() && range->second < sequence) ++range;
-    const bool behind = range != impl_->abandoned.end() && range->first <= sequence;
-    if (behind && !std::holds_alternative<EventRecord>(record)) return true;
+    if (impl_->left_behind(sequence) && !std::holds_alternative<EventRecord>(record)) return true;
     return visit({sequence, std::move(record), *previous});
   });
 }

@@ -71,7 +71,7 @@ std::vector<ModelRow> Store::models() const {
   });
 }
 
-std::vector<std::pair<std::uint32_t, std::uint32_t>> Store::scheduled() const {
+std::vector<std::pair<std::uint32_t, std::uint32_t>> Store::fulfilled() const {
   return impl_->guard([&] {
     std::vector<std::pair<std::uint32_t, std::uint32_t>> rows;
     SQLite::Statement query(*impl_->db, "SELECT entry, version FROM scheduled ORDER BY entry");
@@ -107,6 +107,22 @@ std::vector<WorkerRow> Store::workers() const {
     }
     return rows;
   });
+}
+
+std::set<std::uint64_t> quarantined_numbers(const std::vector<WorkerRow>& workers) {
+  std::set<std::uint64_t> numbers;
+  for (const WorkerRow& row : workers) {
+    if (!row.quarantined.empty()) numbers.insert(row.number);
+  }
+  return numbers;
+}
+
+std::map<std::string, std::string> quarantined_names(const std::vector<WorkerRow>& workers) {
+  std::map<std::string, std::string> names;
+  for (const WorkerRow& row : workers) {
+    if (!row.quarantined.empty()) names[row.name] = row.quarantined;
+  }
+  return names;
 }
 
 void Store::add_event(const std::string& kind, const std::string& text) {

@@ -289,7 +289,7 @@ class Verifier {
         return fail(name + " follows record " + std::to_string(report_.records - 1) + ": one is missing.");
       }
       report_.head = next_link(report_.head, item.digest);
-      if (!std::ranges::equal(item.link, report_.head, {}, [](char c) { return static_cast<std::uint8_t>(c); })) {
+      if (item.link != bytes_of(report_.head)) {
         return fail(name + " was changed: its link does not follow from it and the record before.");
       }
       if (!item.wrong.empty()) return fail(name + ": " + item.wrong + ".");

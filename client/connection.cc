@@ -183,7 +183,7 @@ std::string Connection::fetch(const v1::ModelVersion& version) const {
   });
   if (!status.ok()) throw to_error(status, peer_);
   const Sha256 digest = sha256(bytes);
-  if (version.sha256() != std::string(digest.begin(), digest.end())) {
+  if (version.sha256() != bytes_of(digest)) {
     throw Error(ErrorCode::kCorrupt, named(peer_) + " sent other bytes for version " +
                                          std::to_string(version.version()) + " than its SHA-256 says; fetch it again.");
   }

@@ -1,11 +1,10 @@
 #include "client/offline_status.h"
 
 #include <algorithm>
-#include <map>
 
+#include "chain/end.h"
 #include "chain/statistics.h"
 #include "chain/status_reply.h"
-#include "chain/until.h"
 #include "lattice/theories.h"
 
 namespace flowloom {
@@ -32,15 +31,7 @@ v1::StatusReply offline_status(const Store& store, const RunSpec& run) {
                                        list_reply(store.models(), store.switches()));
   add_training(reply, stored_training(store, run));
   reply.set_head(to_hex(store.head()));
-  std::map<std::string, std::string> quarantined;
-  for (const WorkerRow& row : store.workers()) {
-    if (!row.quarantined.empty()) quarantined[row.name] = row.quarantined;
-  }
-  for (const auto& [name, reason] : quarantined) {
-    auto* out = reply.add_quarantined();
-    out->set_name(name);
-    out->set_reason(reason);
-  }
+  add_quarantined(reply, quarantined_names(store.workers()));
   const bool complete = reply.proposals() >= reply.length();
   reply.set_state(complete ? v1::StatusReply::STATE_COMPLETE : v1::StatusReply::STATE_UNSPECIFIED);
   if (!complete) reply.set_sentence("nobody computes it now; 'flowloom up RUN.toml --dir DIRECTORY' goes on");

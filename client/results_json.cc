@@ -1,3 +1,4 @@
+#include "chain/status_reply.h"
 #include "client/numbers.h"
 #include "client/results.h"
 #include "spec/sha256.h"
@@ -40,6 +41,7 @@ json worker_json(const v1::WorkerStatus& worker) {
           {"answered_units", worker.answered_units()},
           {"gradient_units", worker.gradient_units()},
           {"audited_units", worker.audited_units()},
+          {"wrong_units", worker.wrong_units()},
           {"expired_units", worker.expired_units()},
           {"failures", worker.failures()},
           {"trouble", worker.trouble()},
@@ -125,8 +127,7 @@ std::string state_text(const v1::StatusReply& status) {
 }
 
 std::string training_text(const v1::TrainingReport& training) {
-  const bool silent = training.state() == v1::TrainingReport::STATE_TRAINING && training.silent_seconds() > 20;
-  if (silent) return "silent for " + duration(training.silent_seconds());
+  if (is_silent(training)) return "silent for " + duration(training.silent_seconds());
   return state_name(training.state()) + (training.sentence().empty() ? "" : ": " + training.sentence());
 }
 
@@ -159,7 +160,9 @@ json status_json(const v1::StatusReply& status) {
   }
   for (const auto& worker : status.workers()) workers.push_back(worker_json(worker));
   json quarantined = json::array(), recheck;
-  for (const auto& row : status.quarantined()) quarantined.push_back({{"name", row.name()}, {"reason", row.reason()}});
+  for (const auto& row : status.quarantined()) {
+    quarantined.push_back({{"name", row.name()}, {"wrong_units", row.wrong_units()}, {"reason", row.reason()}});
+  }
   if (status.has_recheck()) {
     recheck = {{"share", status.recheck().share()},
                {"seed", status.recheck().seed()},

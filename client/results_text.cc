@@ -47,6 +47,7 @@ std::vector<std::string> worker_lines(const v1::StatusReply& status) {
     table.add({"#" + whole(worker.worker()), worker.name(), worker.device(),
                whole(worker.answered_units()) + " units answered, " + whole(worker.leased_units()) + " leased" +
                    (worker.audited_units() > 0 ? ", " + whole(worker.audited_units()) + " compared" : "") +
+                   (worker.wrong_units() > 0 ? ", " + whole(worker.wrong_units()) + " wrong" : "") +
                    (worker.gradient_units() > 0 ? ", " + whole(worker.gradient_units()) + " of gradients" : ""),
                "connected for " + duration(worker.connected_seconds()),
                trouble ? whole(worker.expired_units()) + " expired, " + whole(worker.failures()) + " failed" +
@@ -188,7 +189,9 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
     sheet.add("training", training_lines(status.training()));
   if (const auto lines = rollout_lines(status); !lines.empty()) sheet.add("rollout", lines);
   if (status.workers_size() > 0) sheet.add("workers", worker_lines(status));
-  for (const auto& row : status.quarantined()) sheet.add("quarantine", "'" + row.name() + "': " + row.reason());
+  for (const auto& row : status.quarantined()) {
+    sheet.add("quarantine", "'" + row.name() + "', " + whole(row.wrong_units()) + " wrong: " + row.reason());
+  }
   sheet.add("digest", status.head());
   sheet.add("notes", std::vector<std::string>(status.notes().begin(), status.notes().end()));
   return sheet.take();

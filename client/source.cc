@@ -12,6 +12,7 @@
 #include "chain/store.h"
 #include "client/offline_status.h"
 #include "flow/catalog.h"
+#include "program/address.h"
 #include "program/program.h"
 #include "program/retry.h"
 #include "program/rpc.h"

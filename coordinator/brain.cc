@@ -2,8 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <set>
-
 #include "program/retry.h"
 #include "program/rpc.h"
 #include "spec/error.h"
@@ -72,13 +70,14 @@ void Brain::drain() {
   });
 }
 
-void Brain::worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello, WorkerId& id) {
-  id = core_.joined(hello, now());
+WorkerId Brain::worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello) {
+  const WorkerId id = core_.joined(hello, now());
   workers_[id] = std::move(stream);
   spdlog::info("worker {} '{}' said hello", id, hello.name());
   heard(hello.name(), hello.seen());
   head_is_news_ = true;
   settle();
+  return id;
 }
 
 void Brain::worker_left(WorkerId id) {
@@ -260,13 +259,9 @@ void Brain::read() {
   if (!query) return;
   on_store(
       [query, key = run_.noise_key(), unit = run_.unit](Store& store) {
-        std::set<std::uint64_t> quarantined;
-        for (const WorkerRow& row : store.workers()) {
-          if (!row.quarantined.empty()) quarantined.insert(row.number);
-        }
+        const auto quarantined = quarantined_numbers(store.workers());
         auto units = store.choose_units(query->first_index, query->limit, [&](const UnitPlace& place) {
-          if (query->sample) return query->sample->contains(key, place.first_index / unit);
-          return quarantined.contains(place.worker) && (place.second == 0 || quarantined.contains(place.second));
+          return query->wants(key, unit, place, quarantined);
         });
         const std::uint64_t all = store.frontier() / unit;
         if (query->sample && query->first_index == 0 && units.empty() && all > 0)

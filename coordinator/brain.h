@@ -1,8 +1,8 @@
 // The coordinator's one thread of decisions: it owns the core, and everything that touches that runs on it. What takes the
 // disk's time runs on the store's thread (store_thread.h).
 //
-// gRPC's threads only `post` to it. Streams (workers, subscribers) are known here by their two small interfaces; they
-// live as long as gRPC needs them and are touched from this thread alone.
+// gRPC's threads only post to these two (`post`, `on_store`). Streams (workers, subscribers, the trainer's) are known here
+// by their small interfaces; they live as long as gRPC needs them and are touched from this thread alone.
 #pragma once
 
 #include <grpcpp/support/status.h>
@@ -84,11 +84,14 @@ class Brain {
   // Proposals that are durable. Any thread.
   std::uint64_t durable_frontier() const { return durable_frontier_; }
 
-  // From here on: on the brain's thread only.
-  Core& core() { return core_; }
+  // Fixed from the beginning. Any thread.
   const std::string& run_id() const { return run_id_; }
+  const RunDirectory& directory() const { return directory_; }
+  const RunSpec& run() const { return run_; }
+  Time now() const;
 
-  // Runs `work(store)` on the store's thread, then `then(future of its result)` on the brain's.
+  // Runs `work(store)` on the store's thread, then `then(future of its result)` on the brain's. The future holds what `work`
+  // threw: `then` must catch what `get()` throws, for nothing above it does. Any thread.
   template <class Work, class Then>
   void on_store(Work work, Then then) {
     store_.post([this, work = std::move(work), then = std::move(then)](Store& store) mutable {
@@ -102,18 +105,19 @@ class Brain {
     });
   }
 
-  const RunDirectory& directory() const { return directory_; }
-  const RunSpec& run() const { return run_; }
-  Time now() const;
+  // How the store contradicts what `peer` was told of the log, in this life of the coordinator or an earlier one; nothing if
+  // it does not, or cannot be read. On the store's thread.
+  std::optional<std::string> look_up(const Store& store, const std::string& peer, const flowloom::v1::Seen& seen) const;
 
-  void worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello, WorkerId& id);
+  // From here on: on the brain's thread only.
+  Core& core() { return core_; }
+
+  WorkerId worker_joined(std::shared_ptr<WorkerStream> stream, const flowloom::v1::Hello& hello);
   void worker_left(WorkerId id);
   void worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message);
   // Its points are kept already.
   flowloom::v1::ReportReply trainer_reported(flowloom::v1::TrainingReport report);
-  // What `peer` was told of the log, in this life of the coordinator or an earlier one, and how the store contradicts it, if it
-  // does. Then the chain halts, unless that was accepted. `heard` is both at once, later; `look_up` runs on the store's thread.
-  std::optional<std::string> look_up(const Store& store, const std::string& peer, const flowloom::v1::Seen& seen) const;
+  // What `look_up` found: if something, the chain halts, unless that was accepted. `heard` does both, later.
   void looked_up(const std::optional<std::string>& found);
   void heard(const std::string& peer, const flowloom::v1::Seen& seen);
 
@@ -152,9 +156,9 @@ class Brain {
   bool awaits_readers() const;
   void tick();
 
-  RunSpec run_;
-  RunDirectory directory_;
-  std::string run_id_;
+  const RunSpec run_;
+  const RunDirectory directory_;
+  const std::string run_id_;
   Core core_;
   const bool stay_;
   Time stays_until_{};  // for those who lost another coordinator of this run
@@ -163,7 +167,7 @@ class Brain {
   std::optional<Time> reader_read_;
   std::optional<Time> trainer_heard_;  // a trainer at work, which was not told yet that the chain is complete
   const Rollback rollback_;
-  HeadSeal seal_;
+  const HeadSeal seal_;
   std::int64_t records_;  // durable; with the head of the core's
   Sha256 head_;
   flowloom::v1::Seen sealed_;  // of them, once somebody wanted it

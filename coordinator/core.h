@@ -10,6 +10,14 @@
 //   - what is decided and not yet durable is bounded;
 //   - `status` shows what is durable and nothing else.
 //
+// What becomes of an answer:
+//
+//   ledger_ ─▶ jury_ ─▶ answers_ ─▶ chain_ ─▶ pending_ ─▶ writing_ ─▶ uncounted_ ─▶ durable_
+//   wanted?    certain? its turn?   decided   to write    under way   on disk       in the figures
+//
+// So there are three frontiers: what is decided (`chain_.frontier()`), what is durable (`durable_frontier()`, which the
+// ledger keeps), and what the figures count (`durable_.frontier()`).
+//
 // The shell (or a test) calls events as they come, then `turn`, then takes what came out: messages for workers, and the
 // write that is due. One write is under way at a time; its end is an event too. Pure: no clock, socket, file or thread
 // inside, and nothing outside that it calls. One owner, no locks.
@@ -26,9 +34,9 @@
 #include <vector>
 
 #include "chain/chain.h"
+#include "chain/end.h"
 #include "chain/log_state.h"
 #include "chain/store.h"
-#include "chain/until.h"
 #include "coordinator/jury.h"
 #include "coordinator/recheck.h"
 #include "coordinator/rollout.h"
@@ -106,7 +114,8 @@ class Core {
   // Expires leases, tries failed writes again. To be called a few times a second.
   void tick(Time now);
 
-  // Nothing is granted or decided any more, for a reason that needs a decision; the first one is shown.
+  // Nothing of the chain is granted or decided any more, for a reason that needs a decision; the first one is shown.
+  // Gradients are granted as before: training does not look at the chain.
   void halt(const std::string& sentence);
 
   // Nothing is granted any more; `finished` once nothing is leased.
@@ -116,9 +125,11 @@ class Core {
   // share a turn.
   void turn(Time now);
 
-  // True when no more work will be given out: the chain is complete, or drained.
+  // True when no more work will be given out and what was decided is written: the chain is complete, or only a recheck was
+  // wanted, and none is under way; or it is drained and no unit of the chain is leased (a recheck that is under way is left,
+  // and so is what cannot be written).
   bool finished() const;
-  bool complete() const { return durable_frontier_ >= end_.index() && log_is_written(); }
+  bool complete() const { return durable_frontier() >= end_.index() && log_is_written(); }
 
   struct Outgoing {
     WorkerId worker = 0;
@@ -134,7 +145,7 @@ class Core {
   flowloom::v1::ListReply models() const;
 
   const Rollout& rollout() const { return rollout_; }
-  std::uint64_t durable_frontier() const { return durable_frontier_; }
+  std::uint64_t durable_frontier() const { return ledger_.frontier() * run_.unit; }
 
   // Counts changes of versions and switches, so that watchers see each.
   std::uint64_t models_revision() const { return models_revision_; }
@@ -180,7 +191,6 @@ class Core {
   void contributed(WorkerId worker);
   void proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t first_index);
   void quarantine(const std::string& name, const std::string& reason);
-  void leave(WorkerId worker, bool proved_wrong);
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
   void gradient_answered(WorkerId worker, const flowloom::v1::GradientAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::Failure& failure);
@@ -195,9 +205,12 @@ class Core {
   void advance();
   bool cross_switch();
   bool test_until();
+  void tell_log(EventRecord event);
   void dismiss();
-  bool closing() const { return draining_ || dismissed_; }
+  bool closing() const { return draining_ || dismissed_; }  // whoever comes now hears goodbye
+  // Whether new units of the chain may be granted now, wherever it ends.
   bool extends() const { return stalled_.empty() && halted_.empty() && !closing() && !only_recheck_; }
+  // Whether all is done and durable that this coordinator was started for.
   bool nothing_left() const { return (complete() || only_recheck_) && !recheck_.under_way() && all_is_written(); }
   bool all_is_written() const { return pending_.empty() && !writing_; }
   bool log_is_written() const { return pending_.records.empty() && !(writing_ && !writing_->records.empty()); }
@@ -219,9 +232,11 @@ class Core {
   void grant_reweigh(Time now);
 
   RunSpec run_;
-  Recovered recovered_;
-  LogState durable_;  // without the rest of `uncounted_`
-  std::uint64_t durable_frontier_;
+  const std::string run_id_;
+  const std::uint64_t epoch_;
+  Sha256 head_;                // durable
+  std::string durable_build_;  // pinned
+  LogState durable_;           // without the rest of `uncounted_`
   UnitLedger ledger_;
   Jury jury_;
   Recheck recheck_;
@@ -250,7 +265,7 @@ class Core {
   std::uint64_t until_tested_ = 0;  // the last frontier at which it was
   std::string halted_, stalled_;    // sentences
   bool only_recheck_ = false;
-  bool draining_ = false, dismissed_ = false;  // `dismissed_`: the workers were told that there is no more to do
+  bool draining_ = false, dismissed_ = false;  // `dismissed_`: the workers were told to leave, for either reason
   flowloom::v1::TrainingReport training_;
   Time training_heard_{};
   std::vector<std::pair<Time, std::uint64_t>> progress_;  // (time, frontier) of the last seconds, for the rate

@@ -7,11 +7,6 @@
 #include "coordinator/core.h"
 
 namespace flowloom {
-namespace {
-
-constexpr double kSilence = 20;  // seconds: many times the pause between two reports
-
-}  // namespace
 
 using flowloom::v1::StatusReply;
 using flowloom::v1::TrainingReport;
@@ -68,7 +63,7 @@ void Core::add_versions(const Worker& worker, flowloom::v1::WorkerStatus& status
 // Where units cannot be decided for want of a worker; empty if there are none.
 std::string Core::dispute() const {
   const auto found = jury_.dispute();
-  if (!found || ledger_.leased() > 0) return "";
+  if (!found || ledger_.running() > 0) return "";
   return "workers " + std::to_string(found->one) + " and " + std::to_string(found->other) + " disagree about unit " +
          std::to_string(found->unit) + "; a third worker is needed to decide";
 }
@@ -89,7 +84,7 @@ void Core::set_state(StatusReply& reply) const {
     reply.set_sentence(sentence);
   };
   const std::uint64_t next = ledger_.next_fresh() * run_.unit;
-  const bool nothing_to_do = ledger_.leased() == 0 && answers_.empty();
+  const bool nothing_to_do = ledger_.running() == 0 && answers_.empty();
   const bool version_missing = next < end_.index() && !rollout_.version_for(next) && nothing_to_do;
   if (!halted_.empty()) return set(StatusReply::STATE_HALTED, halted_);
   if (complete() && !recheck_.under_way()) return set(StatusReply::STATE_COMPLETE);
@@ -107,12 +102,12 @@ void Core::set_state(StatusReply& reply) const {
   }
   if (version_missing) {
     const auto& training = reply.training();
-    const bool silent = training.state() == TrainingReport::STATE_TRAINING && training.silent_seconds() > kSilence;
-    return set(StatusReply::STATE_WAITING,
-               rollout_.waiting_for(next) + (silent ? ", but no trainer has reported for " +
-                                                          std::to_string(std::lround(training.silent_seconds())) +
-                                                          " seconds; is flowloom-server running?"
-                                                    : ""));
+    std::string sentence = rollout_.waiting_for(next);
+    if (is_silent(training)) {
+      sentence += ", but no trainer has reported for " + std::to_string(std::lround(training.silent_seconds())) +
+                  " seconds; is flowloom-server running?";
+    }
+    return set(StatusReply::STATE_WAITING, sentence);
   }
   if (workers_.empty()) {
     return set(StatusReply::STATE_WAITING, quarantined_.empty()
@@ -130,9 +125,9 @@ void Core::set_state(StatusReply& reply) const {
 StatusReply Core::status(Time now) {
   catch_up();
   StatusReply reply =
-      chain_status(run_, recovered_.run_id, recovered_.pinned_build, durable_.statistics(), durable_.end(), models());
-  reply.set_epoch(recovered_.epoch);
-  reply.set_head(to_hex(recovered_.head));
+      chain_status(run_, run_id_, durable_build_, durable_.statistics(), durable_.end(), models());
+  reply.set_epoch(epoch_);
+  reply.set_head(to_hex(head_));
   TrainingReport training = training_;
   const bool heard = training.state() != TrainingReport::STATE_UNSPECIFIED;
   training.set_silent_seconds(heard ? std::chrono::duration<double>(now - training_heard_).count() : 0);
@@ -140,7 +135,7 @@ StatusReply Core::status(Time now) {
   set_state(reply);
   if (!progress_.empty()) {
     const double seconds = std::chrono::duration<double>(now - progress_.front().first).count();
-    const auto moved = static_cast<double>(durable_frontier_ - progress_.front().second);
+    const auto moved = static_cast<double>(durable_frontier() - progress_.front().second);
     reply.set_proposals_per_second(seconds > 0.5 ? moved / seconds : 0.0);
   }
   for (const auto& [id, worker] : workers_) {
@@ -151,6 +146,7 @@ StatusReply Core::status(Time now) {
     out->set_leased_units(ledger_.leased(id));
     out->set_answered_units(worker.answered);
     out->set_audited_units(jury_.compared(id));
+    out->set_wrong_units(recheck_.wrong() && recheck_.wrong()->worker == id ? 1 : 0);
     out->set_gradient_units(sharing_.computed(id));
     out->set_expired_units(worker.expired);
     out->set_failures(worker.failures);
@@ -159,10 +155,12 @@ StatusReply Core::status(Time now) {
     add_versions(worker, *out);
     out->set_connected_seconds(std::chrono::duration<double>(now - worker.since).count());
   }
-  for (const auto& [name, reason] : quarantined_) {
-    auto* out = reply.add_quarantined();
-    out->set_name(name);
-    out->set_reason(reason);
+  add_quarantined(reply, quarantined_);
+  if (const auto& unit = recheck_.wrong()) {
+    const auto author = names_.find(unit->worker);
+    for (auto& row : *reply.mutable_quarantined()) {
+      if (author != names_.end() && author->second == row.name()) row.set_wrong_units(row.wrong_units() + 1);
+    }
   }
   if (const auto& sample = recheck_.sample()) {
     auto* out = reply.mutable_recheck();

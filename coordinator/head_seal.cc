@@ -4,8 +4,6 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include <algorithm>
-
 namespace flowloom {
 
 using flowloom::v1::Seen;
@@ -15,7 +13,7 @@ std::string HeadSeal::hmac(const Seen& seen) const {
   Sha256 code{};
   HMAC(EVP_sha256(), token_.data(), static_cast<int>(token_.size()),
        reinterpret_cast<const unsigned char*>(text.data()), text.size(), code.data(), nullptr);
-  return std::string(code.begin(), code.end());
+  return std::string(bytes_of(code));
 }
 
 Seen HeadSeal::seal(std::int64_t records, const Sha256& head) const {
@@ -35,10 +33,7 @@ bool HeadSeal::holds(const Seen& seen) const {
 
 std::optional<std::string> contradiction(const std::string& peer, const Seen& seen, std::int64_t records,
                                          const std::optional<Sha256>& link) {
-  if (link && std::equal(link->begin(), link->end(), seen.head().begin(), seen.head().end(),
-                         [](std::uint8_t a, char b) { return a == static_cast<std::uint8_t>(b); })) {
-    return {};
-  }
+  if (link && seen.head() == bytes_of(*link)) return {};
   const std::string number = std::to_string(seen.records());
   return "'" + peer + "' was told of record " + number + " of this log (link " + to_hex(seen.head()).substr(0, 16) +
          "…), and the store " +

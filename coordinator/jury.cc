@@ -38,7 +38,7 @@ bool Jury::same(const UnitData& a, const UnitData& b) const {
 }
 
 bool Jury::drawn_twice(UnitNumber unit, const UnitData& numbers, double threshold) const {
-  if (uniforms(key_, Purpose::kAudit, unit, 0)[0] <= share_) return true;
+  if (audit_.contains(key_, unit)) return true;
   for (std::size_t k = 0; k < numbers.count(); ++k) {
     if (stats::log_weight(numbers.log_p[k], numbers.log_q[k]) > threshold) return true;
   }
@@ -55,7 +55,7 @@ bool Jury::may_draw(WorkerId worker, UnitNumber unit) const { return draws(worke
 
 void Jury::logged(UnitNumber unit, UnitData numbers) { cases_[unit].push_back({kLog, std::move(numbers)}); }
 
-void Jury::forget(WorkerId worker) {
+void Jury::disbelieve(WorkerId worker) {
   for (auto& [unit, answers] : cases_) {
     std::erase_if(answers, [&](const Answer& answer) { return answer.worker == worker; });
   }

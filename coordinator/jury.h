@@ -1,9 +1,9 @@
 // When the numbers of a unit are certain (docs/exactness.md, rule 9).
 //
 // A unit is drawn once, or twice: a share of all units, chosen by noise, and those with a log-weight above their version's
-// threshold. Drawn twice, it is certain once two workers have found the same numbers. Where only one worker can draw it, the same
-// numbers twice from that one do, as long as no other has found different ones. A worker that contradicts itself, or two who
-// agree, is wrong.
+// threshold. Drawn twice, it is certain once two workers have found the same numbers. Where only one worker can draw it,
+// the same numbers twice from that one do, as long as no other has found different ones. Wrong is who contradicts itself,
+// and whom two who agree contradict.
 //
 // Keeps true:
 //   - which numbers win does not depend on when they came, as long as of two workers that agree at least one is right;
@@ -25,6 +25,14 @@
 
 namespace flowloom {
 
+// A share of all units, chosen by noise; another one for each seed. Seed 0 is the jury's own, for units that are new;
+// whoever draws a sample of the log again takes another.
+struct UnitSample {
+  double share = 0;
+  std::uint32_t seed = 1;
+  bool contains(NoiseKey key, UnitNumber unit) const { return uniforms(key, Purpose::kAudit, unit, seed)[0] <= share; }
+};
+
 // Of two answers to one unit: the largest difference of log_w.
 double largest_difference(const UnitData& a, const UnitData& b);
 
@@ -32,7 +40,7 @@ class Jury {
  public:
   // `share` of all units is drawn twice; numbers are the same if they differ by no more than `tolerance`, in log_p and log_q
   // (0: if all their bits are the same).
-  Jury(NoiseKey key, double share, double tolerance) : key_(key), share_(share), tolerance_(tolerance) {}
+  Jury(NoiseKey key, double share, double tolerance) : key_(key), audit_{share, 0}, tolerance_(tolerance) {}
 
   static constexpr WorkerId kLog = 0;  // in a worker's place: the numbers that the log has
 
@@ -53,14 +61,11 @@ class Jury {
   void logged(UnitNumber unit, UnitData numbers);
 
   // Drops what this worker answered about units that are not certain: it was proved wrong elsewhere.
-  void forget(WorkerId worker);
+  void disbelieve(WorkerId worker);
 
   // Whether a worker has answered already, and whether it may still be asked for this unit.
   bool has_drawn(WorkerId worker, UnitNumber unit) const;
   bool may_draw(WorkerId worker, UnitNumber unit) const;
-
-  // Units that are not certain although somebody answered.
-  std::size_t open() const { return cases_.size(); }
 
   // The first one on which two workers disagree; nothing if there is none.
   struct Dispute {
@@ -84,7 +89,8 @@ class Jury {
   bool drawn_twice(UnitNumber unit, const UnitData& numbers, double threshold) const;
 
   NoiseKey key_;
-  double share_, tolerance_;
+  UnitSample audit_;
+  double tolerance_;
   std::map<UnitNumber, Case> cases_;
   std::map<WorkerId, std::uint64_t> compared_;
 };

@@ -6,6 +6,7 @@
 #include "coordinator/brain.h"
 #include "coordinator/opening.h"
 #include "coordinator/services.h"
+#include "program/address.h"
 #include "program/options.h"
 #include "program/program.h"
 #include "program/tls_folder.h"
@@ -37,10 +38,7 @@ std::optional<ServerTls> server_tls(const Options& options) {
     throw Error(ErrorCode::kInvalidInput,
                 "--require-client-cert needs --tls DIR, whose authority signs the certificates.");
   }
-  const std::string address = announced(options.listen);
-  std::string host = address.substr(0, address.rfind(':'));
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  ServerTls tls = TlsFolder(options.tls).server_side(host);
+  ServerTls tls = TlsFolder(options.tls).server_side(split_address(announced(options.listen)).host);
   tls.require_client_certificate = options.require_client_certificate;
   return tls;
 }

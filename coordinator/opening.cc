@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "chain/until.h"
+#include "chain/end.h"
 #include "chain/verify.h"
 #include "coordinator/rollout.h"
 #include "flow/catalog.h"
@@ -23,12 +23,17 @@ bool same_entry(const RunSpec& before, const RunSpec& wanted, std::uint32_t entr
   return entry < old_entries.size() && entry < new_entries.size() && old_entries[entry].when == new_entries[entry].when;
 }
 
+// `fulfilled`: pairs of an entry and its version.
+bool is_fulfilled(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& fulfilled, std::uint32_t entry) {
+  return std::ranges::any_of(fulfilled, [&](const auto& row) { return row.first == entry; });
+}
+
 // Takes over the policy of `wanted`; what it may not change was refused before.
 void take_over(Store& store, const RunDirectory& directory, const RunSpec& before, const RunSpec& wanted) {
   const auto changes = policy_changes(before, wanted);
   if (changes.empty()) return;
   const std::size_t placed = store.switches().size();
-  for (const auto& [entry, version] : store.scheduled()) {
+  for (const auto& [entry, version] : store.fulfilled()) {
     if (entry < placed) continue;
     if (!same_entry(before, wanted, entry)) store.unfulfil(entry);
   }
@@ -52,12 +57,10 @@ void check_models(const Store& store, const RunDirectory& directory) {
 // Checkpoints named by a path are read now, relative to `base`; later starts have them in the registry.
 void register_files(Store& store, const RunDirectory& directory, const RunSpec& run,
                     const std::filesystem::path& base) {
-  const auto fulfilled = store.scheduled();
+  const auto fulfilled = store.fulfilled();
   for (std::uint32_t entry = 0; entry < run.chain.versions.size(); ++entry) {
     const std::string& file = run.chain.versions[entry].when.file;
-    const bool known =
-        std::any_of(fulfilled.begin(), fulfilled.end(), [&](const auto& row) { return row.first == entry; });
-    if (file.empty() || known) continue;
+    if (file.empty() || is_fulfilled(fulfilled, entry)) continue;
     register_model(store, directory, run, read_file(base / file), std::nan(""), "file " + file, {entry});
   }
 }
@@ -123,11 +126,9 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
                       ". Choose another directory with --dir, or the run file that belongs to it.");
     }
     Rollout::check_policy(*wanted, run, store.switches(), store.frontier());
-    const auto fulfilled = store.scheduled();
+    const auto fulfilled = store.fulfilled();
     refuse_unfit_files(*wanted, base, [&](std::uint32_t entry) {
-      const bool known =
-          std::any_of(fulfilled.begin(), fulfilled.end(), [&](const auto& row) { return row.first == entry; });
-      return !known || !same_entry(run, *wanted, entry);
+      return !is_fulfilled(fulfilled, entry) || !same_entry(run, *wanted, entry);
     });
     directory.create();
     take_over(store, directory, run, *wanted);
@@ -135,7 +136,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   }
   register_files(store, directory, run, base);
   Recovered recovered{store.run_id(),    store.begin_epoch(), store.pinned_build(), store.models(),
-                      store.scheduled(), store.switches(),    store.workers(),      store.head()};
+                      store.fulfilled(), store.switches(),    store.workers(),      store.head()};
   if (const auto snapshot = store.snapshot()) {
     if (LogState state(run); state.load(snapshot->state)) {
       recovered.log = std::move(state);

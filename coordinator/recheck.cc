@@ -77,8 +77,7 @@ std::vector<Jury::Wrong> Recheck::heard(UnitNumber place, WorkerId worker, UnitD
   if (finding.worker == Jury::kLog) {
     confirmed_.emplace_back(unit.data.first_index, finding.second);
   } else {
-    decision = WrongUnit{unit.data.first_index, unit.data.count(), unit.worker,
-                         largest_difference(unit.data, *finding.numbers)};
+    decision = WrongUnit{unit.data.first_index, unit.worker, largest_difference(unit.data, *finding.numbers)};
   }
   advance();
   return std::move(finding.wrong);
@@ -99,9 +98,13 @@ void Recheck::advance() {
   ledger_.reset();
 }
 
-void Recheck::forget(WorkerId worker, bool proved_wrong) {
-  if (ledger_) ledger_->forget(worker);
-  if (proved_wrong) jury_.forget(worker);
+void Recheck::left(WorkerId worker) {
+  if (ledger_) ledger_->left(worker);
+}
+
+void Recheck::disbelieve(WorkerId worker) {
+  left(worker);
+  jury_.disbelieve(worker);
 }
 
 }  // namespace flowloom

@@ -10,29 +10,32 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <string>
+#include <set>
 #include <utility>
 #include <vector>
 
-#include "chain/record.h"
+#include "chain/store.h"
 #include "coordinator/jury.h"
 #include "coordinator/unit_ledger.h"
 
 namespace flowloom {
 
-// A share of all units, chosen by noise; another one for each seed (not 0).
-struct UnitSample {
-  double share = 0;
-  std::uint32_t seed = 1;
-  bool contains(NoiseKey key, UnitNumber unit) const { return uniforms(key, Purpose::kAudit, unit, seed)[0] <= share; }
-};
+// Whether a unit stands on the word of workers in quarantine alone.
+inline bool doubtful(const UnitPlace& place, const std::set<WorkerId>& quarantined) {
+  return quarantined.contains(place.worker) && (place.second == 0 || quarantined.contains(place.second));
+}
 
 // Which units are to be read, in order.
 struct RecheckQuery {
   std::uint64_t number = 0;       // counts the queries
   std::uint64_t first_index = 0;  // from this proposal on
   std::size_t limit = 0;
-  std::optional<UnitSample> sample;  // nothing: those that stand on the word of quarantined workers alone
+  std::optional<UnitSample> sample;  // nothing: the doubtful ones
+
+  // Whether a unit of the log, of `unit` proposals, is one of them. `quarantined`: the numbers of workers in quarantine.
+  bool wants(NoiseKey key, std::size_t unit, const UnitPlace& place, const std::set<WorkerId>& quarantined) const {
+    return sample ? sample->contains(key, place.first_index / unit) : doubtful(place, quarantined);
+  }
 };
 
 class Recheck {
@@ -63,12 +66,16 @@ class Recheck {
 
   // An answer, canonical, of a worker that holds a lease. `alone`: nobody else can draw it now. Returns who is wrong.
   std::vector<Jury::Wrong> heard(UnitNumber place, WorkerId worker, UnitData numbers, bool alone);
-  void forget(WorkerId worker, bool proved_wrong);
+
+  // Gives a lost worker's leases back; what it said counts on.
+  void left(WorkerId worker);
+
+  // Drops what this worker answered, and gives its leases back: it was proved wrong elsewhere.
+  void disbelieve(WorkerId worker);
 
   // The first unit that is wrong, once all before it are known to be right. Nothing more happens then.
   struct WrongUnit {
     std::uint64_t first_index = 0;
-    std::size_t count = 0;
     std::uint64_t worker = 0;  // whose numbers the log has
     double by = 0;             // largest difference of log_w
   };

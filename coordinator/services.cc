@@ -15,6 +15,7 @@
 #include "flowloom/v1/coordinator.grpc.pb.h"
 #include "flowloom/v1/models.grpc.pb.h"
 #include "flowloom/v1/training.grpc.pb.h"
+#include "program/address.h"
 #include "program/authorization.h"
 #include "spec/error.h"
 #include "spec/packing.h"
@@ -60,24 +61,6 @@ class Edge {
     if (target.chain() != 0) throw Error(ErrorCode::kInvalidInput, "A run has one chain, number 0.");
   }
 
-  // The same with a part that takes the disk's time: `read(store)` on the store's thread, then `work(its result)`.
-  template <class Request, class Read, class Work>
-  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request, Read read,
-                                  Work work) const {
-    auto* reactor = context->DefaultReactor();
-    if (const auto status = permission(context, method); !status.ok()) {
-      reactor->Finish(status);
-      return reactor;
-    }
-    brain_.on_store(
-        [this, request, read](Store& store) {
-          check(request->run());
-          return read(store);
-        },
-        [reactor, work](auto result) { reactor->Finish(guarded([&] { work(result.get()); })); });
-    return reactor;
-  }
-
   // Authorises, checks the target and runs `work` on the brain's thread.
   template <class Request, class Work>
   grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request,
@@ -93,6 +76,24 @@ class Edge {
         work();
       }));
     });
+    return reactor;
+  }
+
+  // The same with a part that takes the disk's time: `read(store)` on the store's thread, then `work(its result)`.
+  template <class Request, class Read, class Work>
+  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request, Read read,
+                                  Work work) const {
+    auto* reactor = context->DefaultReactor();
+    if (const auto status = permission(context, method); !status.ok()) {
+      reactor->Finish(status);
+      return reactor;
+    }
+    brain_.on_store(
+        [this, request, read](Store& store) {
+          check(request->run());
+          return read(store);
+        },
+        [reactor, work](auto result) { reactor->Finish(guarded([&] { work(result.get()); })); });
     return reactor;
   }
 
@@ -410,21 +411,13 @@ std::shared_ptr<grpc::ServerCredentials> credentials(const ServerTls& tls) {
 }  // namespace
 
 void refuse_unusable_address(const std::string& address, bool accepted) {
-  if (!is_loopback(address) && !accepted) {
-    throw Error(ErrorCode::kInvalidInput,
-                "--listen " + address +
-                    " is not on loopback: without TLS, numbers and token would travel readable by others. Name the "
-                    "folder that 'flowloom certs' made with --tls, or give --insecure to accept that.");
-  }
-  const auto colon = address.rfind(':');
-  const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
+  if (!is_loopback(address) && !accepted) throw not_on_loopback("--listen " + address);
+  const auto [host, port] = split_address(address);
   if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
       std::stoi(port) > 65535) {
     throw Error(ErrorCode::kInvalidInput, "--listen " + address + " must be ADDRESS:PORT, for example 127.0.0.1:4000.");
   }
   using boost::asio::ip::tcp;
-  std::string host = address.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   boost::asio::io_context io;
   boost::system::error_code error;
   const auto found = tcp::resolver(io).resolve(host, port, tcp::resolver::passive, error);

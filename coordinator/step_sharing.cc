@@ -23,7 +23,7 @@ Refusal refusal(Refusal::Code code, const std::string& sentence) {
 StepSharing::StepSharing(std::size_t weights, const Sha256& training, Time lease, std::size_t bytes)
     : weight_bytes_(weights * sizeof(double)),
       most_(std::clamp<std::size_t>(bytes / weight_bytes_, 1, limits::kQueuedMessages / 2)),
-      training_(training.begin(), training.end()),
+      training_(bytes_of(training)),
       lease_(lease) {}
 
 StepSharing::Messages StepSharing::offer(const flowloom::v1::GradientStep& step) {
@@ -59,10 +59,8 @@ void StepSharing::stop() {
   undelivered_ = 0;
 }
 
-bool StepSharing::delivered() {
-  const bool waited = full();
+void StepSharing::delivered() {
   if (undelivered_ > 0) --undelivered_;
-  return waited;
 }
 
 UnitNumber StepSharing::end() const {
@@ -122,12 +120,12 @@ void StepSharing::failed(WorkerId id, const flowloom::v1::GradientUnit& unit) {
   }
 }
 
-void StepSharing::forget(WorkerId id) {
+void StepSharing::left(WorkerId id) {
   if (const auto found = workers_.find(id); found != workers_.end()) {
     open_ -= found->second.open;
     workers_.erase(found);
   }
-  if (step_) step_->ledger.forget(id);
+  if (step_) step_->ledger.left(id);
 }
 
 void StepSharing::close(Worker& worker) {

@@ -21,7 +21,7 @@
 #include "coordinator/unit_ledger.h"
 #include "flowloom/v1/coordinator.pb.h"
 #include "flowloom/v1/training.pb.h"
-#include "program/rpc.h"
+#include "program/limits.h"
 #include "spec/sha256.h"
 
 namespace flowloom {
@@ -41,8 +41,8 @@ class StepSharing {
   void taken(const flowloom::v1::Taken& taken);
   void stop();
   std::vector<flowloom::v1::GradientAnswer> take_answers() { return std::exchange(answers_, {}); }
-  // One of those taken is on its way. True if grants had to wait for that.
-  bool delivered();
+  // One of those taken is on its way.
+  void delivered();
 
   // Grants. The ledger's unit n is the step's unit units - 1 - n; null without a step.
   UnitLedger* ledger() { return step_ ? &step_->ledger : nullptr; }
@@ -53,7 +53,7 @@ class StepSharing {
   // Workers. `answered` returns why an answer is refused.
   std::optional<flowloom::v1::Refusal> answered(WorkerId worker, const flowloom::v1::GradientAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::GradientUnit& unit);
-  void forget(WorkerId worker);
+  void left(WorkerId worker);
 
   std::size_t open(WorkerId worker) const;        // granted and not answered, of whatever step
   std::uint64_t computed(WorkerId worker) const;  // units that were taken from it

@@ -5,11 +5,6 @@
 #include "spec/error.h"
 
 namespace flowloom {
-namespace {
-
-constexpr Time kHelloDeadline = limits::kHello;
-
-}  // namespace
 
 WorkReactor* WorkReactor::start(Brain& brain, const grpc::Status& permission) {
   const auto reactor = std::shared_ptr<WorkReactor>(new WorkReactor(brain));
@@ -26,7 +21,7 @@ void WorkReactor::handle(const flowloom::v1::WorkerMessage& message) {
   if (id_ != 0) {
     brain_.worker_said(id_, message);
   } else if (message.has_hello()) {
-    brain_.worker_joined(self(), message.hello(), id_);
+    id_ = brain_.worker_joined(self(), message.hello());
   } else {
     finish(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "The first message of a worker is Hello."));
   }
@@ -37,7 +32,7 @@ void WorkReactor::ended() {
 }
 
 void WorkReactor::tick(Time now) {
-  if (id_ == 0 && now - since_ > kHelloDeadline) {
+  if (id_ == 0 && now - since_ > limits::kHello) {
     finish(grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "No Hello came."));
   }
 }
@@ -119,7 +114,7 @@ void PublishReactor::check() const {
   if (!header_) throw Error(ErrorCode::kInvalidInput, "Publish begins with its header.");
   check_target_(header_->run());
   const Sha256 digest = sha256(bytes_);
-  if (bytes_.size() != header_->size() || header_->sha256() != std::string(digest.begin(), digest.end())) {
+  if (bytes_.size() != header_->size() || header_->sha256() != bytes_of(digest)) {
     throw Error(ErrorCode::kCorrupt, "The checkpoint did not arrive whole (" + std::to_string(bytes_.size()) + " of " +
                                          std::to_string(header_->size()) +
                                          " bytes, or another SHA-256); send it again.");

@@ -1,7 +1,7 @@
 // gRPC's side of the coordinator's streams: reactors that hand everything to the brain.
 //
-// Each keeps itself alive until gRPC is done with it (OnDone). All members are touched on the brain's thread only, except
-// where a comment says otherwise.
+// Each keeps itself alive until gRPC is done with it (OnDone). gRPC's threads call `start` and On…; all else is touched on
+// the brain's thread only, except where a comment says otherwise.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -106,7 +106,7 @@ class Conversation : public grpc::ServerBidiReactor<In, Out>,
     }
   }
 
-  In in_;
+  In in_;                         // gRPC's while a read is under way
   std::atomic<int> waiting_ = 0;  // messages that were read, and not taken in
   std::deque<Out> out_;
   bool writing_ = false, closing_ = false;
@@ -280,19 +280,20 @@ class PublishReactor final : public grpc::ServerReadReactor<flowloom::v1::Publis
                  std::function<void(const flowloom::v1::Target&)> check_target)
       : brain_(brain), reply_(reply), check_target_(std::move(check_target)) {}
 
-  void OnReadDone(bool ok) override;  // on gRPC's thread: collects chunks
+  void OnReadDone(bool ok) override;
   void OnDone() override { self_.reset(); }
 
-  void take_part();
+  void take_part();  // on gRPC's thread: collects header and chunks
   void complete();
   void check() const;
-  std::vector<std::uint32_t> entries() const;
+  std::vector<std::uint32_t> entries() const;  // any thread, once all is here
   void registered(const ModelRow& row);
 
   Brain& brain_;
   flowloom::v1::PublishReply* reply_;
   std::function<void(const flowloom::v1::Target&)> check_target_;
   std::shared_ptr<PublishReactor> self_;
+  // Filled on gRPC's thread; once the last read is done only read, on the brain's thread and on the store's.
   flowloom::v1::PublishRequest in_;
   std::optional<flowloom::v1::PublishHeader> header_;
   std::string bytes_;

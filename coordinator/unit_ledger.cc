@@ -109,7 +109,7 @@ void UnitLedger::committed() {
   next_fresh_ = std::max(next_fresh_, frontier_);
 }
 
-void UnitLedger::forget(WorkerId worker) {
+void UnitLedger::left(WorkerId worker) {
   for (auto& [number, unit] : units_) {
     if (drop_leases(unit, [&](const Lease& lease) { return lease.worker == worker; }) > 0) note(number, unit);
   }
@@ -134,7 +134,7 @@ std::size_t UnitLedger::leased(WorkerId worker) const {
   return found == leased_.end() ? 0 : found->second;
 }
 
-std::size_t UnitLedger::leased() const {
+std::size_t UnitLedger::running() const {
   std::size_t count = 0;
   for (const auto& [number, unit] : units_) {
     count += std::count_if(unit.leases.begin(), unit.leases.end(), [](const Lease& lease) { return !lease.expired; });

@@ -62,7 +62,7 @@ class UnitLedger {
   void committed();
 
   // Gives a lost worker's leases back.
-  void forget(WorkerId worker);
+  void left(WorkerId worker);
 
   // Marks leases that expired, so that others may take their units, and gives up those that did so long ago. Returns the
   // newly expired.
@@ -71,7 +71,7 @@ class UnitLedger {
   UnitNumber frontier() const { return frontier_; }
   UnitNumber next_fresh() const { return next_fresh_; }  // the first unit never granted in this process
   std::size_t leased(WorkerId worker) const;             // expired ones too, until they are given up
-  std::size_t leased() const;                            // that still run
+  std::size_t running() const;                           // leases of all workers that have not expired
 
  private:
   struct Lease {

@@ -1,7 +1,6 @@
 #include "program/certificates.h"
 
 #include <arpa/inet.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 
 #include <array>
@@ -10,48 +9,11 @@
 #include "program/openssl.h"
 
 namespace flowloom {
-namespace openssl {
-
-Certificate certificate_of(const std::string& pem) {
-  const Bio bio(good(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), "reading"));
-  Certificate certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  ERR_clear_error();
-  return certificate;
-}
-
-Key key_of(const std::string& pem) {
-  const Bio bio(good(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), "reading"));
-  // Never asks a terminal for the password of a key that has one.
-  const auto no_password = [](char*, int, int, void*) { return -1; };
-  Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, nullptr));
-  ERR_clear_error();
-  return key;
-}
-
-}  // namespace openssl
-
 namespace {
 
 using namespace std::chrono_literals;
 using openssl::good;
-
-std::string text_of(BIO* bio) {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio, &data);
-  return std::string(data, static_cast<std::size_t>(size));
-}
-
-std::string pem_of(X509* certificate) {
-  const openssl::Bio bio(good(BIO_new(BIO_s_mem()), "writing a certificate"));
-  good(PEM_write_bio_X509(bio.get(), certificate), "writing a certificate");
-  return text_of(bio.get());
-}
-
-std::string pem_of(EVP_PKEY* key) {
-  const openssl::Bio bio(good(BIO_new(BIO_s_mem()), "writing a key"));
-  good(PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr), "writing a key");
-  return text_of(bio.get());
-}
+using openssl::pem_of;
 
 std::optional<std::vector<unsigned char>> ip_bytes(const std::string& host) {
   std::vector<unsigned char> bytes(16);

@@ -47,4 +47,8 @@ T good(T result, const char* doing) {
 Certificate certificate_of(const std::string& pem);
 Key key_of(const std::string& pem);
 
+// The PEM text of an object; of a key, its secret too.
+std::string pem_of(X509* certificate);
+std::string pem_of(EVP_PKEY* key);
+
 }  // namespace flowloom::openssl

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "flowloom/v1/common.pb.h"
+#include "program/address.h"
 
 namespace flowloom {
 namespace {
@@ -76,20 +77,9 @@ Error to_error(const grpc::Status& status, const std::string& what) {
   return Error(ErrorCode::kInternal, what + ": " + message);
 }
 
-bool is_loopback(const std::string& address) {
-  const std::string host = address.substr(0, address.rfind(':'));
-  const bool numeric = host.find_first_not_of("0123456789.") == std::string::npos;  // 127.example.org is no loopback
-  return host == "localhost" || host == "[::1]" || (numeric && host.starts_with("127."));
-}
-
 std::shared_ptr<grpc::Channel> open_channel(const std::string& address, bool insecure,
                                             const std::optional<ClientTls>& tls) {
-  if (!tls && !is_loopback(address) && !insecure) {
-    throw Error(ErrorCode::kInvalidInput,
-                "'" + address +
-                    "' is not on loopback: without TLS, numbers and token would travel readable by others. Name the "
-                    "folder that 'flowloom certs' made with --tls, or give --insecure to accept that.");
-  }
+  if (!tls && !is_loopback(address) && !insecure) throw not_on_loopback("'" + address + "'");
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(std::chrono::milliseconds(limits::kKeepAlive).count()));

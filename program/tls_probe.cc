@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "program/address.h"
 #include "program/certificates.h"
 #include "program/openssl.h"
 #include "program/rpc.h"
@@ -136,11 +137,7 @@ Handshake shake_hands(const Socket& socket, const std::string& host, const std::
   seen.verified = SSL_get_verify_result(ssl);
   if (const openssl::Certificate shown{SSL_get1_peer_certificate(ssl)}) {
     seen.tls = true;
-    const openssl::Bio bio(good(BIO_new(BIO_s_mem()), "a certificate"));
-    PEM_write_bio_X509(bio.get(), shown.get());
-    char* data = nullptr;
-    const long size = BIO_get_mem_data(bio.get(), &data);
-    seen.certificate.assign(data, static_cast<std::size_t>(size));
+    seen.certificate = openssl::pem_of(shown.get());
   }
   ERR_clear_error();
   return seen;
@@ -209,11 +206,9 @@ std::optional<Error> look(const Place& place, const std::optional<ClientTls>& tl
 }  // namespace
 
 std::optional<Error> tls_trouble(const std::string& address, const std::optional<ClientTls>& tls) {
-  const auto colon = address.rfind(':');
-  if (colon == std::string::npos) return {};
-  std::string host = address.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  return look({address, host, address.substr(colon + 1)}, tls, false);
+  const auto [host, port] = split_address(address);
+  if (port.empty()) return {};
+  return look({address, host, port}, tls, false);
 }
 
 }  // namespace flowloom

@@ -17,6 +17,11 @@ Sha256 sha256(std::span<const std::uint8_t> bytes);
 Sha256 sha256(std::string_view bytes);
 Sha256 sha256(std::initializer_list<std::string_view> parts);  // of their bytes, one after another
 
+// Its 32 bytes, as they travel and are stored. Lives as long as the digest.
+inline std::string_view bytes_of(const Sha256& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
 std::string to_hex(std::span<const std::uint8_t> bytes);
 std::string to_hex(std::string_view bytes);
 

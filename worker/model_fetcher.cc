@@ -49,7 +49,7 @@ std::string ModelFetcher::fetch(const ModelVersion& model, std::stop_token stop)
   if (stop.stop_requested()) throw Error(ErrorCode::kUnavailable, "The transfer was given up.");
   if (!status.ok() && bytes.size() <= model.size()) throw to_error(status, peer_);
   const Sha256 digest = sha256(bytes);
-  if (bytes.size() != model.size() || model.sha256() != std::string(digest.begin(), digest.end())) {
+  if (bytes.size() != model.size() || model.sha256() != bytes_of(digest)) {
     throw Error(ErrorCode::kCorrupt, name + " did not arrive whole: " + std::to_string(bytes.size()) + " of " +
                                          std::to_string(model.size()) + " bytes, or another SHA-256.");
   }

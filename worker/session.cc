@@ -20,7 +20,6 @@ using flowloom::v1::WorkerMessage;
 constexpr std::size_t kQueueSlack = 16;  // Prepare, reweigh and the like come on top of the credits
 constexpr int kDamagedTransfers = 3;
 
-std::string bytes_of(const Sha256& digest) { return std::string(digest.begin(), digest.end()); }
 
 std::optional<Sha256> digest_of(const std::string& bytes) {
   Sha256 digest;
@@ -107,7 +106,7 @@ flowloom::v1::Hello Session::hello() const {
   hello.add_capabilities("sample");
   hello.add_capabilities("reweigh");
   hello.add_capabilities(gradient_capability());
-  if (options_.identity) hello.set_identity(bytes_of(*options_.identity));
+  if (options_.identity) hello.set_identity(std::string(bytes_of(*options_.identity)));
   for (const auto& engine : engines_.available()) {
     for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
       auto* numerics = hello.add_engines();

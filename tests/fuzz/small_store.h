@@ -4,9 +4,9 @@
 #include <cmath>
 #include <vector>
 
+#include "chain/end.h"
 #include "chain/log_state.h"
 #include "chain/store.h"
-#include "chain/until.h"
 #include "coordinator_world.h"
 #include "temporary_directory.h"
 

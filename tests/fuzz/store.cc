@@ -71,7 +71,7 @@ Seen read() {
     for (const UnitRecord& unit : store->units(0, 1000)) analysis.add(unit);
     return analysis.result(0).proposals;
   });
-  accepted([&] { return store->frontier() + store->events().size() + store->scheduled().size(); });
+  accepted([&] { return store->frontier() + store->events().size() + store->fulfilled().size(); });
   accepted([&] { return store->run_id() + store->pinned_build() + std::to_string(store->workers().size()); });
   accepted([&] {
     LogState state(original().run);

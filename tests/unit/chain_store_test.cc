@@ -585,7 +585,7 @@ TEST_F(StoreTest, NumbersModelsInOrderOfPublication) {
   EXPECT_EQ(models[1].threshold, std::numeric_limits<double>::infinity());
   EXPECT_TRUE(models[1].verified);
   using Rows = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
-  EXPECT_EQ(store.scheduled(), (Rows{{0, 1}, {2, 1}}));
+  EXPECT_EQ(store.fulfilled(), (Rows{{0, 1}, {2, 1}}));
 }
 
 TEST_F(StoreTest, RefusesTheSameCheckpointTwice) {
@@ -593,18 +593,18 @@ TEST_F(StoreTest, RefusesTheSameCheckpointTwice) {
   store.add_model({0, sha256("a"), 10, 7, 0.5, "", false}, {});
   EXPECT_THROW(store.add_model({0, sha256("a"), 10, 7, 0.5, "", false}, {1}), Error);
   EXPECT_EQ(store.models().size(), 1u);
-  EXPECT_TRUE(store.scheduled().empty());
+  EXPECT_TRUE(store.fulfilled().empty());
 }
 
 TEST_F(StoreTest, KeepsTheFirstVersionOfAnEntryUntilItIsTakenBack) {
   Store store = create();
   store.fulfil({0}, 1);
   store.fulfil({0}, 2);
-  EXPECT_EQ(store.scheduled()[0].second, 1u);
+  EXPECT_EQ(store.fulfilled()[0].second, 1u);
   store.unfulfil(0);
-  EXPECT_TRUE(store.scheduled().empty());
+  EXPECT_TRUE(store.fulfilled().empty());
   store.fulfil({0}, 2);
-  EXPECT_EQ(store.scheduled()[0].second, 2u);
+  EXPECT_EQ(store.fulfilled()[0].second, 2u);
 }
 
 TEST_F(StoreTest, GivesSwitchesInOrderOfTheirPlace) {

@@ -15,8 +15,6 @@ namespace {
 
 using testing::HasSubstr;
 
-// 20 units of 8 proposals, switches at units 0, 6 and 12. Records: 1 switch, 2 … 7 units 0 … 5, 8 switch, 9 reweigh,
-// 10 … 15 units 6 … 11, 16 switch, 17 reweigh, 18 … 25 units 12 … 19.
 // A store with this log, and the tables that a coordinator would have kept beside it.
 void write_store(const std::filesystem::path& file, const RunSpec& run, const std::vector<Record>& log) {
   Store store = Store::create(file, run, "run");
@@ -67,6 +65,8 @@ class ExactnessRule8 : public testing::Test {
   TemporaryDirectory directory_;
   std::filesystem::path file_ = directory_.path() / "chain.sqlite";
   RunSpec run_ = chain_run();
+  // 20 units of 8 proposals, switches at units 0, 6 and 12. Records: 1 switch, 2 … 7 units 0 … 5, 8 switch, 9 reweigh,
+  // 10 … 15 units 6 … 11, 16 switch, 17 reweigh, 18 … 25 units 12 … 19.
   std::vector<Record> log_ = make_log(run_, 20, {0, 6, 12});
 };
 

@@ -136,6 +136,15 @@ TEST_F(Offline, StatusOfAnUnfinishedChainSaysHowToGoOn) {
               AllOf(HasSubstr("not running"), HasSubstr("flowloom up"), HasSubstr("8 of 12")));
 }
 
+TEST_F(Offline, StatusNamesWhoIsInQuarantine) {
+  make_chain(6);
+  Store::open(directory_.store(), Store::Mode::kReadWrite)
+      .write({.workers = {{1, "node-7", "cpu"}, {2, "node-8", "cpu"}, {3, "node-7", "cpu"}},
+              .quarantined = {{"node-7", "for unit 5 it gave other numbers"}}});
+  EXPECT_THAT(flowloom_command({"status", where()}).out,
+              AllOf(HasSubstr("'node-7', 1 wrong: for unit 5 it gave other numbers"), Not(HasSubstr("node-8"))));
+}
+
 TEST_F(Offline, StatusOfAnEmptyLogIsNoError) {
   make_chain(0);
   const auto json = nlohmann::json::parse(flowloom_command({"status", where(), "--json"}).out);

@@ -397,7 +397,7 @@ TEST_F(CoreTest, ByClockSwitchesAboveEverythingGranted) {
   for (const Grant& grant : take_grants()) EXPECT_EQ(grant.version, 2u);
 }
 
-TEST_F(CoreTest, ByClockAnExpiredUnitIsDrawnAgainUnderItsOldVersion) {
+TEST_F(CoreTest, ByClockALostWorkersUnitIsDrawnAgainUnderItsOldVersion) {
   open({.length = 400, .window = 8, .switches = {}});
   publish("a");
   const WorkerId first = join_ready(1);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -17,7 +18,7 @@ const NoiseKey kKey = NoiseKey::from("jury");
 
 UnitData numbers(double value) { return {0, 1, {value, 0}, {0, 0}, {1, 2}}; }
 
-class JuryTest : public testing::Test {
+class ExactnessRule9Jury : public testing::Test {
  protected:
   Jury::Finding heard(WorkerId worker, double value, bool alone = false) {
     return jury_.heard(7, worker, numbers(value), kNever, alone);
@@ -25,21 +26,21 @@ class JuryTest : public testing::Test {
   Jury jury_{kKey, 1.0, 0.0};  // every unit is drawn twice
 };
 
-TEST_F(JuryTest, IsCertainOnceTwoWorkersAgree) {
+TEST_F(ExactnessRule9Jury, IsCertainOnceTwoWorkersAgree) {
   EXPECT_FALSE(heard(1, 0.5).numbers);
-  EXPECT_EQ(jury_.open(), 1u);
+  EXPECT_TRUE(jury_.has_drawn(1, 7));
   const auto finding = heard(2, 0.5);
   ASSERT_TRUE(finding.numbers);
   EXPECT_EQ(finding.numbers->log_p[0], 0.5);
   EXPECT_EQ(finding.worker, 1u);
   EXPECT_EQ(finding.second, 2u);
   EXPECT_THAT(finding.wrong, IsEmpty());
-  EXPECT_EQ(jury_.open(), 0u);
+  EXPECT_FALSE(jury_.has_drawn(1, 7)) << "it is decided";
   EXPECT_EQ(jury_.compared(1), 1u);
   EXPECT_EQ(jury_.compared(2), 1u);
 }
 
-TEST_F(JuryTest, IsDecidedByAThirdWorkerWhereTwoDisagree) {
+TEST_F(ExactnessRule9Jury, IsDecidedByAThirdWorkerWhereTwoDisagree) {
   heard(1, 0.5);
   EXPECT_FALSE(heard(2, 0.75).numbers);
   const auto dispute = jury_.dispute();
@@ -54,20 +55,23 @@ TEST_F(JuryTest, IsDecidedByAThirdWorkerWhereTwoDisagree) {
   EXPECT_FALSE(jury_.dispute());
 }
 
-TEST_F(JuryTest, ComesToTheSameNumbersInWhateverOrder) {
-  for (const auto& order : {std::array{1, 2, 3}, std::array{1, 3, 2}, std::array{3, 1, 2}}) {
+TEST_F(ExactnessRule9Jury, ComesToTheSameNumbersInWhateverOrder) {
+  constexpr WorkerId kLiar = 2;
+  std::array<WorkerId, 3> order{1, kLiar, 3};
+  do {
     Jury jury(kKey, 1.0, 0.0);
     Jury::Finding finding;
     for (std::size_t i = 0; i < order.size() && !finding.numbers; ++i) {
-      const double value = order[i] == 2 ? 9.0 : 0.5;
-      finding = jury.heard(7, static_cast<WorkerId>(order[i]), numbers(value), kNever, false);
+      finding = jury.heard(7, order[i], numbers(order[i] == kLiar ? 9.0 : 0.5), kNever, false);
     }
     ASSERT_TRUE(finding.numbers);
     EXPECT_EQ(finding.numbers->log_p[0], 0.5);
-  }
+    const bool found_out = order[2] != kLiar;  // two who agree are enough
+    EXPECT_EQ(finding.wrong.size(), found_out ? 1u : 0u);
+  } while (std::ranges::next_permutation(order).found);
 }
 
-TEST_F(JuryTest, FindsAWorkerWrongThatContradictsItself) {
+TEST_F(ExactnessRule9Jury, FindsAWorkerWrongThatContradictsItself) {
   heard(1, 0.5);
   const auto finding = heard(1, 0.75);
   EXPECT_FALSE(finding.numbers);
@@ -75,7 +79,7 @@ TEST_F(JuryTest, FindsAWorkerWrongThatContradictsItself) {
   EXPECT_TRUE(jury_.may_draw(2, 7));
 }
 
-TEST_F(JuryTest, TakesTheSameTwiceFromAWorkerThatIsAlone) {
+TEST_F(ExactnessRule9Jury, TakesTheSameTwiceFromAWorkerThatIsAlone) {
   EXPECT_FALSE(heard(1, 0.5, true).numbers);
   const auto finding = heard(1, 0.5, true);
   ASSERT_TRUE(finding.numbers);
@@ -83,7 +87,7 @@ TEST_F(JuryTest, TakesTheSameTwiceFromAWorkerThatIsAlone) {
   EXPECT_EQ(finding.second, 1u);
 }
 
-TEST_F(JuryTest, DoesNotTakeTheSameTwiceFromOneWhereAnotherDisagreed) {
+TEST_F(ExactnessRule9Jury, DoesNotTakeTheSameTwiceFromOneWhereAnotherDisagreed) {
   heard(1, 0.5);
   heard(2, 0.75);
   EXPECT_FALSE(heard(2, 0.75, true).numbers) << "the other one has left: it may have been right";
@@ -91,25 +95,29 @@ TEST_F(JuryTest, DoesNotTakeTheSameTwiceFromOneWhereAnotherDisagreed) {
   EXPECT_TRUE(jury_.may_draw(3, 7));
 }
 
-TEST_F(JuryTest, DoesNotTakeTheSameTwiceFromOneWhereOthersCouldDrawIt) {
+TEST_F(ExactnessRule9Jury, DoesNotTakeTheSameTwiceFromOneWhereOthersCouldDrawIt) {
   heard(1, 0.5);
   EXPECT_FALSE(heard(1, 0.5).numbers);
 }
 
-TEST_F(JuryTest, ForgetsWhatAWorkerSaidThatWasProvedWrongElsewhere) {
+TEST_F(ExactnessRule9Jury, ForgetsWhatAWorkerSaidThatWasProvedWrongElsewhere) {
   heard(1, 0.5);
   heard(2, 0.75);
-  jury_.forget(1);
+  jury_.disbelieve(1);
   EXPECT_FALSE(jury_.dispute());
   EXPECT_FALSE(jury_.has_drawn(1, 7));
   EXPECT_FALSE(heard(3, 0.5).numbers) << "of the two that said so one counts no more";
   EXPECT_TRUE(heard(4, 0.75).numbers);
-  heard(5, 0.5);
-  jury_.forget(5);
-  EXPECT_EQ(jury_.open(), 0u);
 }
 
-TEST_F(JuryTest, OfTheLogIsCertainOnceAnotherFindsWhatItHas) {
+TEST_F(ExactnessRule9Jury, TakesAUnitForNewOnceNobodyCountsWhoAnswered) {
+  Jury jury(kKey, 0.0, 0.0);  // only outliers are drawn twice
+  EXPECT_FALSE(jury.heard(7, 1, numbers(0.5), 0.0, false).numbers);
+  jury.disbelieve(1);
+  EXPECT_TRUE(jury.heard(7, 2, numbers(0.25), kNever, false).numbers);
+}
+
+TEST_F(ExactnessRule9Jury, OfTheLogIsCertainOnceAnotherFindsWhatItHas) {
   jury_.logged(7, numbers(0.5));
   const auto finding = heard(2, 0.5);
   ASSERT_TRUE(finding.numbers);
@@ -118,7 +126,7 @@ TEST_F(JuryTest, OfTheLogIsCertainOnceAnotherFindsWhatItHas) {
   EXPECT_THAT(finding.wrong, IsEmpty());
 }
 
-TEST_F(JuryTest, OfTheLogIsWrongOnceTwoAgreeOnSomethingElseAndTheLogIsNobody) {
+TEST_F(ExactnessRule9Jury, OfTheLogIsWrongOnceTwoAgreeOnSomethingElseAndTheLogIsNobody) {
   jury_.logged(7, numbers(0.5));
   EXPECT_FALSE(heard(2, 0.75).numbers);
   const auto finding = heard(3, 0.75);
@@ -128,7 +136,7 @@ TEST_F(JuryTest, OfTheLogIsWrongOnceTwoAgreeOnSomethingElseAndTheLogIsNobody) {
   EXPECT_THAT(finding.wrong, IsEmpty()) << "who drew it then is not named here";
 }
 
-TEST_F(JuryTest, OfTheLogBelievesThoseWhoFindWhatItHasAndNobodyElse) {
+TEST_F(ExactnessRule9Jury, OfTheLogBelievesThoseWhoFindWhatItHasAndNobodyElse) {
   jury_.logged(7, numbers(0.5));
   heard(2, 0.75);
   const auto finding = heard(3, 0.5);
@@ -137,7 +145,7 @@ TEST_F(JuryTest, OfTheLogBelievesThoseWhoFindWhatItHasAndNobodyElse) {
   EXPECT_THAT(finding.wrong, ElementsAre(testing::Field(&Jury::Wrong::worker, 2u)));
 }
 
-TEST_F(JuryTest, OfTheLogTakesTheSameTwiceFromAWorkerThatIsAlone) {
+TEST_F(ExactnessRule9Jury, OfTheLogTakesTheSameTwiceFromAWorkerThatIsAlone) {
   jury_.logged(7, numbers(0.5));
   EXPECT_FALSE(heard(2, 0.75, true).numbers);
   const auto finding = heard(2, 0.75, true);

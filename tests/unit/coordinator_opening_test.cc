@@ -251,7 +251,7 @@ TEST_F(OpeningTest, RegistersEqualBytesOnce) {
   const auto second = register_model(opened.store, directory_, opened.run, bytes, 0.7, "other", {1});
   EXPECT_EQ(first.version, second.version);
   EXPECT_THAT(opened.store.models(), SizeIs(1));
-  EXPECT_THAT(opened.store.scheduled(), SizeIs(2));
+  EXPECT_THAT(opened.store.fulfilled(), SizeIs(2));
 }
 
 TEST_F(OpeningTest, TakesAThresholdFromACheckpointOfItsOwnTheoryOnly) {

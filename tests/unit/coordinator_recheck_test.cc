@@ -21,7 +21,7 @@ UnitData numbers(UnitNumber unit, double value) {
   return {unit * kSize, 1, std::vector<double>(kSize, value), std::vector<double>(kSize, 0.0), {}};
 }
 
-class RecheckTest : public testing::Test {
+class ExactnessRule9Recheck : public testing::Test {
  protected:
   // The log's answer to a query: these units.
   void read(std::uint64_t query, const std::vector<UnitNumber>& units) {
@@ -51,13 +51,40 @@ class RecheckTest : public testing::Test {
   Recheck recheck_{kNoise, 0.0, Time{100}};
 };
 
-TEST_F(RecheckTest, HasNothingToDoUntilItBegins) {
+TEST_F(ExactnessRule9Recheck, HasNothingToDoUntilItBegins) {
   EXPECT_FALSE(recheck_.under_way());
   EXPECT_FALSE(recheck_.take_query());
   EXPECT_EQ(recheck_.ledger(), nullptr);
 }
 
-TEST_F(RecheckTest, ReadsTheLogInBatchesAndOnceEach) {
+TEST(ExactnessRule9Query, WantsUnitsThatOnlyQuarantinedWorkersVouchFor) {
+  const RecheckQuery query{};
+  const std::set<WorkerId> quarantined{2, 4};
+  const auto wants = [&](WorkerId worker, WorkerId second) {
+    return query.wants(kNoise, kSize, {kSize, worker, second}, quarantined);
+  };
+  EXPECT_TRUE(wants(2, 0));
+  EXPECT_TRUE(wants(2, 4));
+  EXPECT_FALSE(wants(2, 3));
+  EXPECT_FALSE(wants(3, 2));
+  EXPECT_FALSE(wants(3, 0));
+  EXPECT_FALSE(wants(0, 0)) << "nobody is not in quarantine";
+}
+
+TEST(ExactnessRule9Query, OfASampleWantsTheUnitsThatItContainsWhoeverDrewThem) {
+  RecheckQuery query;
+  query.sample = UnitSample{0.5, 3};
+  std::size_t wanted = 0;
+  for (UnitNumber unit = 0; unit < 64; ++unit) {
+    const bool wants = query.wants(kNoise, kSize, {unit * kSize, 2, 0}, {2});
+    EXPECT_EQ(wants, query.sample->contains(kNoise, unit));
+    wanted += wants;
+  }
+  EXPECT_GT(wanted, 0u);
+  EXPECT_LT(wanted, 64u);
+}
+
+TEST_F(ExactnessRule9Recheck, ReadsTheLogInBatchesAndOnceEach) {
   recheck_.begin_doubtful();
   const auto first = recheck_.take_query();
   ASSERT_TRUE(first);
@@ -79,7 +106,7 @@ TEST_F(RecheckTest, ReadsTheLogInBatchesAndOnceEach) {
   EXPECT_EQ(recheck_.checked(), 2u);
 }
 
-TEST_F(RecheckTest, SaysWhichUnitsTheLogHasRightAndWhoFoundThemSo) {
+TEST_F(ExactnessRule9Recheck, SaysWhichUnitsTheLogHasRightAndWhoFoundThemSo) {
   begin({2, 5});
   heard(1, *grant(1), 0.5);
   heard(2, *grant(2), 0.5);
@@ -87,7 +114,7 @@ TEST_F(RecheckTest, SaysWhichUnitsTheLogHasRightAndWhoFoundThemSo) {
   EXPECT_THAT(recheck_.take_confirmed(), IsEmpty());
 }
 
-TEST_F(RecheckTest, GivesAUnitToOthersWhereOneFindsSomethingElse) {
+TEST_F(ExactnessRule9Recheck, GivesAUnitToOthersWhereOneFindsSomethingElse) {
   begin({2});
   EXPECT_THAT(heard(1, *grant(1), 0.75), IsEmpty()) << "the log may be wrong";
   EXPECT_EQ(grant(1), std::nullopt);
@@ -96,7 +123,7 @@ TEST_F(RecheckTest, GivesAUnitToOthersWhereOneFindsSomethingElse) {
   EXPECT_FALSE(recheck_.wrong());
 }
 
-TEST_F(RecheckTest, NamesTheFirstWrongUnitOnceAllBeforeItAreKnown) {
+TEST_F(ExactnessRule9Recheck, NamesTheFirstWrongUnitOnceAllBeforeItAreKnown) {
   begin({2, 5, 6});
   for (const WorkerId worker : {1, 2}) {  // the last one first
     while (const auto place = grant(worker)) {
@@ -107,31 +134,30 @@ TEST_F(RecheckTest, NamesTheFirstWrongUnitOnceAllBeforeItAreKnown) {
   heard(3, 0, 0.5);
   ASSERT_TRUE(recheck_.wrong());
   EXPECT_EQ(recheck_.wrong()->first_index, 5 * kSize);
-  EXPECT_EQ(recheck_.wrong()->count, kSize);
   EXPECT_EQ(recheck_.wrong()->worker, kAuthor);
   EXPECT_DOUBLE_EQ(recheck_.wrong()->by, 0.25);
   EXPECT_FALSE(recheck_.take_query()) << "nothing more happens";
 }
 
-TEST_F(RecheckTest, KeepsWhatAWorkerSaidThatLeft) {
+TEST_F(ExactnessRule9Recheck, KeepsWhatAWorkerSaidThatLeft) {
   begin({2});
   heard(1, *grant(1), 0.75);
-  recheck_.forget(1, false);
+  recheck_.left(1);
   heard(2, 0, 0.75);
   EXPECT_TRUE(recheck_.wrong());
 }
 
-TEST_F(RecheckTest, ForgetsWhatAWorkerSaidThatIsWrongElsewhere) {
+TEST_F(ExactnessRule9Recheck, ForgetsWhatAWorkerSaidThatIsWrongElsewhere) {
   begin({2});
   heard(1, *grant(1), 0.75);
-  recheck_.forget(1, true);
+  recheck_.disbelieve(1);
   heard(2, 0, 0.75);
   EXPECT_FALSE(recheck_.wrong()) << "of the two that said so one counts no more";
   heard(3, 0, 0.75);
   EXPECT_TRUE(recheck_.wrong());
 }
 
-TEST_F(RecheckTest, TakesNoUnitsOfAQueryFromBeforeANewBeginning) {
+TEST_F(ExactnessRule9Recheck, TakesNoUnitsOfAQueryFromBeforeANewBeginning) {
   recheck_.begin_doubtful();
   const auto old = recheck_.take_query();
   recheck_.begin_doubtful();
@@ -143,7 +169,7 @@ TEST_F(RecheckTest, TakesNoUnitsOfAQueryFromBeforeANewBeginning) {
   EXPECT_EQ(recheck_.place_of(3 * kSize), 0u);
 }
 
-TEST_F(RecheckTest, BeginsASampleWhenNothingIsDoubtfulAnyMore) {
+TEST_F(ExactnessRule9Recheck, BeginsASampleWhenNothingIsDoubtfulAnyMore) {
   recheck_.begin_doubtful();
   const auto doubtful = recheck_.take_query();
   recheck_.begin_sample({0.5, 3});

@@ -114,6 +114,9 @@ TEST_F(RollbackTest, AnOlderStoreHaltsTheChainWhenAPeerThatSawMoreComesBack) {
   EXPECT_FALSE(watched().has_seen()) << "peers are to keep what they know";
   HandWorker worker(served_, 1);
   worker.work_in_background();
+  for (int i = 0; i < 500 && served_.status().workers_size() == 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ASSERT_EQ(served_.status().workers_size(), 1);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));  // many times what a grant takes
   EXPECT_EQ(served_.status().proposals(), 12u);
 }

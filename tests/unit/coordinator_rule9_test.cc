@@ -9,13 +9,13 @@ namespace {
 
 using flowloom::v1::Refusal;
 using flowloom::v1::StatusReply;
+using flowloom::v1::WorkerMessage;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::SizeIs;
 
-class CoreRule9 : public CoreTest {
+class ExactnessRule9Core : public CoreTest {
  protected:
   // A version is there; workers have names, and those in `liars_` give other numbers than the rest.
   void start(double audit) {
@@ -53,7 +53,7 @@ class CoreRule9 : public CoreTest {
   Numbers lies_{.salt = 1, .spoiled = false};
 };
 
-TEST_F(CoreRule9, AWorkerThatIsAloneCompletesAnAuditedChain) {
+TEST_F(ExactnessRule9Core, AWorkerThatIsAloneCompletesAnAuditedChain) {
   start(1);
   join_named("one");
   answer_all();
@@ -61,7 +61,7 @@ TEST_F(CoreRule9, AWorkerThatIsAloneCompletesAnAuditedChain) {
   EXPECT_EQ(log_->head(), reference_head());
 }
 
-TEST_F(CoreRule9, TwoWorkersThatAgreeStandInTheLogBoth) {
+TEST_F(ExactnessRule9Core, TwoWorkersThatAgreeStandInTheLogBoth) {
   start(1);
   const WorkerId one = join_named("one"), two = join_named("two");
   answer_all();
@@ -74,7 +74,7 @@ TEST_F(CoreRule9, TwoWorkersThatAgreeStandInTheLogBoth) {
   EXPECT_EQ(log_->head(), reference_head());
 }
 
-TEST_F(CoreRule9, TwoThatDisagreeWaitForAThirdAndTheStatusSaysSo) {
+TEST_F(ExactnessRule9Core, TwoThatDisagreeWaitForAThirdAndTheStatusSaysSo) {
   start(1);
   const WorkerId liar = join_named("liar"), honest = join_named("honest");
   liars_.insert(liar);
@@ -89,7 +89,7 @@ TEST_F(CoreRule9, TwoThatDisagreeWaitForAThirdAndTheStatusSaysSo) {
   EXPECT_EQ(log_->head(), reference_head());
 }
 
-TEST_F(CoreRule9, WhoWasProvedWrongIsInQuarantineUnderItsNameForGood) {
+TEST_F(ExactnessRule9Core, WhoWasProvedWrongIsInQuarantineUnderItsNameForGood) {
   start(1);
   liars_.insert(join_named("liar"));
   join_named("honest"), join_named("third");
@@ -99,6 +99,7 @@ TEST_F(CoreRule9, WhoWasProvedWrongIsInQuarantineUnderItsNameForGood) {
   EXPECT_THAT(refusals_[0].sentence(), HasSubstr("it gave numbers that were proved wrong"));
   ASSERT_EQ(status().quarantined_size(), 1);
   EXPECT_EQ(status().quarantined(0).name(), "liar");
+  EXPECT_EQ(status().quarantined(0).wrong_units(), 1u);
   EXPECT_EQ(status().workers_size(), 2);
   refusals_.clear();
   restart();
@@ -106,10 +107,11 @@ TEST_F(CoreRule9, WhoWasProvedWrongIsInQuarantineUnderItsNameForGood) {
   ASSERT_THAT(refusals_, SizeIs(1));
   EXPECT_EQ(refusals_[0].code(), Refusal::CODE_QUARANTINED);
   EXPECT_THAT(refusals_[0].sentence(), HasSubstr("joins under another --name"));
-  EXPECT_EQ(status().quarantined_size(), 1);
+  ASSERT_EQ(status().quarantined_size(), 1);
+  EXPECT_EQ(status().quarantined(0).wrong_units(), 1u);
 }
 
-TEST_F(CoreRule9, AUnitAboveTheThresholdIsDrawnTwice) {
+TEST_F(ExactnessRule9Core, AUnitAboveTheThresholdIsDrawnTwice) {
   open({});
   publish("a", {0});
   log_->models[0].threshold = -1e300;  // every finite weight is above it
@@ -126,10 +128,10 @@ TEST_F(CoreRule9, AUnitAboveTheThresholdIsDrawnTwice) {
 }
 
 // Units that were drawn once, and are drawn again later.
-class CoreRecheck : public CoreRule9 {
+class ExactnessRule9CoreRecheck : public ExactnessRule9Core {
  protected:
-  // The liar draws the first units alone; then others come, and a sample of all that is there is drawn again.
-  void lie_then_sample(std::size_t wrong_units) {
+  // A liar draws the first units alone, and leaves.
+  void let_a_liar_draw(std::size_t wrong_units) {
     start(0);
     const WorkerId liar = join_named("liar", 1);
     liars_.insert(liar);
@@ -141,7 +143,7 @@ class CoreRecheck : public CoreRule9 {
   }
 };
 
-TEST_F(CoreRecheck, ASampleOfAGoodChainIsDrawnAgainAndFoundGood) {
+TEST_F(ExactnessRule9CoreRecheck, ASampleOfAGoodChainIsDrawnAgainAndFoundGood) {
   start(0);
   join_named("one");
   answer_all();
@@ -156,8 +158,8 @@ TEST_F(CoreRecheck, ASampleOfAGoodChainIsDrawnAgainAndFoundGood) {
   EXPECT_EQ(log_->head(), reference_head()) << "nothing is added to the log";
 }
 
-TEST_F(CoreRecheck, ASampleNamesTheFirstWrongUnitAndTheWayOut) {
-  lie_then_sample(3);
+TEST_F(ExactnessRule9CoreRecheck, ASampleNamesTheFirstWrongUnitAndTheWayOut) {
+  let_a_liar_draw(3);
   ASSERT_EQ(log_->frontier(), 3 * run_.unit);
   join_named("one"), join_named("two");
   core_->recheck({1, 1});
@@ -168,7 +170,50 @@ TEST_F(CoreRecheck, ASampleNamesTheFirstWrongUnitAndTheWayOut) {
   EXPECT_THAT(status().sentence(), HasSubstr("'flowloom rewind DIR --to 0'"));
 }
 
-TEST_F(CoreRecheck, WhatStandsOnAQuarantinedWordAloneIsDrawnAgainByOthers) {
+TEST_F(ExactnessRule9CoreRecheck, AWrongUnitOfTheLogCountsForWhoDrewItInQuarantineOrNot) {
+  for (const bool quarantined : {false, true}) {
+    let_a_liar_draw(3);
+    if (quarantined) {
+      log_->workers.at(0).quarantined = "for something else";
+      restart();  // begins with what stands on its word alone
+    } else {
+      join_named("liar");  // another process, which drew nothing
+      core_->recheck({1, 1});
+      sort_outgoing();
+    }
+    join_named("one"), join_named("two");
+    answer_all();
+    const StatusReply shown = status();
+    ASSERT_EQ(shown.state(), StatusReply::STATE_HALTED);
+    for (const auto& worker : shown.workers()) EXPECT_EQ(worker.wrong_units(), 0u) << worker.name();
+    ASSERT_EQ(shown.quarantined_size(), quarantined ? 1 : 0);
+    for (const auto& row : shown.quarantined()) EXPECT_EQ(row.wrong_units(), 2u);
+  }
+}
+
+TEST_F(ExactnessRule9CoreRecheck, AWorkerThatIsThereShowsThatAUnitOfItsWasFoundWrong) {
+  start(0);
+  const WorkerId liar = join_named("liar", 1);
+  liars_.insert(liar);
+  answer_all(1);
+  take_grants();
+  liars_.clear();
+  WorkerMessage rest;  // it takes no more
+  rest.mutable_credit()->set_credits(0);
+  say(liar, rest);
+  tick(run_.chain.lease_seconds + 1);
+  tick(run_.chain.lease_seconds + 1);
+  join_named("one"), join_named("two");
+  core_->recheck({1, 1});
+  sort_outgoing();
+  answer_all();
+  ASSERT_EQ(status().state(), StatusReply::STATE_HALTED);
+  ASSERT_EQ(status().workers_size(), 3);
+  EXPECT_EQ(status().workers(0).wrong_units(), 1u);
+  EXPECT_EQ(status().workers(1).wrong_units(), 0u);
+}
+
+TEST_F(ExactnessRule9CoreRecheck, WhatStandsOnAQuarantinedWordAloneIsDrawnAgainByOthers) {
   start(0);
   const WorkerId liar = join_named("liar", 1);
   answer_all(4);  // while it still is honest
@@ -191,8 +236,8 @@ TEST_F(CoreRecheck, WhatStandsOnAQuarantinedWordAloneIsDrawnAgainByOthers) {
   }
 }
 
-TEST_F(CoreRecheck, AfterARewindTheChainGoesOnWithTheRightNumbers) {
-  lie_then_sample(3);
+TEST_F(ExactnessRule9CoreRecheck, AfterARewindTheChainGoesOnWithTheRightNumbers) {
+  let_a_liar_draw(3);
   join_named("one"), join_named("two");
   core_->recheck({1, 1});
   sort_outgoing();
@@ -207,103 +252,6 @@ TEST_F(CoreRecheck, AfterARewindTheChainGoesOnWithTheRightNumbers) {
   EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE);
   EXPECT_EQ(head_of(run_, without_decisions()), reference_head());
   EXPECT_THAT(status().notes(), Contains(HasSubstr("was left behind (unit 0 was wrong)")));
-}
-
-// ------------------------------------------------------------------------------------------- an operator's decision
-
-class CoreActivate : public CoreTest {
- protected:
-  void SetUp() override {
-    open({.switches = {0, 80}});
-    publish("a", {0});
-    publish("b", {1});
-    worker_ = join_ready(1);
-  }
-  void draw(std::size_t units) {
-    while (units > 0 && (!grants_.empty() || !reweighs_.empty())) {
-      units -= std::min(units, grants_.size());
-      answer_grants();
-      for (const auto& [worker, grant] : std::exchange(reweighs_, {})) {
-        say(worker, numbers_.reweigh(grant, model_of(grant.version())));
-      }
-    }
-  }
-  ErrorCode refused(std::uint32_t version) {
-    try {
-      core_->activate(version, "test");
-    } catch (const Error& error) {
-      return error.code();
-    }
-    return ErrorCode::kInternal;
-  }
-  WorkerId worker_ = 0;
-};
-
-TEST_F(CoreActivate, AVersionServesFromTheFirstProposalThatWasNeverGranted) {
-  draw(3);  // unit 3 is granted
-  EXPECT_EQ(core_->activate(2, "the other one is slow"), 16u);
-  sort_outgoing();
-  ASSERT_THAT(log_->switches, SizeIs(2));
-  EXPECT_EQ(log_->switches[1].placement, Placement::kOperator);
-  work();
-  EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE);
-  ASSERT_THAT(log_->switches, SizeIs(3)) << "the schedule goes on";
-  EXPECT_EQ(log_->switches[2].from, 80u);
-  EXPECT_THAT(
-      status().notes(),
-      Contains(AllOf(HasSubstr("an operator put version 2 in service from proposal 16 on (the other one is slow)"),
-                     HasSubstr("Exact only if that decision did not look at the chain"))));
-  std::vector<Record> without_event;
-  for (const Record& record : log_->records) {
-    if (!std::holds_alternative<EventRecord>(record)) without_event.push_back(record);
-  }
-  EXPECT_EQ(head_of(run_, without_event), reference_head());
-  restart();
-  EXPECT_THAT(status().notes(), Contains(HasSubstr("an operator put version 2 in service")));
-}
-
-TEST_F(CoreActivate, RefusesWhatCannotServe) {
-  draw(3);
-  EXPECT_EQ(refused(3), ErrorCode::kNotFound);
-  EXPECT_EQ(refused(1), ErrorCode::kConflict) << "it serves already";
-  publish("c");
-  EXPECT_EQ(refused(3), ErrorCode::kConflict) << "nobody has verified it";
-  core_->activate(2, "test");
-  EXPECT_EQ(refused(1), ErrorCode::kConflict) << "a switch is being placed there";
-  work();
-  EXPECT_EQ(refused(1), ErrorCode::kConflict) << "it is complete";
-  EXPECT_THAT(log_->records, SizeIs(24 + 3 + 2 + 1));
-}
-
-TEST_F(CoreActivate, StandsForAnEntryOfTheScheduleThatTheChainWaitsFor) {
-  open({.switches = {0, 40}});
-  publish("a", {0});
-  publish("b");
-  join_ready(1);
-  work();
-  EXPECT_EQ(status().state(), StatusReply::STATE_WAITING);
-  EXPECT_EQ(core_->activate(2, "training will not get there"), 40u);
-  sort_outgoing();
-  work();
-  EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE);
-  EXPECT_THAT(log_->switches, SizeIs(2));
-}
-
-TEST_F(CoreActivate, ByClockOnlyAVersionThatComesLaterTakesOver) {
-  open({.switches = {}});
-  publish("a");
-  publish("b");
-  join_ready(1);
-  draw(3);
-  ASSERT_EQ(log_->switches.back().version, 2u);
-  core_->activate(1, "the newer one is worse");
-  sort_outgoing();
-  draw(3);
-  EXPECT_EQ(log_->switches.back().version, 1u);
-  publish("c");
-  say(1, ready(3));
-  draw(3);
-  EXPECT_EQ(log_->switches.back().version, 3u);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ TEST_F(UnitLedgerTest, HasWorkWhileAUnitIsFreshOrWanted) {
   EXPECT_FALSE(ledger_.has_work(2));
   ledger_.answered(2);
   EXPECT_FALSE(ledger_.has_work(kEnd));
-  ledger_.forget(1);
+  ledger_.left(1);
   EXPECT_TRUE(ledger_.has_work(kEnd));
 }
 
@@ -134,13 +134,13 @@ TEST_F(UnitLedgerTest, CountsExpiredLeasesAgainstTheWorkerButNotAgainstTheEndOfA
   grant(1);
   ledger_.expire(kLease);
   EXPECT_EQ(ledger_.leased(1), 1u);
-  EXPECT_EQ(ledger_.leased(), 0u);
+  EXPECT_EQ(ledger_.running(), 0u);
 }
 
 TEST_F(UnitLedgerTest, ReturnsTheUnitsOfALostWorkerAtOnce) {
   grant(1);
   grant(1);
-  ledger_.forget(1);
+  ledger_.left(1);
   EXPECT_EQ(ledger_.leased(1), 0u);
   EXPECT_EQ(grant(2), 0u);
   EXPECT_EQ(grant(2), 1u);
@@ -209,7 +209,7 @@ TEST_F(UnitLedgerTest, GivesAFailedUnitToTheSameWorkerIfNoOtherMayServeIt) {
 TEST_F(UnitLedgerTest, ShunsAWorkerThatFailedUntilEveryConnectedOneTried) {
   grant(1);
   ledger_.failed(1, 0);
-  ledger_.forget(1);  // it left, and came back as worker 4
+  ledger_.left(1);  // it left, and came back as worker 4
   connected_ = {2, 4};
   EXPECT_EQ(grant(4), 0u);
   ledger_.failed(4, 0);

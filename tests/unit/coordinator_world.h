@@ -100,18 +100,13 @@ class MemoryLog {
   void read_for(Core& core) const {
     const auto query = core.take_query();
     if (!query) return;
-    const auto doubtful = [&](std::uint64_t worker) {
-      return worker == 0 || std::ranges::any_of(workers, [&](const WorkerRow& row) {
-               return row.number == worker && !row.quarantined.empty();
-             });
-    };
+    const auto quarantined = quarantined_numbers(workers);
     std::vector<UnitRecord> units;
     for (const Record& record : chain()) {
       const auto* unit = std::get_if<UnitRecord>(&record);
       if (!unit || unit->data.first_index < query->first_index || units.size() == query->limit) continue;
-      const bool wanted = query->sample ? query->sample->contains(key_, unit->data.first_index / unit_)
-                                        : doubtful(unit->worker) && doubtful(unit->second);
-      if (wanted) units.push_back(*unit);
+      const UnitPlace place{unit->data.first_index, unit->worker, unit->second};
+      if (query->wants(key_, unit_, place, quarantined)) units.push_back(*unit);
     }
     core.read(query->number, std::move(units));
   }

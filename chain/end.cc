@@ -1,4 +1,4 @@
-#include "chain/until.h"
+#include "chain/end.h"
 
 #include <algorithm>
 

@@ -1,4 +1,5 @@
-// Events of the log: a stop that looks at the chain (docs/exactness.md, rule 6), and decisions of the run's owner.
+// Where a chain ends, and the events of its log: a stop that looks at the chain (docs/exactness.md, rule 6), and decisions of
+// the run's owner.
 #pragma once
 
 #include <algorithm>
