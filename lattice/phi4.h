@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "lattice/cursor.h"
 #include "lattice/field_type.h"
 #include "lattice/geometry.h"
 #include "lattice/linear_action.h"

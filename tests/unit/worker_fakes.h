@@ -34,7 +34,7 @@ inline Engines only_lanes() { return Engines({open_engine("lanes")}, "LibTorch i
 
 inline Checkpoint small_checkpoint(const std::string& seed, const RunSpec& run = small_run()) {
   Checkpoint checkpoint{run.theory, run.flow, run.numerics.precision, 10, {}, {}};
-  checkpoint.weights = checkpoint.architecture().initial_weights(NoiseKey::from(seed));
+  checkpoint.weights = checkpoint.architecture()->initial_weights(NoiseKey::from(seed));
   for (double& weight : checkpoint.weights) weight = static_cast<double>(static_cast<float>(weight));
   add_references(checkpoint, lane_engine());
   return checkpoint;
