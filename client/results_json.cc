@@ -43,6 +43,7 @@ json worker_json(const v1::WorkerStatus& worker) {
           {"audited_units", worker.audited_units()},
           {"wrong_units", worker.wrong_units()},
           {"expired_units", worker.expired_units()},
+          {"silent", worker.silent()},
           {"failures", worker.failures()},
           {"trouble", worker.trouble()},
           {"ready_versions", worker.ready_versions()},

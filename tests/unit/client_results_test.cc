@@ -141,6 +141,16 @@ TEST(StatusText, ShowsWhoGaveWrongNumbersAndInHowManyUnits) {
   EXPECT_EQ(json["quarantined"][0]["wrong_units"], 2);
 }
 
+TEST(StatusText, NamesAWorkerThatDoesNotAnswer) {
+  v1::StatusReply status = status_in_full();
+  EXPECT_THAT(joined(status_lines(status)), Not(HasSubstr("not answering")));
+  EXPECT_EQ(status_json(status)["workers"][0]["silent"], false);
+  status.mutable_workers(0)->set_expired_units(4);
+  status.mutable_workers(0)->set_silent(true);
+  EXPECT_THAT(joined(status_lines(status)), HasSubstr("not answering, 4 expired"));
+  EXPECT_EQ(status_json(status)["workers"][0]["silent"], true);
+}
+
 TEST(StatusText, LetsNoPeerControlTheTerminal) {
   v1::StatusReply status = status_in_full();
   status.mutable_workers(0)->set_name("\x1b]0;owned\x07");
