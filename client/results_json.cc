@@ -41,7 +41,6 @@ json worker_json(const v1::WorkerStatus& worker) {
           {"answered_units", worker.answered_units()},
           {"gradient_units", worker.gradient_units()},
           {"audited_units", worker.audited_units()},
-          {"wrong_units", worker.wrong_units()},
           {"expired_units", worker.expired_units()},
           {"silent", worker.silent()},
           {"failures", worker.failures()},

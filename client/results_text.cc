@@ -47,7 +47,6 @@ std::vector<std::string> worker_lines(const v1::StatusReply& status) {
     table.add({whole(worker.worker()), worker.name(), worker.device(),
                whole(worker.answered_units()) + " units answered, " + whole(worker.leased_units()) + " leased" +
                    (worker.audited_units() > 0 ? ", " + whole(worker.audited_units()) + " compared" : "") +
-                   (worker.wrong_units() > 0 ? ", " + whole(worker.wrong_units()) + " wrong" : "") +
                    (worker.gradient_units() > 0 ? ", " + whole(worker.gradient_units()) + " of gradients" : ""),
                "connected for " + duration(worker.connected_seconds()),
                trouble ? (worker.silent() ? "not answering, " : "") + whole(worker.expired_units()) + " expired, " +

@@ -235,7 +235,7 @@ void Core::written(const Sha256& head) {
   for (const std::uint32_t version : write->verified) rollout_.verified(version);
   for (const SwitchRecord& row : write->switches) rollout_.placed(row);
   models_revision_ += write->verified.size() + write->switches.size();
-  if (!write->quarantined.empty()) recheck_.begin_doubtful();
+  if (!write->quarantined.empty() && !recheck_.wrong()) recheck_.begin_doubtful();
   for (const Record& record : write->records) {
     if (std::holds_alternative<UnitRecord>(record)) ledger_.committed();
   }

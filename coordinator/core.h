@@ -200,7 +200,7 @@ class Core {
   UnitData data_of(const flowloom::v1::SampleAnswer& answer) const;
   void contributed(WorkerId worker);
   void proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t first_index);
-  void quarantine(const std::string& name, const std::string& reason);
+  bool quarantine(const std::string& name, const std::string& reason);
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
   void gradient_answered(WorkerId worker, const flowloom::v1::GradientAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::Failure& failure);
@@ -262,6 +262,7 @@ class Core {
   WorkerId last_granted_ = 0;                       // the next one in turn gets the next unit
   std::map<WorkerId, std::string> names_;           // of all that drew a unit
   std::map<std::string, std::string> quarantined_;  // names, and why
+  std::string wrong_again_;                         // one of these of which a unit of the log was found wrong since
   std::map<UnitNumber, Answer> answers_;            // inside the window, waiting for their turn
   Write pending_;                                   // decided, not yet under way to the disk
   std::shared_ptr<const Write> writing_;            // under way

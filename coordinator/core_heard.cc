@@ -304,10 +304,13 @@ void Core::settle() {
   if (recheck_.settle(alone_with(&Core::may_recheck))) take_rechecked();
 }
 
-// A unit of the log, drawn again. What comes late, or was not asked for, is the unit's old answer.
+// A unit of the log, drawn again. What comes late, or was not asked for, is the unit's old answer; and where one is wrong
+// nothing more is compared.
 void Core::logged_unit_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer) {
   const auto place = recheck_.place_of(answer.unit() * run_.unit);
-  if (!place || !recheck_.ledger()->holds(id, *place) || answer.version() != recheck_.at(*place).data.version) return;
+  if (recheck_.wrong() || !place || !recheck_.ledger()->holds(id, *place) ||
+      answer.version() != recheck_.at(*place).data.version)
+    return;
   contributed(id);
   answered(id, answer.unit());
   const bool nobody_else = alone(id, [&](WorkerId other) { return may_recheck(other, *place); });
@@ -320,9 +323,14 @@ void Core::take_rechecked() {
   std::ranges::copy(recheck_.take_confirmed(), std::back_inserter(pending_.confirmed));
   if (const auto& unit = recheck_.wrong()) {
     const std::string number = std::to_string(unit->first_index / run_.unit);
+    const std::string author = names_.at(unit->worker);
+    if (!quarantine(author,
+                    "unit " + number + " of the chain, which it drew, was proved wrong (" + difference(unit->by) + ")"))
+      wrong_again_ = author;
     halt("Unit " + number + " of the chain is wrong: worker " + std::to_string(unit->worker) +
-         " drew it, and others who draw it again agree on other numbers (they differ " + difference(unit->by) +
-         "). Everything from there on is in doubt; end the coordinator, leave it behind with "
+         " drew it, and others who draw it again agree on other numbers (they differ " + difference(unit->by) + "). '" +
+         author +
+         "' is in quarantine. Everything from there on is in doubt; end the coordinator, leave it behind with "
          "'flowloom rewind DIR --to " +
          number + "' and start again: the chain goes on from there.");
   }
@@ -336,9 +344,9 @@ void Core::proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t f
 }
 
 // Nothing more is taken from this name, and what stands on its word alone is drawn again: here what is not yet of the
-// chain; what is, once this is durable.
-void Core::quarantine(const std::string& name, const std::string& reason) {
-  if (!quarantined_.emplace(name, reason).second) return;
+// chain; what is, once this is durable. Returns false if it was in quarantine already.
+bool Core::quarantine(const std::string& name, const std::string& reason) {
+  if (!quarantined_.emplace(name, reason).second) return false;
   pending_.quarantined.emplace_back(name, reason);
   std::set<WorkerId> quarantined;
   for (const auto& [id, other] : names_) {
@@ -361,6 +369,7 @@ void Core::quarantine(const std::string& name, const std::string& reason) {
     refuse(id, Refusal::CODE_QUARANTINED, "This worker is in quarantine: " + reason + ".", true);
     left(id);
   }
+  return true;
 }
 
 // ------------------------------------------------------------------------------------------------------- other answers

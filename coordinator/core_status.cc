@@ -161,7 +161,6 @@ StatusReply Core::status(Time now) {
     out->set_leased_units(ledger_.leased(id));
     out->set_answered_units(worker.answered);
     out->set_audited_units(jury_.compared(id));
-    out->set_wrong_units(recheck_.wrong() && recheck_.wrong()->worker == id ? 1 : 0);
     out->set_gradient_units(sharing_.computed(id));
     out->set_expired_units(worker.expired);
     out->set_silent(worker.silent);
@@ -172,11 +171,8 @@ StatusReply Core::status(Time now) {
     out->set_connected_seconds(std::chrono::duration<double>(now - worker.since).count());
   }
   add_quarantined(reply, quarantined_);
-  if (const auto& unit = recheck_.wrong()) {
-    const auto author = names_.find(unit->worker);
-    for (auto& row : *reply.mutable_quarantined()) {
-      if (author != names_.end() && author->second == row.name()) row.set_wrong_units(row.wrong_units() + 1);
-    }
+  for (auto& row : *reply.mutable_quarantined()) {
+    if (row.name() == wrong_again_) row.set_wrong_units(row.wrong_units() + 1);
   }
   if (const auto& sample = recheck_.sample()) {
     auto* out = reply.mutable_recheck();
