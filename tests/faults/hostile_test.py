@@ -258,6 +258,7 @@ class LyingAloneTest(LyingTest):
         code, out, err = self.command("flowloom", "verify", self.run_dir, "--recompute", "100%", "--workers", 2)
         self.assertNotEqual(code, 0, out)
         self.assertIn("Unit 5 of the chain is wrong", out + err)
+        self.assertEqual(self.quarantined(self.status()), ["hostile"])
         self.go_on_from(5)
 
 
