@@ -47,10 +47,10 @@ std::vector<std::string> worker_lines(const v1::StatusReply& status) {
     table.add({"#" + whole(worker.worker()), worker.name(), worker.device(),
                whole(worker.answered_units()) + " units answered, " + whole(worker.leased_units()) + " leased" +
                    (worker.audited_units() > 0 ? ", " + whole(worker.audited_units()) + " compared" : "") +
-                   (worker.wrong_units() > 0 ? ", " + whole(worker.wrong_units()) + " wrong" : "") +
                    (worker.gradient_units() > 0 ? ", " + whole(worker.gradient_units()) + " of gradients" : ""),
                "connected for " + duration(worker.connected_seconds()),
-               trouble ? whole(worker.expired_units()) + " expired, " + whole(worker.failures()) + " failed" +
+               trouble ? (worker.silent() ? "not answering, " : "") + whole(worker.expired_units()) + " expired, " +
+                             whole(worker.failures()) + " failed" +
                              (worker.trouble().empty() ? "" : ", last: " + worker.trouble())
                        : ""});
   }

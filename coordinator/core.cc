@@ -109,14 +109,18 @@ void Core::share(const flowloom::v1::GradientStep& step) {
 }
 
 void Core::tick(Time now) {
-  const auto expire = [&](UnitLedger& ledger) {
-    for (const auto& [unit, worker] : ledger.expire(now)) {
-      if (const auto found = workers_.find(worker); found != workers_.end()) ++found->second.expired;
-    }
+  const auto expired = [&](UnitLedger& ledger) {
+    auto leases = ledger.expire(now);
+    for (const auto& [unit, id] : leases) ++workers_.at(id).expired;
+    return leases;
   };
-  expire(ledger_);
-  if (UnitLedger* ledger = sharing_.ledger()) expire(*ledger);
-  if (UnitLedger* ledger = recheck_.ledger()) expire(*ledger);
+  for (const auto& [unit, id] : expired(ledger_)) owes(id, unit, now);
+  if (UnitLedger* ledger = recheck_.ledger()) {
+    for (const auto& [place, id] : expired(*ledger)) owes(id, recheck_.at(place).data.first_index / run_.unit, now);
+  }
+  if (UnitLedger* ledger = sharing_.ledger()) expired(*ledger);
+  for (auto& [id, worker] : workers_) worker.silent = worker.owes_since && *worker.owes_since + lease_of(run_) <= now;
+  settle();
   if (reweigh_ && reweigh_->worker != 0 && reweigh_->expires <= now) reweigh_->worker = 0;
   retry_ = true;
   progress_.emplace_back(now, durable_frontier());
@@ -231,7 +235,7 @@ void Core::written(const Sha256& head) {
   for (const std::uint32_t version : write->verified) rollout_.verified(version);
   for (const SwitchRecord& row : write->switches) rollout_.placed(row);
   models_revision_ += write->verified.size() + write->switches.size();
-  if (!write->quarantined.empty()) recheck_.begin_doubtful();
+  if (!write->quarantined.empty() && !recheck_.wrong()) recheck_.begin_doubtful();
   for (const Record& record : write->records) {
     if (std::holds_alternative<UnitRecord>(record)) ledger_.committed();
   }
@@ -336,8 +340,8 @@ std::size_t Core::open(WorkerId id) const {
   return ledger_.leased(id) + sharing_.open(id) + (recheck_.ledger() ? recheck_.ledger()->leased(id) : 0);
 }
 
-// One unit each in turn, from the worker on that follows the last one: a few units are shared among all. `end` is asked
-// before each grant.
+// One unit each in turn, from the worker on that follows the last one: a few units are shared among all; one that is silent
+// gets what no other can serve. `end` is asked before each grant.
 template <class MayServe, class Granted>
 void Core::grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& end, MayServe may_serve,
                          Granted granted, Time now) {
@@ -345,11 +349,16 @@ void Core::grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& 
   std::vector<WorkerId> connected;
   for (const auto& [id, worker] : workers_) connected.push_back(id);
   std::ranges::rotate(connected, std::ranges::upper_bound(connected, last_granted_));
+  const auto gets = [&](WorkerId id, UnitNumber unit) {
+    return may_serve(id, unit) && (!workers_.at(id).silent || std::ranges::none_of(connected, [&](WorkerId other) {
+             return !workers_.at(other).silent && may_serve(other, unit);
+           }));
+  };
   for (bool any = true; any && ledger.has_work(end());) {
     any = false;
     for (const WorkerId id : connected) {
       if (open(id) >= workers_.at(id).credits) continue;
-      const auto unit = ledger.grant(id, end(), connected, may_serve, now);
+      const auto unit = ledger.grant(id, end(), connected, gets, now);
       if (!unit) continue;
       granted(id, *unit);
       last_granted_ = id;

@@ -7,6 +7,8 @@
 //   - a version serves only after a worker verified it;
 //   - nothing is taken from a worker that was proved wrong, and what stands on its word alone is drawn again by others;
 //   - after a failed write no unit of the chain is granted, nothing is lost, and everything goes on once a write succeeds;
+//   - nothing waits for good for a worker that keeps its stream and does not answer: while it does not, what another that
+//     answers can draw is neither granted to it nor kept open for it;
 //   - what is decided and not yet durable is bounded;
 //   - `status` shows what is durable and nothing else.
 //
@@ -111,7 +113,7 @@ class Core {
   // has them complete (`status` too), so this is only to have done it before.
   bool catch_up(std::size_t most = std::numeric_limits<std::size_t>::max());
 
-  // Expires leases, tries failed writes again. To be called a few times a second.
+  // Expires leases, decides what waits for nobody any more, tries failed writes again. To be called a few times a second.
   void tick(Time now);
 
   // Nothing of the chain is granted or decided any more, for a reason that needs a decision; the first one is shown.
@@ -160,7 +162,10 @@ class Core {
     std::map<std::uint32_t, std::string> refused;  // versions that it cannot serve, and why
     std::map<std::uint32_t, flowloom::v1::Loading::Step> loading;
     Time since{};
-    bool recorded = false;  // its row is on its way to the store
+    bool recorded = false;           // its row is on its way to the store
+    std::set<UnitNumber> owed;       // of the chain: its leases expired, and it has not answered; the highest of them
+    std::optional<Time> owes_since;  // the first of these that expired after its last answer; nothing if none did
+    bool silent = false;             // that was a lease ago: nobody waits for it
 
     bool can(const char* capability) const;
     bool can(const char* capability, std::uint32_t version) const;  // and has this version
@@ -186,16 +191,22 @@ class Core {
   void refuse(WorkerId worker, flowloom::v1::Refusal::Code code, const std::string& sentence, bool last = false);
   void verified(std::uint32_t version);
   void sample_answered(WorkerId worker, const flowloom::v1::SampleAnswer& answer);
+  void decide(UnitNumber unit, Jury::Finding finding);
   void logged_unit_answered(WorkerId worker, const flowloom::v1::SampleAnswer& answer);
+  void take_rechecked();
+  void settle();
+  void owes(WorkerId worker, UnitNumber unit, Time now);
+  void answered(WorkerId worker, UnitNumber unit);
   UnitData data_of(const flowloom::v1::SampleAnswer& answer) const;
   void contributed(WorkerId worker);
   void proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t first_index);
-  void quarantine(const std::string& name, const std::string& reason);
+  bool quarantine(const std::string& name, const std::string& reason);
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
   void gradient_answered(WorkerId worker, const flowloom::v1::GradientAnswer& answer);
   void failed(WorkerId worker, const flowloom::v1::Failure& failure);
   std::string nobody_can_serve() const;
   std::string dispute() const;
+  std::string silence() const;
   std::string rechecking() const;
   void add_versions(const Worker& worker, flowloom::v1::WorkerStatus& status) const;
   void set_state(flowloom::v1::StatusReply& reply) const;  // from `reply.training` too
@@ -251,6 +262,7 @@ class Core {
   WorkerId last_granted_ = 0;                       // the next one in turn gets the next unit
   std::map<WorkerId, std::string> names_;           // of all that drew a unit
   std::map<std::string, std::string> quarantined_;  // names, and why
+  std::string wrong_again_;                         // one of these of which a unit of the log was found wrong since
   std::map<UnitNumber, Answer> answers_;            // inside the window, waiting for their turn
   Write pending_;                                   // decided, not yet under way to the disk
   std::shared_ptr<const Write> writing_;            // under way

@@ -193,10 +193,27 @@ void Core::refuse(WorkerId worker, Refusal::Code code, const std::string& senten
 
 // ---------------------------------------------------------------------------------------------------- answers to units
 
-// Whether no other worker than this one can draw a unit now.
+// Whether no other worker than this one can draw a unit now, and answers.
 template <class MayDraw>
 bool Core::alone(WorkerId id, MayDraw may_draw) const {
-  return std::ranges::none_of(workers_, [&](const auto& entry) { return entry.first != id && may_draw(entry.first); });
+  return std::ranges::none_of(
+      workers_, [&](const auto& entry) { return entry.first != id && !entry.second.silent && may_draw(entry.first); });
+}
+
+// Its lease of a unit expired. The answer may still come, so others wait for it as long again.
+void Core::owes(WorkerId id, UnitNumber unit, Time now) {
+  Worker& worker = workers_.at(id);
+  worker.owed.insert(unit);
+  if (worker.owed.size() > limits::kCredits) worker.owed.erase(worker.owed.begin());
+  if (!worker.owes_since) worker.owes_since = now;
+}
+
+// It gave an answer that it was asked for, be it late.
+void Core::answered(WorkerId id, UnitNumber unit) {
+  Worker& worker = workers_.at(id);
+  worker.owed.erase(unit);
+  worker.owes_since.reset();
+  worker.silent = false;
 }
 
 void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer) {
@@ -209,6 +226,7 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
     left(id);
     return;
   }
+  if (workers_.at(id).owed.contains(answer.unit())) answered(id, answer.unit());
   if (answer.unit() < ledger_.frontier()) return logged_unit_answered(id, answer);
   const std::uint64_t last_unit = run_.length_in_units();
   const auto version = answer.unit() < last_unit ? rollout_.version_for(answer.unit() * run_.unit) : std::nullopt;
@@ -240,15 +258,21 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
   if (verdict == UnitLedger::Verdict::kSame) return;
   if (jury_.has_drawn(id, unit) && !ledger_.holds(id, unit)) return;  // the same message once more
   contributed(id);
+  answered(id, unit);
   const bool nobody_else = alone(id, [&](WorkerId other) { return may_draw(other, unit); });
   auto finding = jury_.heard(unit, id, data_of(answer), rollout_.find(*version)->threshold, nobody_else);
+  const auto wrong = std::exchange(finding.wrong, {});
   if (finding.numbers) {
-    ledger_.answered(unit);
-    answers_.emplace(unit, Answer{std::move(*finding.numbers), finding.worker, finding.second});
+    decide(unit, std::move(finding));
   } else {
     ledger_.again(unit, id);
   }
-  proved_wrong(finding.wrong, unit * run_.unit);
+  proved_wrong(wrong, unit * run_.unit);
+}
+
+void Core::decide(UnitNumber unit, Jury::Finding finding) {
+  ledger_.answered(unit);
+  answers_.emplace(unit, Answer{std::move(*finding.numbers), finding.worker, finding.second});
 }
 
 UnitData Core::data_of(const flowloom::v1::SampleAnswer& answer) const {
@@ -269,20 +293,44 @@ void Core::contributed(WorkerId id) {
 
 // -------------------------------------------------------------------------------------------------------------- rule 9
 
-// A unit of the log, drawn again. What comes late, or was not asked for, is the unit's old answer.
+// What one worker has drawn twice while others could have drawn it, who have left since or do not answer.
+void Core::settle() {
+  const auto alone_with = [&](auto may) {
+    return [this, may](WorkerId id, UnitNumber unit) {
+      return workers_.contains(id) && alone(id, [&](WorkerId other) { return (this->*may)(other, unit); });
+    };
+  };
+  while (auto settled = jury_.settle(alone_with(&Core::may_draw))) decide(settled->first, std::move(settled->second));
+  if (recheck_.settle(alone_with(&Core::may_recheck))) take_rechecked();
+}
+
+// A unit of the log, drawn again. What comes late, or was not asked for, is the unit's old answer; and where one is wrong
+// nothing more is compared.
 void Core::logged_unit_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer) {
   const auto place = recheck_.place_of(answer.unit() * run_.unit);
-  if (!place || !recheck_.ledger()->holds(id, *place) || answer.version() != recheck_.at(*place).data.version) return;
+  if (recheck_.wrong() || !place || !recheck_.ledger()->holds(id, *place) ||
+      answer.version() != recheck_.at(*place).data.version)
+    return;
   contributed(id);
+  answered(id, answer.unit());
   const bool nobody_else = alone(id, [&](WorkerId other) { return may_recheck(other, *place); });
   const auto wrong = recheck_.heard(*place, id, data_of(answer), nobody_else);
-  std::ranges::copy(recheck_.take_confirmed(), std::back_inserter(pending_.confirmed));
+  take_rechecked();
   proved_wrong(wrong, answer.unit() * run_.unit);
+}
+
+void Core::take_rechecked() {
+  std::ranges::copy(recheck_.take_confirmed(), std::back_inserter(pending_.confirmed));
   if (const auto& unit = recheck_.wrong()) {
     const std::string number = std::to_string(unit->first_index / run_.unit);
+    const std::string author = names_.at(unit->worker);
+    if (!quarantine(author,
+                    "unit " + number + " of the chain, which it drew, was proved wrong (" + difference(unit->by) + ")"))
+      wrong_again_ = author;
     halt("Unit " + number + " of the chain is wrong: worker " + std::to_string(unit->worker) +
-         " drew it, and others who draw it again agree on other numbers (they differ " + difference(unit->by) +
-         "). Everything from there on is in doubt; end the coordinator, leave it behind with "
+         " drew it, and others who draw it again agree on other numbers (they differ " + difference(unit->by) + "). '" +
+         author +
+         "' is in quarantine. Everything from there on is in doubt; end the coordinator, leave it behind with "
          "'flowloom rewind DIR --to " +
          number + "' and start again: the chain goes on from there.");
   }
@@ -296,9 +344,9 @@ void Core::proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t f
 }
 
 // Nothing more is taken from this name, and what stands on its word alone is drawn again: here what is not yet of the
-// chain; what is, once this is durable.
-void Core::quarantine(const std::string& name, const std::string& reason) {
-  if (!quarantined_.emplace(name, reason).second) return;
+// chain; what is, once this is durable. Returns false if it was in quarantine already.
+bool Core::quarantine(const std::string& name, const std::string& reason) {
+  if (!quarantined_.emplace(name, reason).second) return false;
   pending_.quarantined.emplace_back(name, reason);
   std::set<WorkerId> quarantined;
   for (const auto& [id, other] : names_) {
@@ -321,6 +369,7 @@ void Core::quarantine(const std::string& name, const std::string& reason) {
     refuse(id, Refusal::CODE_QUARANTINED, "This worker is in quarantine: " + reason + ".", true);
     left(id);
   }
+  return true;
 }
 
 // ------------------------------------------------------------------------------------------------------- other answers
@@ -368,6 +417,7 @@ void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
     return;
   }
   if (failure.grant_case() == flowloom::v1::Failure::kUnit) {
+    if (workers_.at(id).owed.contains(failure.unit())) answered(id, failure.unit());
     const auto place = recheck_.place_of(failure.unit() * run_.unit);
     if ((place ? recheck_.ledger()->failed(id, *place) : ledger_.failed(id, failure.unit())) >= kFailuresToHalt) {
       halt("Unit " + std::to_string(failure.unit()) + " failed " + std::to_string(kFailuresToHalt) +

@@ -63,9 +63,22 @@ void Core::add_versions(const Worker& worker, flowloom::v1::WorkerStatus& status
 // Where units cannot be decided for want of a worker; empty if there are none.
 std::string Core::dispute() const {
   const auto found = jury_.dispute();
-  if (!found || ledger_.running() > 0) return "";
+  const bool may_come = std::ranges::any_of(
+      workers_, [&](const auto& entry) { return !entry.second.silent && ledger_.running(entry.first); });
+  if (!found || may_come) return "";
   return "workers " + std::to_string(found->one) + " and " + std::to_string(found->other) + " disagree about unit " +
          std::to_string(found->unit) + "; a third worker is needed to decide";
+}
+
+// Which workers do not answer; empty if all do.
+std::string Core::silence() const {
+  const auto silent = [](const auto& entry) { return entry.second.silent; };
+  const auto first = std::ranges::find_if(workers_, silent);
+  if (first == workers_.end()) return "";
+  const auto others = std::ranges::count_if(workers_, silent) - 1;
+  const std::string name = "worker " + std::to_string(first->first) + ", '" + first->second.hello.name() + "',";
+  if (others == 0) return name + " does not answer: its leases expired; start it again if it hangs";
+  return name + " and " + std::to_string(others) + " more do not answer: their leases expired; start again what hangs";
 }
 
 std::string Core::rechecking() const {
@@ -116,10 +129,12 @@ void Core::set_state(StatusReply& reply) const {
                                                      "' is in quarantine, because " + quarantined_.begin()->second);
   }
   if (const std::string sentence = dispute(); !sentence.empty()) return set(StatusReply::STATE_WAITING, sentence);
-  set(StatusReply::STATE_RUNNING, rechecking());
-  if (reweigh_ && !reweigh_->log_q) {
-    reply.set_sentence("reweighing the current state for the switch at proposal " + std::to_string(chain_.frontier()));
-  }
+  std::string sentence = rechecking();
+  if (reweigh_ && !reweigh_->log_q)
+    sentence = "reweighing the current state for the switch at proposal " + std::to_string(chain_.frontier());
+  if (const std::string silent = silence(); !silent.empty()) sentence += (sentence.empty() ? "" : "; ") + silent;
+  const bool somebody = std::ranges::any_of(workers_, [](const auto& entry) { return !entry.second.silent; });
+  set(somebody ? StatusReply::STATE_RUNNING : StatusReply::STATE_WAITING, sentence);
 }
 
 StatusReply Core::status(Time now) {
@@ -146,9 +161,9 @@ StatusReply Core::status(Time now) {
     out->set_leased_units(ledger_.leased(id));
     out->set_answered_units(worker.answered);
     out->set_audited_units(jury_.compared(id));
-    out->set_wrong_units(recheck_.wrong() && recheck_.wrong()->worker == id ? 1 : 0);
     out->set_gradient_units(sharing_.computed(id));
     out->set_expired_units(worker.expired);
+    out->set_silent(worker.silent);
     out->set_failures(worker.failures);
     out->set_trouble(worker.trouble);
     for (const std::uint32_t version : worker.ready) out->add_ready_versions(version);
@@ -156,11 +171,8 @@ StatusReply Core::status(Time now) {
     out->set_connected_seconds(std::chrono::duration<double>(now - worker.since).count());
   }
   add_quarantined(reply, quarantined_);
-  if (const auto& unit = recheck_.wrong()) {
-    const auto author = names_.find(unit->worker);
-    for (auto& row : *reply.mutable_quarantined()) {
-      if (author != names_.end() && author->second == row.name()) row.set_wrong_units(row.wrong_units() + 1);
-    }
+  for (auto& row : *reply.mutable_quarantined()) {
+    if (row.name() == wrong_again_) row.set_wrong_units(row.wrong_units() + 1);
   }
   if (const auto& sample = recheck_.sample()) {
     auto* out = reply.mutable_recheck();

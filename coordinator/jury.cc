@@ -83,10 +83,7 @@ Jury::Finding Jury::heard(UnitNumber unit, WorkerId worker, UnitData numbers, do
   const auto agrees = [&](const Answer& answer) { return same(answer.numbers, heard); };
   const auto ally =
       std::ranges::find_if(answers, [&](const Answer& answer) { return answer.worker != worker && agrees(answer); });
-  const bool sole = alone && draws(worker, unit) == kDraws && std::ranges::all_of(answers, [&](const Answer& answer) {
-                      return answer.worker == worker || answer.worker == kLog;
-                    });
-  if (ally == answers.end() && !sole) return finding;
+  if (ally == answers.end()) return alone && exhausted(answers) ? take_word(unit) : finding;
   for (const Answer& answer : answers) {
     if (agrees(answer) || answer.worker == kLog || std::ranges::count(finding.wrong, answer.worker, &Wrong::worker) > 0)
       continue;
@@ -94,12 +91,38 @@ Jury::Finding Jury::heard(UnitNumber unit, WorkerId worker, UnitData numbers, do
   }
   const auto first = std::ranges::find_if(answers, agrees);
   finding.worker = first->worker;
-  finding.second = worker;
-  if (finding.worker == worker && ally != answers.end()) finding.second = ally->worker;
-  if (ally != answers.end() && ally->worker != kLog) ++compared_[ally->worker];
+  finding.second = finding.worker == worker ? ally->worker : worker;
+  if (ally->worker != kLog) ++compared_[ally->worker];
   finding.numbers = std::move(first->numbers);
   cases_.erase(unit);
   return finding;
+}
+
+std::optional<WorkerId> Jury::exhausted(const Case& answers) {
+  const WorkerId worker = answers.back().worker;
+  const bool only = std::ranges::all_of(
+      answers, [&](const Answer& answer) { return answer.worker == worker || answer.worker == kLog; });
+  if (!only || worker == kLog || std::ranges::count(answers, worker, &Answer::worker) < kDraws) return {};
+  return worker;
+}
+
+Jury::Finding Jury::take_word(UnitNumber unit) {
+  Case& answers = cases_.at(unit);
+  const auto first = std::ranges::find(answers, answers.back().worker, &Answer::worker);
+  Finding finding{std::move(first->numbers), first->worker, first->worker, {}};
+  cases_.erase(unit);
+  return finding;
+}
+
+std::optional<std::pair<UnitNumber, Jury::Finding>> Jury::settle(const Alone& alone) {
+  const auto found = std::ranges::find_if(cases_, [&](const auto& entry) {
+    const auto worker = exhausted(entry.second);
+    return worker && alone(*worker, entry.first);
+  });
+  if (found == cases_.end()) return {};
+  const UnitNumber unit = found->first;
+  return std::pair(unit, take_word(unit));
+  return {};
 }
 
 std::optional<Jury::Dispute> Jury::dispute() const {

@@ -1,9 +1,9 @@
 // When the numbers of a unit are certain (docs/exactness.md, rule 9).
 //
 // A unit is drawn once, or twice: a share of all units, chosen by noise, and those with a log-weight above their version's
-// threshold. Drawn twice, it is certain once two workers have found the same numbers. Where only one worker can draw it,
-// the same numbers twice from that one do, as long as no other has found different ones. Wrong is who contradicts itself,
-// and whom two who agree contradict.
+// threshold. Drawn twice, it is certain once two workers have found the same numbers. Where only one worker can draw it
+// (others are away, or do not answer), the same numbers twice from that one do, as long as no other has found different
+// ones. Wrong is who contradicts itself, and whom two who agree contradict.
 //
 // Keeps true:
 //   - which numbers win does not depend on when they came, as long as of two workers that agree at least one is right;
@@ -14,9 +14,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "chain/record.h"
@@ -57,6 +59,11 @@ class Jury {
   // An answer, canonical, of a worker that may draw the unit. `threshold`: of its version. `alone`: nobody else can draw it now.
   Finding heard(UnitNumber unit, WorkerId worker, UnitData numbers, double threshold, bool alone);
 
+  // A unit that waits for nobody any more: one worker has drawn it as often as it may be asked, no other has, and `alone` says
+  // that no other can draw it now, which it could not when the last answer came. It is certain. Nothing if there is none.
+  using Alone = std::function<bool(WorkerId, UnitNumber)>;
+  std::optional<std::pair<UnitNumber, Finding>> settle(const Alone& alone);
+
   // The same of a unit of the log: it is certain once another answer is what the log has, or two agree on something else.
   void logged(UnitNumber unit, UnitData numbers);
 
@@ -87,6 +94,8 @@ class Jury {
   std::ptrdiff_t draws(WorkerId worker, UnitNumber unit) const;
   bool same(const UnitData& a, const UnitData& b) const;
   bool drawn_twice(UnitNumber unit, const UnitData& numbers, double threshold) const;
+  static std::optional<WorkerId> exhausted(const Case& answers);  // the only worker that drew it, and may not once more
+  Finding take_word(UnitNumber unit);                             // of that one
 
   NoiseKey key_;
   UnitSample audit_;

@@ -67,10 +67,26 @@ std::vector<std::uint32_t> Recheck::versions() const {
 
 std::vector<Jury::Wrong> Recheck::heard(UnitNumber place, WorkerId worker, UnitData numbers, bool alone) {
   auto finding = jury_.heard(place, worker, std::move(numbers), 0, alone);
-  if (!finding.numbers) {
+  if (finding.numbers) {
+    decide(place, finding);
+  } else {
     ledger_->again(place, worker);
-    return std::move(finding.wrong);
   }
+  return std::move(finding.wrong);
+}
+
+bool Recheck::settle(const Jury::Alone& alone) {
+  bool any = false;
+  while (ledger_ && !wrong_) {
+    const auto settled = jury_.settle(alone);
+    if (!settled) break;
+    decide(settled->first, settled->second);
+    any = true;
+  }
+  return any;
+}
+
+void Recheck::decide(UnitNumber place, const Jury::Finding& finding) {
   ledger_->answered(place);
   const UnitRecord& unit = batch_[place];
   auto& decision = decided_[place];
@@ -80,7 +96,6 @@ std::vector<Jury::Wrong> Recheck::heard(UnitNumber place, WorkerId worker, UnitD
     decision = WrongUnit{unit.data.first_index, unit.worker, largest_difference(unit.data, *finding.numbers)};
   }
   advance();
-  return std::move(finding.wrong);
 }
 
 void Recheck::advance() {

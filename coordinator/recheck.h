@@ -67,6 +67,9 @@ class Recheck {
   // An answer, canonical, of a worker that holds a lease. `alone`: nobody else can draw it now. Returns who is wrong.
   std::vector<Jury::Wrong> heard(UnitNumber place, WorkerId worker, UnitData numbers, bool alone);
 
+  // Decides what waits for nobody any more (Jury::settle, by places in the batch). Returns false if there was nothing.
+  bool settle(const Jury::Alone& alone);
+
   // Gives a lost worker's leases back; what it said counts on.
   void left(WorkerId worker);
 
@@ -86,6 +89,7 @@ class Recheck {
 
  private:
   void restart();
+  void decide(UnitNumber place, const Jury::Finding& finding);
   void advance();
 
   NoiseKey key_;

@@ -142,4 +142,11 @@ std::size_t UnitLedger::running() const {
   return count;
 }
 
+bool UnitLedger::running(WorkerId worker) const {
+  return std::ranges::any_of(units_, [&](const auto& entry) {
+    return std::ranges::any_of(entry.second.leases,
+                               [&](const Lease& lease) { return lease.worker == worker && !lease.expired; });
+  });
+}
+
 }  // namespace flowloom

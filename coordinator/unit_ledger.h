@@ -72,6 +72,7 @@ class UnitLedger {
   UnitNumber next_fresh() const { return next_fresh_; }  // the first unit never granted in this process
   std::size_t leased(WorkerId worker) const;             // expired ones too, until they are given up
   std::size_t running() const;                           // leases of all workers that have not expired
+  bool running(WorkerId worker) const;                   // whether it has one of these
 
  private:
   struct Lease {

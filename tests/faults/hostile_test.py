@@ -258,6 +258,7 @@ class LyingAloneTest(LyingTest):
         code, out, err = self.command("flowloom", "verify", self.run_dir, "--recompute", "100%", "--workers", 2)
         self.assertNotEqual(code, 0, out)
         self.assertIn("Unit 5 of the chain is wrong", out + err)
+        self.assertEqual(self.quarantined(self.status()), ["hostile"])
         self.go_on_from(5)
 
 
@@ -281,6 +282,34 @@ class LyingBeforeOthersTest(LyingTest):
         self.flowloom("drain", self.run_dir)
         self.leaves(self.process)
         self.go_on_from(3)
+
+
+class MuteTest(WithHostile):
+    """A worker that takes units, keeps its stream and never answers, as one does whose GPU hangs. Every unit is drawn twice."""
+    audit = 1
+
+    def test_beside_an_honest_worker_the_chain_ends(self):
+        mute = self.hostile()
+        self.granted(mute)
+        self.worker("--name", "honest")
+        self.leaves(self.process)
+        self.assertIsNotNone(mute.over, "it was there to the end")
+        self.assert_same_chain(self.run_file)
+
+    def test_the_status_names_it_until_it_answers(self):
+        mute = self.hostile()
+        grant = self.granted(mute)
+        silent = lambda: [worker["silent"] for worker in self.status()["workers"]]
+        self.until(lambda: silent() == [True], "it is silent")
+        status = self.status()
+        self.assertEqual(status["state"], "waiting")
+        self.assertIn("'hostile', does not answer", status["sentence"])
+        mute.answer_rightly(grant.first_unit)
+        self.until(lambda: silent() == [False], "it answered")
+        mute.leave()
+        self.worker("--name", "honest")
+        self.leaves(self.process)
+        self.assert_same_chain(self.run_file)
 
 
 class HostileTest(WithHostile):

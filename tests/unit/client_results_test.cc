@@ -128,17 +128,25 @@ TEST(StatusText, CountsWhereVersionsStandAndNamesFailuresOnly) {
 TEST(StatusText, ShowsWhoGaveWrongNumbersAndInHowManyUnits) {
   v1::StatusReply status = status_in_full();
   status.mutable_workers(0)->set_audited_units(9);
-  status.mutable_workers(0)->set_wrong_units(1);
   auto* row = status.add_quarantined();
   row->set_name("node-7");
   row->set_reason("for unit 5 it gave other numbers");
   row->set_wrong_units(2);
   const std::string text = joined(status_lines(status));
-  EXPECT_THAT(text, HasSubstr("9 compared, 1 wrong"));
+  EXPECT_THAT(text, HasSubstr("9 compared"));
   EXPECT_THAT(text, HasSubstr("'node-7', 2 wrong: for unit 5 it gave other numbers"));
   const auto json = status_json(status);
-  EXPECT_EQ(json["workers"][0]["wrong_units"], 1);
   EXPECT_EQ(json["quarantined"][0]["wrong_units"], 2);
+}
+
+TEST(StatusText, NamesAWorkerThatDoesNotAnswer) {
+  v1::StatusReply status = status_in_full();
+  EXPECT_THAT(joined(status_lines(status)), Not(HasSubstr("not answering")));
+  EXPECT_EQ(status_json(status)["workers"][0]["silent"], false);
+  status.mutable_workers(0)->set_expired_units(4);
+  status.mutable_workers(0)->set_silent(true);
+  EXPECT_THAT(joined(status_lines(status)), HasSubstr("not answering, 4 expired"));
+  EXPECT_EQ(status_json(status)["workers"][0]["silent"], true);
 }
 
 TEST(StatusText, LetsNoPeerControlTheTerminal) {

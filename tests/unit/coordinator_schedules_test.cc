@@ -27,6 +27,7 @@ struct Faults {
   bool writes = false;    // that fail
   bool nonsense = false;  // failures, answers that nobody asked for
   bool lies = false;      // the first worker gives wrong numbers, sooner or later
+  bool mute = false;      // in every second schedule there is one more worker, which keeps its stream and never answers
 };
 
 struct Schedule {
@@ -42,7 +43,8 @@ class World {
  public:
   World(const Schedule& schedule, std::uint64_t seed, bool trace)
       : schedule_(schedule), run_(schedule.run.run()), log_(run_), random_(seed), tracing_(trace) {
-    workers_.resize(static_cast<std::size_t>(schedule.workers));
+    has_mute_ = schedule.faults.mute && chance(2);
+    workers_.resize(static_cast<std::size_t>(schedule.workers + has_mute_));
     for (std::uint32_t i = 0; i < schedule.checkpoints.size(); ++i) unpublished_.push_back(i);
   }
 
@@ -52,11 +54,10 @@ class World {
     for (int i = 0; i < schedule_.events && wrong_.empty(); ++i) event();
     note("-- calm");
     calm_ = true;
-    for (int i = 0; i < 4000 && wrong_.empty() && !(core_->finished() && core_->complete()); ++i) calm_event();
-    if (wrong_.empty() && !core_->complete())
-      wrong_ = "the chain never ends: " + core_->status(now_).ShortDebugString();
+    end();
     undetected_ = run_.chain.audit < 1 && lied_ && core_->status(now_).quarantined().empty();
-    if (wrong_.empty() && !undetected_ &&
+    if (wrong_.empty() && undetected_) recheck();
+    if (wrong_.empty() &&
         head_of(run_, plain(log_.chain())) != head_of(run_, reference_log(run_, log_, schedule_.numbers))) {
       wrong_ = "the chain differs from the one of a plain loop";
     }
@@ -65,7 +66,7 @@ class World {
   }
 
   const MemoryLog& log() const { return log_; }
-  bool undetected() const { return undetected_; }  // lies of which nobody heard
+  bool undetected() const { return undetected_; }  // lies of which nobody heard before all units were drawn again
   int rewinds() const { return rewinds_; }
   const RunSpec& run() const { return run_; }
   const std::vector<std::string>& trace() const { return trace_; }
@@ -93,6 +94,25 @@ class World {
     return records;
   }
 
+  bool is_mute(const Peer& peer) const { return has_mute_ && &peer == &workers_.back(); }
+
+  void end() {
+    for (int i = 0; i < 4000 && wrong_.empty() && !(core_->finished() && core_->complete()); ++i) calm_event();
+    if (wrong_.empty() && !core_->complete())
+      wrong_ = "the chain never ends: " + core_->status(now_).ShortDebugString();
+  }
+
+  // All units are drawn again, by all but the liar.
+  void recheck() {
+    note("-- recheck");
+    for (Peer& peer : workers_) peer = {};
+    liar_is_away_ = true;
+    start();
+    if (!wrong_.empty()) return;
+    core_->recheck({1, 1});
+    end();
+  }
+
   // What the operator is told to do where a unit of the chain is wrong.
   void rewind() {
     const auto status = core_->status(now_);
@@ -101,15 +121,18 @@ class World {
     while (disk_) finish_write();
     const std::uint64_t unit = std::stoull(status.sentence().substr(5));
     std::optional<std::uint64_t> first;
+    WorkerId author = 0;
     for (const Record& record : log_.chain()) {
       const auto* row = std::get_if<UnitRecord>(&record);
       if (!row || first) continue;
       UnitData right =
           schedule_.numbers.unit(row->data.first_index / run_.unit, run_.unit, log_.models.at(row->data.version - 1));
       for (auto* values : {&right.log_p, &right.log_q, &right.sums}) canonicalize(*values);
-      if (pack(right.log_p) != pack(row->data.log_p)) first = row->data.first_index / run_.unit;
+      if (pack(right.log_p) != pack(row->data.log_p)) first = row->data.first_index / run_.unit, author = row->worker;
     }
     if (first != unit) return fail("it names unit " + std::to_string(unit) + " as the first wrong one");
+    const auto row = std::ranges::find(log_.workers, author, &WorkerRow::number);
+    if (row == log_.workers.end() || row->quarantined.empty()) return fail("who drew it is not in quarantine");
     note("the operator rewinds to unit " + std::to_string(unit));
     log_.keep({.records = {RewindRecord{unit * run_.unit, "wrong"}}});
     ++rewinds_;
@@ -140,19 +163,19 @@ class World {
         tick(chance(4) ? Time{6000} : Time{500});
         break;
       case 3:
-        if (schedule_.faults.losses && chance(3)) chance(2) ? lose(peer) : lose_answer(peer);
+        if (schedule_.faults.losses && !is_mute(peer) && chance(3)) chance(2) ? lose(peer) : lose_answer(peer);
         break;
       case 4:
         if (schedule_.faults.crashes && chance(8)) crash();
         break;
       case 5:
-        if (schedule_.faults.nonsense) nonsense(peer);
+        if (schedule_.faults.nonsense && !is_mute(peer)) nonsense(peer);
         break;
       case 6:
         if (chance(4)) check_status();
         break;
       case 7:
-        if (peer.id != 0 && chance(4)) credits(peer, static_cast<std::uint32_t>(below(4)));
+        if (peer.id != 0 && !is_mute(peer) && chance(4)) credits(peer, static_cast<std::uint32_t>(below(4)));
         break;
       case 8:
       case 9:
@@ -188,10 +211,11 @@ class World {
     take();
   }
 
-  // Everything works: each worker is connected and does what it is asked, in order; time goes on.
+  // Everything works but a mute worker: each is connected and does what it is asked, in order; time goes on.
   void calm_event() {
     while (!unpublished_.empty()) publish();
     for (Peer& peer : workers_) {
+      if (liar_is_away_ && &peer == workers_.data()) continue;
       if (peer.id == 0) join(peer);
       while (!peer.inbox.empty()) read(peer);
       while (peer.id != 0 && !peer.outbox.empty()) deliver(peer);
@@ -285,6 +309,7 @@ class World {
     peer.inbox.pop_front();
     const auto model = [&](std::uint32_t version) -> const ModelRow& { return log_.models.at(version - 1); };
     if (message.has_prepare()) peer.outbox.push_back(ready(message.prepare().version().version()));
+    if (is_mute(peer)) return;
     if (message.has_sample()) {
       const auto& grant = message.sample();
       if (schedule_.faults.nonsense && !calm_ && chance(8) && failures_[grant.first_unit()]++ < 2) {
@@ -450,7 +475,8 @@ class World {
   std::size_t known_switches_ = 0;
   std::shared_ptr<const Write> disk_;  // under way
   bool stalled_ = false, calm_ = false, tracing_ = false;
-  bool lying_ = false, lied_ = false, undetected_ = false;
+  bool lying_ = false, lied_ = false, undetected_ = false, liar_is_away_ = false;
+  bool has_mute_ = false;
   int rewinds_ = 0;
   std::string wrong_;
   std::vector<std::string> trace_, grants_;
@@ -510,7 +536,8 @@ void play(const Schedule& schedule, std::uint64_t first_seed, int count) {
   }
 }
 
-constexpr Faults kAll{.losses = true, .crashes = true, .writes = true, .nonsense = true};
+constexpr Faults kAll{.losses = true, .crashes = true, .writes = true, .nonsense = true, .mute = true};
+constexpr Faults kAllAndLies{.losses = true, .crashes = true, .writes = true, .lies = true, .mute = true};
 const RunText kScheduled{.length = 96, .window = 5, .switches = {0, 20, 60}};
 const RunText kAsap{.length = 96, .window = 5, .switches = {}};
 
@@ -558,18 +585,27 @@ TEST_P(EverySchedule, GivesTheSameHeadWithAWindowOfOneUnit) {
 TEST_P(EverySchedule, GivesTheSameHeadWhereOneWorkerLies) {
   RunText run = kScheduled;
   run.audit = 1;
-  play({run, GetParam() + 2, {.losses = true, .crashes = true, .writes = true, .lies = true}, {}}, 11000, 100);
+  play({run, GetParam() + 2, kAllAndLies, {}}, 11000, 100);
 }
 // A third of them is: what it lied about is found and left behind.
 TEST_P(EverySchedule, FindsAndLeavesBehindWhatOneWorkerLiedAbout) {
   RunText run = kScheduled;
   run.audit = 0.3;
-  play({run, GetParam() + 2, {.losses = true, .crashes = true, .writes = true, .lies = true}, {}}, 12000, 100);
+  play({run, GetParam() + 2, kAllAndLies, {}}, 12000, 100);
 }
 TEST_P(EverySchedule, GivesTheSameHeadWithUnitsThatAreDrawnTwice) {
   RunText run = kScheduled;
   run.audit = 0.3;
   play({run, GetParam(), kAll, {}}, 13000, 150);
+}
+
+// One worker of two, or of more, takes units and never answers.
+TEST_P(EverySchedule, GivesTheSameHeadBesideAWorkerThatNeverAnswers) {
+  for (const double audit : {1.0, 0.3}) {
+    RunText run = kScheduled;
+    run.audit = audit;
+    play({run, GetParam(), {.mute = true}, {}}, audit < 1 ? 14000 : 15000, 75);
+  }
 }
 
 // By the clock the head depends on when versions arrive, but on nothing else: the chain is the plain loop's for the
@@ -601,10 +637,10 @@ void compare_values(const RunText& run, const Faults& faults, std::uint64_t firs
 }
 
 TEST(ExactnessRule3, NoValueDecidesWhatIsGrantedUnderAScheduledPlacement) {
-  compare_values(kScheduled, {.losses = true, .crashes = true, .writes = true}, 20000);
+  compare_values(kScheduled, {.losses = true, .crashes = true, .writes = true, .mute = true}, 20000);
 }
 TEST(ExactnessRule3, NoValueDecidesWhereASwitchByTheClockFalls) {
-  compare_values(kAsap, {.losses = true, .crashes = true, .writes = true}, 21000);
+  compare_values(kAsap, {.losses = true, .crashes = true, .writes = true, .mute = true}, 21000);
 }
 
 // Rule 4: by the clock, switches do fall at different places, or the test above would show nothing.
