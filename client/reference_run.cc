@@ -11,6 +11,7 @@
 #include "client/numbers.h"
 #include "client/reference_report.h"
 #include "client/results.h"
+#include "client/text.h"
 #include "flow/catalog.h"
 #include "lattice/references.h"
 #include "program/program.h"
@@ -98,6 +99,14 @@ std::uint64_t default_sweeps(const AnyTheory& theory) {
 }  // namespace
 
 int reference(const ReferenceOptions& options, const Console& console) {
+  std::atomic<bool> measuring = false, stopped = false;
+  const Signals signals([&](int count) {
+    if (!measuring || count > 1) {
+      console.err << "\nStopped" << (measuring ? "." : " before the first measurement.") << std::endl;
+      ::_exit(130);
+    }
+    stopped = true;
+  });
   const RunSpec run = load_run_file(options.run_file, options.overrides);
   const AnyTheory theory = make_theory(run.theory);
   const std::string algorithm = options.algorithm == "auto" ? reference_algorithms(theory).front() : options.algorithm;
@@ -109,16 +118,8 @@ int reference(const ReferenceOptions& options, const Console& console) {
   report.wanted = options.sweeps.value_or(default_sweeps(theory));
   report.thermalised = options.thermalise.value_or(report.wanted / 10);
 
-  std::atomic<bool> measuring = false, stopped = false;
-  const Signals signals([&](int count) {
-    if (!measuring || count > 1) {
-      console.err << "\nStopped" << (measuring ? "." : " before the first measurement.") << std::endl;
-      ::_exit(130);
-    }
-    stopped = true;
-  });
   ProgressLine progress(console);
-  progress.show(run.name + ", no flow: thermalising, " + std::to_string(report.thermalised) + " sweeps");
+  progress.show(truncated(run.name + ", no flow: thermalising, " + std::to_string(report.thermalised) + " sweeps", 79));
   chain->thermalise(report.thermalised);
   measuring = true;
   const auto start = Clock::now();
