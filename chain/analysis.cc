@@ -43,11 +43,7 @@ ChainAnalysis::Result ChainAnalysis::result(std::uint64_t burn_in) const {
     result.log_z = stats::log_z(log_w_);
   }
   for (std::size_t o = 0; o < series_.size(); ++o) {
-    Row row{walk_.observables()[o], false, {}};
-    const auto series = std::span(series_[o]).subspan(burn_in);
-    row.defined = series.size() >= 2 && std::all_of(series.begin(), series.end(), is_measurable);
-    if (row.defined) row.estimate = stats::gamma_method(series);
-    result.rows.push_back(std::move(row));
+    result.rows.push_back(observable_row(theory_, walk_.observables()[o], std::span(series_[o]).subspan(burn_in)));
   }
   return result;
 }

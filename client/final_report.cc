@@ -29,7 +29,7 @@ std::vector<std::string> final_lines(const FinalReport& report) {
   lines.push_back(printable(report.status.name()) + ": " + state_name(report.status.state()) +
                   (report.wall_seconds > 0 ? " after " + duration(report.wall_seconds) : ""));
   lines.emplace_back();
-  for (const std::string& line : observable_lines(analysis)) lines.push_back("  " + line);
+  for (const std::string& line : observable_lines(analysis.rows)) lines.push_back("  " + line);
   lines.emplace_back();
   fact("acceptance", shown(analysis.acceptance) + ", tau_acc " + shown(analysis.tau_acc, 3) +
                          ", longest rejection run " + whole(analysis.longest_rejection_run));

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,8 +43,10 @@ std::string json_text(const nlohmann::json& json, bool indented = true);
 std::vector<std::string> status_lines(const v1::StatusReply& status,
                                       const std::optional<ChainAnalysis::Result>& analysis = {});
 
-// The table of observables: symbol, name, value(error), value, error, tau_int, and a footnote if one is not reliable.
-std::vector<std::string> observable_lines(const ChainAnalysis::Result& result);
+// The table of observables: symbol, name, value(error), value, error, tau_int; where something is known exactly, that and
+// how many errors the value is off; and a footnote if one is not reliable.
+std::vector<std::string> observable_lines(std::span<const ObservableRow> rows);
+nlohmann::json observables_json(std::span<const ObservableRow> rows);
 
 // Versions, and from which proposal on each serves.
 std::vector<std::string> model_lines(const v1::ListReply& models);

@@ -197,9 +197,9 @@ json status_json(const v1::StatusReply& status) {
           {"notes", status.notes()}};
 }
 
-json analysis_json(const ChainAnalysis::Result& result) {
-  json rows = json::array();
-  for (const auto& row : result.rows) {
+json observables_json(std::span<const ObservableRow> rows) {
+  json all = json::array();
+  for (const ObservableRow& row : rows) {
     json out{{"name", row.observable.name}, {"symbol", row.observable.symbol}, {"definition", row.observable.sentence}};
     const auto put = [&](const char* key, double value) { out[key] = row.defined ? json(value) : json(); };
     put("value", row.estimate.value);
@@ -209,8 +209,16 @@ json analysis_json(const ChainAnalysis::Result& result) {
     put("tau_int_error", row.estimate.tau_int_error);
     put("window", static_cast<double>(row.estimate.window));
     out["reliable"] = row.defined && row.estimate.reliable;
-    rows.push_back(std::move(out));
+    if (row.exact) {
+      out["exact"] = *row.exact;
+      put("deviation", row.deviation());
+    }
+    all.push_back(std::move(out));
   }
+  return all;
+}
+
+json analysis_json(const ChainAnalysis::Result& result) {
   return {{"method", "Gamma method"},
           {"proposals", result.proposals},
           {"accepted", result.accepted},
@@ -222,7 +230,7 @@ json analysis_json(const ChainAnalysis::Result& result) {
           {"log_z", result.log_z.value},
           {"log_z_error", result.log_z.error},
           {"burn_in", result.discarded},
-          {"observables", rows}};
+          {"observables", observables_json(result.rows)}};
 }
 
 std::string json_text(const json& value, bool indented) {

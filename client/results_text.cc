@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -28,6 +29,16 @@ class Sheet {
 };
 
 std::string whole(std::uint64_t number) { return std::to_string(number); }
+
+// "+0.5 σ"; "–" where the error is 0 or not known.
+std::string deviation_text(double sigmas) {
+  if (!std::isfinite(sigmas)) return "–";
+  const double tenths = std::round(10 * std::abs(sigmas));
+  const std::string number = tenths < 10000 ? whole(static_cast<std::uint64_t>(tenths) / 10) + "." +
+                                                  whole(static_cast<std::uint64_t>(tenths) % 10)
+                                            : rounded(std::abs(sigmas), 2);
+  return (std::signbit(sigmas) ? "-" : "+") + number + " σ";
+}
 
 std::vector<std::string> live_lines(const v1::StatusReply& status) {
   Table table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft});
@@ -105,11 +116,15 @@ std::string progress_text(const v1::StatusReply& status) {
 
 }  // namespace
 
-std::vector<std::string> observable_lines(const ChainAnalysis::Result& result) {
-  Table table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kLeft});
-  table.add({"", "", "value(error)", "value", "error", "tau_int", "± error"});
+std::vector<std::string> observable_lines(std::span<const ObservableRow> rows) {
+  const bool exact = std::any_of(rows.begin(), rows.end(), [](const ObservableRow& row) { return row.exact.has_value(); });
+  Table table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kLeft,
+               Align::kRight, Align::kRight});
+  std::vector<std::string> head{"", "", "value(error)", "value", "error", "tau_int", "± error"};
+  if (exact) head.insert(head.end(), {"exact", "off by"});
+  table.add(std::move(head));
   bool all_reliable = true, all_defined = true;
-  for (const auto& row : result.rows) {
+  for (const ObservableRow& row : rows) {
     if (!row.defined) {
       table.add({row.observable.symbol, row.observable.name, "undefined **"});
       all_defined = false;
@@ -117,9 +132,18 @@ std::vector<std::string> observable_lines(const ChainAnalysis::Result& result) {
     }
     const auto& e = row.estimate;
     all_reliable = all_reliable && e.reliable;
-    table.add({row.observable.symbol, row.observable.name,
-               value_with_error(e.value, e.error) + (e.reliable ? "" : " *"), shown(e.value, 7), shown(e.error, 3),
-               shown(e.tau_int, 4), shown(e.tau_int_error, 2)});
+    std::vector<std::string> cells{row.observable.symbol,
+                                   row.observable.name,
+                                   value_with_error(e.value, e.error) + (e.reliable ? "" : " *"),
+                                   shown(e.value, 7),
+                                   shown(e.error, 3),
+                                   shown(e.tau_int, 4),
+                                   shown(e.tau_int_error, 2)};
+    if (row.exact) {
+      cells.push_back(shown(*row.exact, 7));
+      cells.push_back(deviation_text(row.deviation()));
+    }
+    table.add(std::move(cells));
   }
   std::vector<std::string> lines = table.lines();
   if (!all_reliable) {
@@ -179,7 +203,7 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
     sheet.add("observables", "no proposals yet");
   } else if (analysis) {
     sheet.add("observables", "Gamma method, " + whole(analysis->discarded) + " steps discarded as burn-in");
-    sheet.add("", observable_lines(*analysis));
+    sheet.add("", observable_lines(analysis->rows));
   } else {
     sheet.add("observables", live_lines(status));
   }

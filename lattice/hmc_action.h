@@ -1,14 +1,16 @@
-// What HMC needs of a theory: its action and the slope of that in every variable. Parameters are plain numbers.
+// What HMC needs of a theory: its action and the slope of that in every variable.
 //
 // Pure: one action may serve any number of chains and threads.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <span>
-#include <vector>
+#include <utility>
 
-#include "lattice/gauge_lattice.h"
-#include "lattice/geometry.h"
+#include "lattice/cursor.h"
+#include "lattice/linear_action.h"
 
 namespace flowloom {
 
@@ -22,42 +24,64 @@ class HmcAction {
   virtual void slopes(std::span<const double> field, std::span<double> out) const = 0;
 };
 
-// phi^4 in the two forms of lattice/phi4.h, the constant of form B included. Field: [site].
-//
-//   S = sum_x [ hopping sum_mu phi(x) phi(x+mu) + square phi(x)^2 + quartic phi(x)^4 ] + constant
-class Phi4Action final : public HmcAction {
- public:
-  // Throw `kInvalidInput` where the theory does not exist: a number that is not finite, lambda < 0, or lambda = 0 and
-  // no minimum.
-  static Phi4Action form_a(const Geometry& geometry, double m2, double lambda);
-  static Phi4Action form_b(const Geometry& geometry, double beta, double lambda);
+template <class Theory>
+struct LocalDensities;
 
-  std::size_t variables() const override { return sites_; }
-  double action(std::span<const double> field) const override;
-  void slopes(std::span<const double> field, std::span<double> out) const override;
+// A theory (lattice/theories.h) in plain numbers, from its local densities. Field: [component][site].
+template <class Theory>
+class TheoryAction final : public HmcAction {
+ public:
+  explicit TheoryAction(const Theory& theory)
+      : action_(theory.action()), components_(theory.components()), neighbours_(theory.geometry()) {}
+
+  std::size_t variables() const override { return components_ * neighbours_.steps().sites; }
+
+  // What the log keeps of a configuration.
+  std::array<double, Theory::kSums> sums(std::span<const double> field) const {
+    return first_sums<Theory::kSums>(field);
+  }
+
+  double action(std::span<const double> field) const override {
+    return action_.of(first_sums<decltype(action_)::kUsedSums>(field));
+  }
+
+  void slopes(std::span<const double> field, std::span<double> out) const override {
+    const std::size_t sites = neighbours_.steps().sites;
+    std::fill(out.begin(), out.end(), 0.0);
+    for_each_site(field, [&](const auto& x) {
+      LocalDensities<Theory>::pull_back(x, action_.slopes, [&](const auto& place, std::size_t component, double slope) {
+        out[component * sites + place.site()] += slope;
+      });
+    });
+  }
 
  private:
-  Phi4Action(const Geometry& geometry, double hopping, double square, double quartic, double constant);
+  struct ReadNumbers {
+    const double* field;
+    std::size_t sites;
+    double operator()(std::size_t component, std::size_t site) const { return field[component * sites + site]; }
+  };
 
-  std::size_t sites_;
-  std::vector<std::size_t> forward_;  // [direction][site]
-  double hopping_, square_, quartic_, constant_;
-};
+  template <class Visit>
+  void for_each_site(std::span<const double> field, Visit visit) const {
+    const Steps steps = neighbours_.steps();
+    for (std::size_t x = 0; x < steps.sites; ++x) visit(Cursor(ReadNumbers{field.data(), steps.sites}, steps, x));
+  }
 
-// U(1) in 2 to 4 dimensions: S = -beta sum_{x, planes} cos(P), P = theta_mu(x) + theta_nu(x+mu) - theta_mu(x+nu) -
-// theta_nu(x). Field: [direction][site], angles, which need not be reduced.
-class U1Action final : public HmcAction {
- public:
-  // Throws `kInvalidInput` unless beta >= 0 is finite.
-  U1Action(GaugeLattice lattice, double beta);
+  // The others are 0: what only they need, the compiler leaves out.
+  template <std::size_t kCount>
+  std::array<double, Theory::kSums> first_sums(std::span<const double> field) const {
+    std::array<double, Theory::kSums> sums{};
+    for_each_site(field, [&](const auto& x) {
+      const auto local = LocalDensities<Theory>::at(x);
+      for (std::size_t k = 0; k < kCount; ++k) sums[k] += local[k];
+    });
+    return sums;
+  }
 
-  std::size_t variables() const override { return lattice_.links(); }
-  double action(std::span<const double> field) const override;
-  void slopes(std::span<const double> field, std::span<double> out) const override;
-
- private:
-  GaugeLattice lattice_;
-  double beta_;
+  decltype(std::declval<const Theory&>().action()) action_;
+  std::size_t components_;
+  Neighbours neighbours_;
 };
 
 }  // namespace flowloom

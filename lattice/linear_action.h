@@ -7,8 +7,11 @@
 
 namespace flowloom {
 
-template <std::size_t kSums>
+// Of the `kSums` sums the first `kUsed` are what the action is made of; the slopes of the others are 0.
+template <std::size_t kSums, std::size_t kUsed = kSums>
 struct LinearAction {
+  static constexpr std::size_t kUsedSums = kUsed;
+
   std::array<double, kSums> slopes;
   double constant = 0;
 

@@ -40,7 +40,7 @@ class Phi4 {
   static constexpr std::size_t kSums = 4;
   static const std::array<SumInfo, kSums>& sums();
 
-  LinearAction<kSums> action() const { return {{hopping_, square_, quartic_, 0}, constant_}; }
+  LinearAction<kSums, 3> action() const { return {{hopping_, square_, quartic_, 0}, constant_}; }
 
   // Functions of the sums whose chain averages the status and the final table show; the first is the default.
   std::vector<Observable> observables() const;

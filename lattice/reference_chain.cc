@@ -20,12 +20,10 @@ double reduced(double angle) {
   return rest >= 0 && rest < kTurn ? rest : 0;
 }
 
-enum class Variables { kReal, kAngles };
-
 class HmcReference final : public ReferenceChain {
  public:
-  HmcReference(std::unique_ptr<const HmcAction> action, const HmcOptions& options, NoiseKey key, Variables variables)
-      : hmc_(std::move(action), options, key), options_(options), variables_(variables) {
+  HmcReference(std::unique_ptr<const HmcAction> action, const HmcOptions& options, NoiseKey key, FieldType type)
+      : hmc_(std::move(action), options, key), options_(options), type_(type) {
     take_field();
   }
 
@@ -56,12 +54,12 @@ class HmcReference final : public ReferenceChain {
  private:
   void take_field() {
     field_.assign(hmc_.field().begin(), hmc_.field().end());
-    if (variables_ == Variables::kAngles) std::transform(field_.begin(), field_.end(), field_.begin(), reduced);
+    if (type_ == FieldType::kAngle) std::transform(field_.begin(), field_.end(), field_.begin(), reduced);
   }
 
   Hmc hmc_;
   HmcOptions options_;
-  Variables variables_;
+  FieldType type_;
   std::vector<double> field_;
   std::size_t steps_ = 0, accepted_ = 0;
 };
@@ -84,7 +82,8 @@ class HeatBathReference final : public ReferenceChain {
   double acceptance() const override { return 1; }
 
   std::string algorithm() const override {
-    return "heat bath with " + std::to_string(overrelaxations_) + " sweeps of overrelaxation";
+    return "heat bath with " + std::to_string(overrelaxations_) + " sweep" + (overrelaxations_ == 1 ? "" : "s") +
+           " of overrelaxation";
   }
 
  private:
@@ -107,15 +106,9 @@ class HeatBathReference final : public ReferenceChain {
 
 }  // namespace
 
-std::unique_ptr<ReferenceChain> phi4_reference(Phi4Action action, const HmcOptions& options, NoiseKey key) {
-  return std::make_unique<HmcReference>(std::make_unique<Phi4Action>(std::move(action)), options, key,
-                                        Variables::kReal);
-}
-
-std::unique_ptr<ReferenceChain> u1_hmc_reference(GaugeLattice lattice, double beta, const HmcOptions& options,
-                                                 NoiseKey key) {
-  return std::make_unique<HmcReference>(std::make_unique<U1Action>(std::move(lattice), beta), options, key,
-                                        Variables::kAngles);
+std::unique_ptr<ReferenceChain> hmc_reference(std::unique_ptr<const HmcAction> action, FieldType type,
+                                              const HmcOptions& options, NoiseKey key) {
+  return std::make_unique<HmcReference>(std::move(action), options, key, type);
 }
 
 std::unique_ptr<ReferenceChain> heat_bath_reference(int colours, GaugeLattice lattice, double beta,

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "lattice/field_type.h"
 #include "lattice/gauge_lattice.h"
 #include "lattice/hmc.h"
 #include "lattice/hmc_action.h"
@@ -39,12 +40,9 @@ class ReferenceChain {
   virtual std::string algorithm() const = 0;
 };
 
-// phi^4 by HMC.
-std::unique_ptr<ReferenceChain> phi4_reference(Phi4Action action, const HmcOptions& options, NoiseKey key);
-
-// U(1) by HMC.
-std::unique_ptr<ReferenceChain> u1_hmc_reference(GaugeLattice lattice, double beta, const HmcOptions& options,
-                                                 NoiseKey key);
+// HMC of any action; the field is that of the action, angles reduced as above.
+std::unique_ptr<ReferenceChain> hmc_reference(std::unique_ptr<const HmcAction> action, FieldType type,
+                                              const HmcOptions& options, NoiseKey key);
 
 // U(1) (`colours` = 1), SU(2), SU(3) by compound sweeps of one heat bath and some overrelaxations. Throws
 // `kInvalidInput` for other colours.

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "lattice/hmc_action.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -19,20 +20,6 @@ AnyTheory make(const Section& theory, const std::string& name) {
   if (Theory::kind().name == name) return Theory(theory);
   if constexpr (I + 1 < std::variant_size_v<AnyTheory>) return make<I + 1>(theory, name);
   throw Error(ErrorCode::kInvalidInput, theory.where("kind") + ": this build has no theory \"" + name + "\".");
-}
-
-struct ReadNumbers {
-  const double* field;
-  std::size_t sites;
-  double operator()(std::size_t component, std::size_t site) const { return field[component * sites + site]; }
-};
-
-// Calls visit(cursor) at every site of a configuration.
-template <class Theory, class Visit>
-void for_each_site(const Theory& theory, std::span<const double> field, Visit visit) {
-  const std::size_t sites = theory.geometry().sites();
-  const Neighbours neighbours(theory.geometry());
-  for (std::size_t x = 0; x < sites; ++x) visit(Cursor(ReadNumbers{field.data(), sites}, neighbours.steps(), x));
 }
 
 }  // namespace
@@ -64,33 +51,25 @@ std::vector<std::int64_t> theory_shape(const AnyTheory& theory) {
   return shape;
 }
 
-std::vector<double> theory_sums_of(const AnyTheory& theory, std::span<const double> field) {
+std::function<std::vector<double>(std::span<const double>)> theory_sums_function(const AnyTheory& theory) {
   return std::visit(
-      [&]<class Theory>(const Theory& t) {
-        std::vector<double> sums(Theory::kSums);
-        for_each_site(t, field, [&](const auto& x) {
-          const auto local = LocalDensities<Theory>::at(x);
-          for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += local[k];
-        });
-        return sums;
+      [](const auto& t) -> std::function<std::vector<double>(std::span<const double>)> {
+        return [action = TheoryAction(t)](std::span<const double> field) {
+          const auto sums = action.sums(field);
+          return std::vector<double>(sums.begin(), sums.end());
+        };
       },
       theory);
 }
 
+std::vector<double> theory_sums_of(const AnyTheory& theory, std::span<const double> field) {
+  return theory_sums_function(theory)(field);
+}
+
 std::vector<double> theory_force(const AnyTheory& theory, std::span<const double> field) {
-  return std::visit(
-      [&]<class Theory>(const Theory& t) {
-        std::vector<double> force(field.size());
-        const std::size_t sites = t.geometry().sites();
-        for_each_site(t, field, [&](const auto& x) {
-          LocalDensities<Theory>::pull_back(
-              x, t.action().slopes, [&](const auto& place, std::size_t component, double slope) {
-                force[component * sites + place.site()] += slope;
-              });
-        });
-        return force;
-      },
-      theory);
+  std::vector<double> force(field.size());
+  std::visit([&](const auto& t) { TheoryAction(t).slopes(field, force); }, theory);
+  return force;
 }
 
 double theory_log_p(const AnyTheory& theory, std::span<const double> sums) {

@@ -1,6 +1,7 @@
 // The theories of this build. A new one: CONTRIBUTING.md, "Add a theory".
 #pragma once
 
+#include <functional>
 #include <variant>
 
 #include "lattice/cursor.h"
@@ -46,6 +47,9 @@ std::vector<std::int64_t> theory_shape(const AnyTheory& theory);
 std::vector<double> theory_sums_of(const AnyTheory& theory, std::span<const double> field);
 double theory_log_p(const AnyTheory& theory, std::span<const double> sums);
 std::vector<double> theory_force(const AnyTheory& theory, std::span<const double> field);
+
+// `theory_sums_of` for many configurations: its tables of neighbours are made once.
+std::function<std::vector<double>(std::span<const double> field)> theory_sums_function(const AnyTheory& theory);
 
 // The observable of this name; an empty one stands for the first. Throws `kInvalidInput` with the names there are.
 Observable find_observable(const AnyTheory& theory, const std::string& name);

@@ -36,7 +36,8 @@ class U1Gauge {
   static constexpr std::size_t kSums = 7;
   static const std::array<SumInfo, kSums>& sums();
 
-  LinearAction<kSums> action() const { return {{-beta_}, 0}; }
+  LinearAction<kSums, 1> action() const { return {{-beta_}, 0}; }
+  double beta() const { return beta_; }
 
   // Functions of the sums whose chain averages the status and the final table show; the first is the default.
   std::vector<Observable> observables() const;

@@ -79,6 +79,7 @@ int run_command_line(std::vector<std::string> arguments, const Console& console)
   add_training(app, action);
   add_drain(app, action);
   add_study(app, action);
+  add_reference(app, action);
   add_certs(app, action);
   if (arguments.empty()) {
     console.out << app.help();

@@ -24,6 +24,7 @@ void add_digest(CLI::App& app, Action& action);
 void add_drain(CLI::App& app, Action& action);
 void add_rewind(CLI::App& app, Action& action);
 void add_models(CLI::App& app, Action& action);
+void add_reference(CLI::App& app, Action& action);
 void add_study(CLI::App& app, Action& action);
 void add_train(CLI::App& app, Action& action);
 void add_training(CLI::App& app, Action& action);

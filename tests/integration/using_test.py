@@ -176,6 +176,29 @@ class LookingTest(Flowloom):
         for word in ("identity", "parameters", "hidden", "8000", "64"):
             self.assertIn(word, out)
 
+class ReferenceTest(Flowloom):
+    def test_ctrl_c_prints_what_there_is(self):
+        file = self.tmp / "sweeps.csv"
+        child = self.start("flowloom", "reference", self.write(small_run()), "--sweeps", 10**9, "--thermalise", 100,
+                           "--output", file, "--json", stdout=subprocess.PIPE)
+        self.until(lambda: file.exists() and file.stat().st_size > 100000, "some sweeps")
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(self.ended(child), 130)
+        table = json.loads(child.stdout.read())
+        self.assertFalse(table["complete"])
+        phi2 = [float(row["phi2"]) for row in csv.DictReader(io.StringIO(file.read_text()))]
+        self.assertEqual(table["sweeps"], len(phi2))
+        measured = next(o for o in table["observables"] if o["name"] == "phi2")
+        self.assertAlmostEqual(measured["value"], sum(phi2) / len(phi2), places=12)
+
+    def test_ctrl_c_before_the_first_measurement_says_so(self):
+        file = self.tmp / "sweeps.csv"
+        child = self.start("flowloom", "reference", self.write(small_run()), "--thermalise", 10**9, "--output", file)
+        self.until(file.exists, "it thermalises")
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(self.ended(child), 130)
+        self.assertIn("before the first measurement", child.stderr.read())
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

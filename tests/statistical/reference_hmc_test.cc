@@ -1,13 +1,58 @@
 // HMC against exact results, against the heat bath, and against itself. False alarms: reference_cases.h.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "../unit/theory_cases.h"
 #include "lattice/exact_2d.h"
+#include "lattice/references.h"
 #include "reference_cases.h"
 
 namespace flowloom {
 namespace {
 
 using namespace reference;
+
+// U(1) in 2 to 4 dimensions, from its definition: the theory of run files is the one in two. Field: [direction][site].
+class U1Action final : public HmcAction {
+ public:
+  U1Action(GaugeLattice lattice, double beta) : lattice_(std::move(lattice)), beta_(beta) {}
+
+  std::size_t variables() const override { return lattice_.links(); }
+
+  double action(std::span<const double> field) const override {
+    double sum = 0;
+    for_plaquettes([&](std::size_t a, std::size_t b, std::size_t c, std::size_t d) {
+      sum += std::cos(field[a] + field[b] - field[c] - field[d]);
+    });
+    return -beta_ * sum;
+  }
+
+  void slopes(std::span<const double> field, std::span<double> out) const override {
+    std::fill(out.begin(), out.end(), 0.0);
+    for_plaquettes([&](std::size_t a, std::size_t b, std::size_t c, std::size_t d) {
+      const double slope = beta_ * std::sin(field[a] + field[b] - field[c] - field[d]);
+      out[a] += slope;
+      out[b] += slope;
+      out[c] -= slope;
+      out[d] -= slope;
+    });
+  }
+
+ private:
+  template <class Visit>
+  void for_plaquettes(Visit visit) const {
+    for (const auto [mu, nu] : lattice_.planes()) {
+      for (std::size_t x = 0; x < lattice_.sites(); ++x) {
+        visit(lattice_.link(mu, x), lattice_.link(nu, lattice_.forward(mu, x)),
+              lattice_.link(mu, lattice_.forward(nu, x)), lattice_.link(nu, x));
+      }
+    }
+  }
+
+  GaugeLattice lattice_;
+  double beta_;
+};
 
 // In equilibrium: <exp(-dH)> = 1 (Creutz), <pi^2> = 1 at the end of a trajectory under the weight exp(-dH), and
 // Schwinger and Dyson's <phi dS/dphi> = 1 per variable, or, for angles, <(dS/dtheta)^2> = <d^2S/dtheta^2>, given by
@@ -45,9 +90,9 @@ TEST(ReferenceHmc, Phi4KeepsItsIdentities) {
     for (std::size_t x = 0; x < phi.size(); ++x) sum += phi[x] * slopes[x] - 1;
     return sum;
   };
-  expect_identities("phi4 A 2MN", std::make_unique<Phi4Action>(Phi4Action::form_a(Geometry({6, 6}), -4, 8)),
+  expect_identities("phi4 A 2MN", hmc_action(theory_of_keys(phi4_keys({6, 6}, "m2 = -4.0, lambda = 8.0"))),
                     {.steps = 5, .integrator = Integrator::kOmelyan}, 15000, excess);
-  expect_identities("phi4 B leapfrog", std::make_unique<Phi4Action>(Phi4Action::form_b(Geometry({3, 4, 4}), 0.3, 0.5)),
+  expect_identities("phi4 B leapfrog", hmc_action(theory_of_keys(phi4_keys({3, 4, 4}, "form = 'B', beta = 0.3, lambda = 0.5"))),
                     {.steps = 6, .integrator = Integrator::kLeapfrog}, 15000, excess);
 }
 
@@ -72,7 +117,7 @@ TEST(ReferenceHmc, U1InTwoDimensionsIsExact) {
       const Exact2d exact = Exact2d::u1(beta);
       const std::int64_t volume = extent * extent;
       const std::string name = "HMC U(1) beta " + std::to_string(beta).substr(0, 3) + " L " + std::to_string(extent);
-      const auto chain = u1_hmc_reference(lattice, beta, {}, key_of(name));
+      const auto chain = make_reference(theory_of_keys(u1_keys({extent, extent}, beta)), "hmc", key_of(name));
       expect_means(
           name, *chain, 400, 20000,
           {{"plaquette", [&](auto field) { return plaquette<1>(lattice, field); }, exact.average_plaquette(volume)},
@@ -97,7 +142,8 @@ TEST(ReferenceHmc, U1IsTheHeatBathInThreeAndFourDimensions) {
     const std::string name =
         "U(1) in " + std::to_string(extents.size()) + " dimensions, beta " + std::to_string(beta).substr(0, 3);
     const auto heat_bath = heat_bath_reference(1, lattice, beta, 1, key_of(name));
-    const auto hmc = u1_hmc_reference(lattice, beta, {}, key_of(name));
+    const auto hmc =
+        hmc_reference(std::make_unique<U1Action>(lattice, beta), FieldType::kAngle, {}, key_of(name));
     std::vector<double> plaquettes, loops;
     heat_bath->thermalise(200);
     for (int i = 0; i < (extents.size() == 4 ? 2000 : 10000); ++i) {
@@ -118,16 +164,18 @@ TEST(ReferenceHmc, U1IsTheHeatBathInThreeAndFourDimensions) {
 
 // Numbers of another HMC, of 1e5 to 4e5 trajectories, with their errors. The action of form B is there without its
 // constant.
-void expect_phi4(const std::string& name, const Geometry& geometry, const Phi4Action& action, double constant,
-                 std::size_t steps, double chi2, double chi2_error, double abs_m, double abs_m_error, double phi2,
-                 double phi2_error, double s, double s_error) {
-  const auto volume = static_cast<double>(geometry.sites());
+void expect_phi4(const std::string& name, const std::string& couplings, double constant, std::size_t steps, double chi2,
+                 double chi2_error, double abs_m, double abs_m_error, double phi2, double phi2_error, double s,
+                 double s_error) {
+  const AnyTheory theory = theory_of_keys(phi4_keys({8, 8}, couplings));
+  const auto volume = static_cast<double>(theory_variables(theory));
   const auto mean = [=](std::span<const double> phi) {
     double sum = 0;
     for (const double x : phi) sum += x;
     return sum / volume;
   };
-  const auto chain = phi4_reference(action, {}, key_of(name));
+  const auto action = hmc_action(theory);
+  const auto chain = make_reference(theory, "auto", key_of(name));
   expect_means(name, *chain, 500, steps,
                {{"chi2", [=](auto phi) { return volume * mean(phi) * mean(phi); }, chi2, chi2_error},
                 {"|M|", [=](auto phi) { return std::abs(mean(phi)); }, abs_m, abs_m_error},
@@ -138,18 +186,17 @@ void expect_phi4(const std::string& name, const Geometry& geometry, const Phi4Ac
                    return sum / volume;
                  },
                  phi2, phi2_error},
-                {"S", [&](auto phi) { return action.action(phi) - constant; }, s, s_error}});
+                {"S", [&](auto phi) { return action->action(phi) - constant; }, s, s_error}});
   EXPECT_NEAR(chain->acceptance(), 0.9, 0.07);
 }
 
 TEST(ReferenceHmc, Phi4HasTheNumbersOfTheTable) {
-  const Geometry geometry({8, 8});
-  expect_phi4("phi4 A lambda 8", geometry, Phi4Action::form_a(geometry, -4, 8), 0, 60000, .7451, .0025, .08704, .00016,
-              .14347, .00005, 10.317, .013);
-  expect_phi4("phi4 A lambda 6.008", geometry, Phi4Action::form_a(geometry, -4, 6.008), 0, 60000, 1.905, .011, .14249,
-              .00045, .18393, .00007, 6.312, .026);
-  expect_phi4("phi4 B beta .576", geometry, Phi4Action::form_b(geometry, .576, .5), 32, 60000, 6.574, .063, .2650,
-              .0014, .63675, .00045, 6.358, .029);
+  expect_phi4("phi4 A lambda 8", "m2 = -4.0, lambda = 8.0", 0, 60000, .7451, .0025, .08704, .00016, .14347, .00005,
+              10.317, .013);
+  expect_phi4("phi4 A lambda 6.008", "m2 = -4.0, lambda = 6.008", 0, 60000, 1.905, .011, .14249, .00045, .18393, .00007,
+              6.312, .026);
+  expect_phi4("phi4 B beta .576", "form = 'B', beta = 0.576, lambda = 0.5", 32, 60000, 6.574, .063, .2650, .0014, .63675,
+              .00045, 6.358, .029);
 }
 
 }  // namespace

@@ -186,18 +186,43 @@ TEST(StatusJson, WritesNumbersThatAreNotFiniteAsNull) {
 }
 
 TEST(ObservableLines, MarkWhatIsNotReliableOrUndefined) {
-  ChainAnalysis::Result result;
   const auto one = [](double, SumsOf) { return 1.0; };
   const Observable chi2("chi2", "χ₂", "", one), m("m", "⟨M⟩", "", one);
-  result.rows = {
+  const std::vector<ObservableRow> rows = {
       {chi2,
        true,
        {.value = 0.74512, .error = 0.00251, .tau_int = 1.2, .tau_int_error = 0.1, .reliable = false, .replica_q = {}}},
       {m, false, {}}};
-  const auto lines = observable_lines(result);
+  const auto lines = observable_lines(rows);
   EXPECT_THAT(lines, Contains(HasSubstr("0.7451(25) *")));
   EXPECT_THAT(lines, Contains(HasSubstr("undefined **")));
   EXPECT_THAT(lines, SizeIs(5));  // head, two rows, two footnotes
+}
+
+ObservableRow row_with(double value, double error, std::optional<double> exact) {
+  return {Observable("m", "⟨M⟩", "", [](double, SumsOf) { return 1.0; }),
+          true,
+          {.value = value, .error = error, .reliable = true, .replica_q = {}},
+          exact};
+}
+
+TEST(ObservableLines, ShowHowManyErrorsAMeanIsOffWhatIsKnownExactly) {
+  const std::vector<ObservableRow> rows{row_with(1.5, 0.25, 2.0), row_with(1, 0.1, {}), row_with(3, 0, 3.0),
+                                        row_with(2, 1e-5, 1.0)};
+  const auto lines = observable_lines(rows);
+  EXPECT_THAT(lines[0], AllOf(HasSubstr("exact"), HasSubstr("off by")));
+  EXPECT_THAT(lines[1], AllOf(HasSubstr("  2  "), testing::EndsWith("  -2.0 σ")));
+  EXPECT_THAT(lines[2], Not(HasSubstr("σ")));
+  EXPECT_THAT(lines[3], testing::EndsWith("  –"));
+  EXPECT_THAT(lines[4], testing::EndsWith("+1e+05 σ"));
+  const auto json = observables_json(rows);
+  EXPECT_EQ(json[0].at("exact"), 2);
+  EXPECT_EQ(json[0].at("deviation"), -2);
+  EXPECT_FALSE(json[1].contains("exact"));
+}
+
+TEST(ObservableLines, HaveNoSuchColumnsWhereNothingIs) {
+  EXPECT_THAT(observable_lines(std::vector{row_with(1, 0.1, {})})[0], Not(HasSubstr("exact")));
 }
 
 TEST(FinalReport, SaysWhereEverythingIsAndWhatToTryNext) {

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "support.h"
+#include "theory_cases.h"
 
 namespace flowloom {
 namespace {
@@ -20,46 +21,22 @@ Field noise_field(std::uint64_t number, std::size_t size) {
 }
 
 struct Case {
-  std::string name;
-  std::function<std::unique_ptr<HmcAction>()> make;
+  std::string name, theory;
+  std::unique_ptr<HmcAction> make() const { return hmc_action(theory_of_keys(theory)); }
 };
-
-std::unique_ptr<HmcAction> u1(const GaugeLattice& lattice, double beta) {
-  return std::make_unique<U1Action>(lattice, beta);
-}
-std::unique_ptr<HmcAction> phi4(const Phi4Action& action) { return std::make_unique<Phi4Action>(action); }
 
 const std::vector<Case> kCases = {
-    {"phi4 A 4 x 6",
-     [] {
-       return phi4(Phi4Action::form_a(Geometry({4, 6}), -4, 8));
-     }},
-    {"phi4 A 5", [] { return phi4(Phi4Action::form_a(Geometry({5}), 0.5, 0)); }},
-    {"phi4 B 2 x 3 x 4",
-     [] {
-       return phi4(Phi4Action::form_b(Geometry({2, 3, 4}), 0.4, 0.5));
-     }},
-    {"phi4 B 2^4",
-     [] {
-       return phi4(Phi4Action::form_b(Geometry({2, 2, 2, 2}), 0.2, 1.1));
-     }},
-    {"U(1) 4 x 6",
-     [] {
-       return u1(GaugeLattice(Geometry({4, 6})), 3);
-     }},
-    {"U(1) 2 x 3 x 4",
-     [] {
-       return u1(GaugeLattice(Geometry({2, 3, 4})), 1.5);
-     }},
-    {"U(1) 2^4",
-     [] {
-       return u1(GaugeLattice(Geometry({2, 2, 2, 2})), 0.9);
-     }},
-    {"U(1) 2^4, two planes",
-     [] {
-       return u1(GaugeLattice(Geometry({2, 2, 2, 2}), {{0, 1}, {2, 3}}), 0.9);
-     }},
+    {"phi4 A 4 x 6", phi4_keys({4, 6}, "m2 = -4.0, lambda = 8.0")},
+    {"phi4 A 5", phi4_keys({5}, "m2 = 0.5, lambda = 0.0")},
+    {"phi4 B 2 x 3 x 4", phi4_keys({2, 3, 4}, "form = 'B', beta = 0.4, lambda = 0.5")},
+    {"phi4 B 2^4", phi4_keys({2, 2, 2, 2}, "form = 'B', beta = 0.2, lambda = 1.1")},
+    {"U(1) 4 x 6", u1_keys({4, 6}, 3)},
+    {"U(1) 5 x 4", u1_keys({5, 4}, 0.9)},
 };
+
+std::unique_ptr<HmcAction> phi4(const std::vector<std::int64_t>& lattice, const std::string& couplings) {
+  return hmc_action(theory_of_keys(phi4_keys(lattice, couplings)));
+}
 
 TEST(HmcAction, SlopesAreFiniteDifferences) {
   constexpr double kStep = 1e-4;
@@ -80,59 +57,14 @@ TEST(HmcAction, SlopesAreFiniteDifferences) {
   }
 }
 
-// The neighbour of site x forwards in direction mu.
-std::size_t next(const Geometry& geometry, std::size_t x, std::size_t mu) {
-  auto coordinates = geometry.coordinates(x);
-  ++coordinates[mu];
-  return geometry.site(coordinates);
-}
-
-// Both forms as lattice/phi4.h prints them.
-TEST(HmcAction, Phi4IsTheDirectSum) {
-  const Geometry geometry({4, 3, 2});
-  const Field phi = noise_field(2, geometry.sites());
-  double hopping = 0, a = 0, b = 0;
-  for (std::size_t x = 0; x < phi.size(); ++x) {
-    for (std::size_t mu = 0; mu < 3; ++mu) hopping += phi[x] * phi[next(geometry, x, mu)];
-    a += (6 + 0.3) * std::pow(phi[x], 2) + 0.7 * std::pow(phi[x], 4);
-    b += std::pow(phi[x], 2) + 0.7 * std::pow(phi[x] * phi[x] - 1, 2);
+// Though it computes no more than the sums that it consists of.
+TEST(HmcAction, IsMinusTheLogsLogP) {
+  for (const Case& each : kCases) {
+    const AnyTheory theory = theory_of_keys(each.theory);
+    const Field field = noise_field(2, theory_variables(theory));
+    const double log_p = theory_log_p(theory, theory_sums_of(theory, field));
+    EXPECT_NEAR(each.make()->action(field), -log_p, 1e-12 * (1 + std::abs(log_p))) << each.name;
   }
-  EXPECT_NEAR(Phi4Action::form_a(geometry, 0.3, 0.7).action(phi), a - 2 * hopping, 1e-11);
-  EXPECT_NEAR(Phi4Action::form_b(geometry, 0.6, 0.7).action(phi), b - 0.6 * hopping, 1e-11);
-}
-
-TEST(HmcAction, U1IsTheDirectSumAndGaugeInvariant) {
-  const Geometry geometry({3, 4, 2});
-  const double beta = 1.7;
-  const U1Action action(GaugeLattice(geometry), beta);
-  Field theta = noise_field(3, 3 * geometry.sites());
-  const std::size_t v = geometry.sites();
-  double sum = 0;
-  for (std::size_t x = 0; x < v; ++x) {
-    for (std::size_t mu = 0; mu < 3; ++mu) {
-      for (std::size_t nu = mu + 1; nu < 3; ++nu) {
-        sum += std::cos(theta[mu * v + x] + theta[nu * v + next(geometry, x, mu)] -
-                        theta[mu * v + next(geometry, x, nu)] - theta[nu * v + x]);
-      }
-    }
-  }
-  EXPECT_NEAR(action.action(theta), -beta * sum, 1e-11);
-  const Field alpha = noise_field(4, v);
-  for (std::size_t mu = 0; mu < 3; ++mu) {
-    for (std::size_t x = 0; x < v; ++x) theta[mu * v + x] += alpha[x] - alpha[next(geometry, x, mu)];
-  }
-  EXPECT_NEAR(action.action(theta), -beta * sum, 1e-11);
-}
-
-TEST(HmcAction, RefusesWhatIsNoTheory) {
-  const Geometry geometry({4, 4});
-  EXPECT_THROW(Phi4Action::form_a(geometry, -1, 0), Error);
-  EXPECT_THROW(Phi4Action::form_a(geometry, 1, -1), Error);
-  EXPECT_THROW(Phi4Action::form_a(geometry, std::nan(""), 1), Error);
-  EXPECT_THROW(Phi4Action::form_b(geometry, 0.5, 0), Error);
-  EXPECT_NO_THROW(Phi4Action::form_a(geometry, 1, 0));
-  EXPECT_NO_THROW(Phi4Action::form_b(geometry, 0.49, 0));
-  EXPECT_THROW(U1Action(GaugeLattice(geometry), -1), Error);
 }
 
 TEST(Integrate, BackwardsItComesBack) {
@@ -185,17 +117,18 @@ TEST(Integrate, OmelyanMissesHByLess) {
   }
 }
 
-// Of the oscillator H = 1/2 pi^2 + phi^2 (hopping beta = 0, lambda = 0) one step by hand.
+// Of oscillators H = 1/2 pi^2 + phi^2 (hopping beta = 0, lambda = 0) one step by hand.
 TEST(Integrate, OneStepIsTheOneOfTheBook) {
-  const Phi4Action action = Phi4Action::form_b(Geometry({1}), 0, 0);
-  Field field{0.7}, momenta{0.2};
-  integrate(action, Integrator::kLeapfrog, 0.3, 1, field, momenta);
+  const auto action = phi4({2}, "form = 'B', beta = 0.0, lambda = 0.0");
+  Field field{0.7, 0}, momenta{0.2, 0};
+  integrate(*action, Integrator::kLeapfrog, 0.3, 1, field, momenta);
   const double half = 0.2 - 0.15 * 1.4, end = 0.7 + 0.3 * half;
   EXPECT_NEAR(field[0], end, 1e-15);
   EXPECT_NEAR(momenta[0], half - 0.15 * 2 * end, 1e-15);
+  EXPECT_EQ(field[1], 0);
 
-  field = {0.7}, momenta = {0.2};
-  integrate(action, Integrator::kOmelyan, 0.3, 1, field, momenta);
+  field = {0.7, 0}, momenta = {0.2, 0};
+  integrate(*action, Integrator::kOmelyan, 0.3, 1, field, momenta);
   constexpr double kLambda = 0.1931833275037836;
   const double first = 0.2 - kLambda * 0.3 * 1.4, middle = 0.7 + 0.15 * first;
   const double second = first - (1 - 2 * kLambda) * 0.3 * 2 * middle, last = middle + 0.15 * second;
@@ -207,7 +140,7 @@ NoiseKey key_of_test() { return NoiseKey::from("chain"); }
 
 TEST(Hmc, ARejectionLeavesTheFieldWhereItWas) {
   // Steps that are too long for the quartic term: most trajectories end far off.
-  Hmc hmc(phi4(Phi4Action::form_a(Geometry({4, 4}), -4, 8)), {.length = 1, .steps = 4}, key_of_test());
+  Hmc hmc(phi4({4, 4}, "m2 = -4.0, lambda = 8.0"), {.length = 1, .steps = 4}, key_of_test());
   int accepted = 0, rejected = 0;
   for (int i = 0; i < 400; ++i) {
     const Field before(hmc.field().begin(), hmc.field().end());
@@ -222,7 +155,7 @@ TEST(Hmc, ARejectionLeavesTheFieldWhereItWas) {
 }
 
 TEST(Hmc, WhatRunsAwayIsRejected) {
-  Hmc hmc(phi4(Phi4Action::form_a(Geometry({4, 4}), -4, 8)), {.length = 40, .steps = 10}, key_of_test());
+  Hmc hmc(phi4({4, 4}, "m2 = -4.0, lambda = 8.0"), {.length = 40, .steps = 10}, key_of_test());
   for (int i = 0; i < 10; ++i) {
     const Hmc::Trajectory end = hmc.trajectory();
     EXPECT_FALSE(std::isfinite(end.delta_h));
@@ -233,7 +166,7 @@ TEST(Hmc, WhatRunsAwayIsRejected) {
 
 TEST(Hmc, TheKeyDecidesTheChain) {
   const auto run = [](const std::string& key) {
-    Hmc hmc(u1(GaugeLattice(Geometry({4, 4})), 2), {}, NoiseKey::from(key));
+    Hmc hmc(hmc_action(theory_of_keys(u1_keys({4, 4}, 2))), {}, NoiseKey::from(key));
     hmc.thermalise(40);
     for (int i = 0; i < 5; ++i) hmc.trajectory();
     return Field(hmc.field().begin(), hmc.field().end());
@@ -246,7 +179,7 @@ TEST(Hmc, TheKeyDecidesTheChain) {
 TEST(Hmc, ThermalisingFindsTheNumberOfStepsAndFreezesIt) {
   for (const int first : {1, 200}) {
     for (const Integrator integrator : {Integrator::kLeapfrog, Integrator::kOmelyan}) {
-      Hmc hmc(phi4(Phi4Action::form_a(Geometry({12, 12}), -4, 6)),
+      Hmc hmc(phi4({12, 12}, "m2 = -4.0, lambda = 6.0"),
               {.length = 1, .steps = first, .integrator = integrator}, key_of_test());
       hmc.thermalise(200);
       const int steps = hmc.steps();
@@ -262,7 +195,7 @@ TEST(Hmc, ThermalisingFindsTheNumberOfStepsAndFreezesIt) {
 
 TEST(Hmc, RefusesTrajectoriesThatAreNone) {
   const auto refusal = [](HmcOptions options) {
-    return sentence_of([&] { Hmc(phi4(Phi4Action::form_a(Geometry({4}), 1, 0)), options, {}); });
+    return sentence_of([&] { Hmc(phi4({4}, "m2 = 1.0, lambda = 0.0"), options, {}); });
   };
   EXPECT_EQ(refusal({.length = 0}), "A trajectory of HMC needs a finite length above 0, not 0.000000.");
   EXPECT_EQ(refusal({.steps = 0}), "A trajectory of HMC has 1 to 10000 steps, not 0.");

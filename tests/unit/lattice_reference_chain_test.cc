@@ -7,6 +7,7 @@
 
 #include "lattice/heat_bath.h"
 #include "support.h"
+#include "theory_cases.h"
 
 namespace flowloom {
 namespace {
@@ -15,12 +16,20 @@ using Field = std::vector<double>;
 
 GaugeLattice small() { return GaugeLattice(Geometry({2, 4})); }
 NoiseKey key() { return NoiseKey::from("reference"); }
+const HmcOptions kHmc;
+std::unique_ptr<ReferenceChain> phi4_chain(const std::vector<std::int64_t>& lattice, const HmcOptions& options,
+                                           NoiseKey noise) {
+  return hmc_reference(hmc_action(theory_of_keys(phi4_keys(lattice, "m2 = -4.0, lambda = 8.0"))), FieldType::kScalar,
+                       options, noise);
+}
+std::unique_ptr<ReferenceChain> u1_chain(double beta, const HmcOptions& options) {
+  return hmc_reference(hmc_action(theory_of_keys(u1_keys({4, 4}, beta))), FieldType::kAngle, options, key());
+}
 Field copy(std::span<const double> field) { return Field(field.begin(), field.end()); }
 
 TEST(ReferenceChain, FieldsHaveTheirShapesAndStartCold) {
-  const auto phi4 = phi4_reference(Phi4Action::form_a(Geometry({2, 4}), 1, 1), {}, key());
-  EXPECT_EQ(copy(phi4->field()), Field(8, 0.0));
-  EXPECT_EQ(copy(u1_hmc_reference(small(), 2, {}, key())->field()), Field(16, 0.0));
+  EXPECT_EQ(copy(phi4_chain({2, 4}, kHmc, key())->field()), Field(8, 0.0));
+  EXPECT_EQ(copy(u1_chain(2, kHmc)->field()), Field(32, 0.0));
   EXPECT_EQ(copy(heat_bath_reference(1, small(), 2, 1, key())->field()), Field(16, 0.0));
   for (const std::size_t n : {2u, 3u}) {
     const auto chain = heat_bath_reference(static_cast<int>(n), small(), 2, 1, key());
@@ -34,7 +43,7 @@ TEST(ReferenceChain, FieldsHaveTheirShapesAndStartCold) {
 
 TEST(ReferenceChain, AnglesLieBetweenZeroAndAFullTurnAndAreTheLinks) {
   const auto heat_bath = heat_bath_reference(1, small(), 0.1, 1, key());
-  const auto hmc = u1_hmc_reference(small(), 0.1, {.length = 3}, key());
+  const auto hmc = u1_chain(0.1, {.length = 3});
   HeatBath<1> links(small(), 0.1, key());
   double lowest = 10, highest = 0;
   for (int i = 0; i < 100; ++i) {
@@ -74,8 +83,7 @@ TEST(ReferenceChain, MatricesAreTheLinks) {
 }
 
 TEST(ReferenceChain, HmcCountsWhatItAcceptsSinceItWasThermalised) {
-  const auto chain = phi4_reference(Phi4Action::form_a(Geometry({8, 8}), -4, 8), {.length = 1, .steps = 2},
-                                    NoiseKey::from("accepted"));
+  const auto chain = phi4_chain({8, 8}, {.length = 1, .steps = 2}, NoiseKey::from("accepted"));
   EXPECT_EQ(chain->acceptance(), 1);
   int moved = 0;
   for (int i = 0; i < 50; ++i) {
@@ -97,11 +105,12 @@ TEST(ReferenceChain, TheHeatBathAcceptsEverything) {
 
 TEST(ReferenceChain, SaysWhatItIs) {
   const HmcOptions options{.length = 0.5, .steps = 7, .integrator = Integrator::kLeapfrog};
-  EXPECT_EQ(u1_hmc_reference(small(), 1, options, key())->algorithm(),
+  EXPECT_EQ(u1_chain(1, options)->algorithm(),
             "HMC, leapfrog, 7 steps in a trajectory of length 0.5");
-  EXPECT_EQ(phi4_reference(Phi4Action::form_a(Geometry({4}), 1, 1), {}, key())->algorithm(),
+  EXPECT_EQ(phi4_chain({4}, kHmc, key())->algorithm(),
             "HMC, 2MN, 10 steps in a trajectory of length 1");
   EXPECT_EQ(heat_bath_reference(3, small(), 4, 2, key())->algorithm(), "heat bath with 2 sweeps of overrelaxation");
+  EXPECT_EQ(heat_bath_reference(3, small(), 4, 1, key())->algorithm(), "heat bath with 1 sweep of overrelaxation");
 }
 
 TEST(ReferenceChain, RefusesColoursThatItDoesNotHave) {

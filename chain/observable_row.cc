@@ -1,0 +1,17 @@
+#include "chain/observable_row.h"
+
+#include <algorithm>
+
+#include "chain/state_walk.h"
+#include "lattice/references.h"
+
+namespace flowloom {
+
+ObservableRow observable_row(const AnyTheory& theory, const Observable& observable, std::span<const double> series) {
+  ObservableRow row{observable, false, {}, exact_value(theory, observable.name)};
+  row.defined = series.size() >= 2 && std::all_of(series.begin(), series.end(), is_measurable);
+  if (row.defined) row.estimate = stats::gamma_method(series);
+  return row;
+}
+
+}  // namespace flowloom
