@@ -183,7 +183,6 @@ TEST(Wilson2d, HeavyFermionsAddAPlaquetteTerm) {
 }
 
 TEST(Wilson2d, TheSlopesAreTracesWithTheDenseInverse) {
-  const Complex i(0, 1);
   for (const WilsonCase& wilson : wilson_cases()) {
     const auto found = wilson.find();
     const DenseMatrix inverse = dense_solve(wilson.dense()).inverse;
