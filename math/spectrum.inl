@@ -35,7 +35,7 @@ constexpr Spectrum<2, V> decompose(const Matrix<2, V>& u) {
   const V zero(0.0), one(1.0);
   const Axis<V> axis = axis_of(u);
   const auto swapped = zero < axis.signed_sine;  // the eigenvector of the positive angle stands last
-  const V sine = select(swapped, axis.signed_sine, -axis.signed_sine);
+  const V sine = select(swapped, axis.signed_sine, -axis.signed_sine) + zero;  // no negative zero
   const V gap = atan2(sine, axis.a0) * (1 / 3.14159265358979323846);
   const Complex<V> c{axis.c, zero};
   return {{gap, one - gap},

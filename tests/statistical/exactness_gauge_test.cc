@@ -41,7 +41,12 @@ GaugeRun trained(std::int64_t extent, double beta, const std::string& map, std::
   for (std::int64_t step = 0; step < steps; ++step) {
     Gradient gradient = objective->reverse_kl(Estimator::kPath, made.weights, run.noise_key(),
                                               training_index(static_cast<std::uint64_t>(step), 0), kBatch);
-    for (double& slope : gradient.sum) slope /= kBatch;
+    // A few samples near the steep parts of a map can have slopes that are larger than all others' by orders of magnitude.
+    double square = 0;
+    for (const double slope : gradient.sum) square += slope * slope / (kBatch * kBatch);
+    if (!std::isfinite(square)) continue;
+    const double scale = std::min(1.0, 20 / std::sqrt(square)) / kBatch;
+    for (double& slope : gradient.sum) slope *= scale;
     adam.update(run.train, made.weights, gradient.sum, 1e-2 * (1 - static_cast<double>(step) / static_cast<double>(steps)),
                 true);
   }
@@ -112,7 +117,7 @@ void expect_exact(std::int64_t extent, double beta, const std::string& map, std:
 TEST(ExactnessOfGaugeChains, U1OnTheTorusIsExactOnASmallVolume) {
   expect_exact(4, 1, "spline", 150, 100000);
   expect_exact(4, 2, "mixture", 300, 100000);
-  expect_exact(4, 3, "spline", 400, 100000);
+  expect_exact(4, 3, "mixture", 400, 100000);
 }
 
 TEST(ExactnessOfGaugeChains, U1OnTheTorusIsExactOnALargerVolume) {
