@@ -100,6 +100,28 @@ TEST_F(ExactnessRule9Jury, DoesNotTakeTheSameTwiceFromOneWhereOthersCouldDrawIt)
   EXPECT_FALSE(heard(1, 0.5).numbers);
 }
 
+TEST_F(ExactnessRule9Jury, SettlesWhatOneDrewTwiceOnceNobodyElseCanDrawIt) {
+  const auto nobody_else = [](WorkerId, UnitNumber) { return true; };
+  const auto somebody_else = [](WorkerId, UnitNumber) { return false; };
+  heard(1, 0.5);
+  EXPECT_FALSE(jury_.settle(nobody_else)) << "it can be asked once more";
+  heard(1, 0.5);
+  EXPECT_FALSE(jury_.settle(somebody_else));
+  const auto settled = jury_.settle(nobody_else);
+  ASSERT_TRUE(settled);
+  EXPECT_EQ(settled->first, 7u);
+  EXPECT_EQ(settled->second.numbers->log_p[0], 0.5);
+  EXPECT_EQ(settled->second.worker, 1u);
+  EXPECT_EQ(settled->second.second, 1u);
+  EXPECT_FALSE(jury_.settle(nobody_else)) << "it is decided";
+}
+
+TEST_F(ExactnessRule9Jury, SettlesNothingOnWhichTwoDisagree) {
+  heard(2, 0.75);
+  heard(1, 0.5), heard(1, 0.5);
+  EXPECT_FALSE(jury_.settle([](WorkerId, UnitNumber) { return true; }));
+}
+
 TEST_F(ExactnessRule9Jury, ForgetsWhatAWorkerSaidThatWasProvedWrongElsewhere) {
   heard(1, 0.5);
   heard(2, 0.75);

@@ -257,6 +257,18 @@ TEST_F(ExactnessRule9CoreMute, AUnitThatOneDrewTwiceIsNotKeptForAnotherThatHasLe
   EXPECT_GT(log_->frontier(), 0u);
 }
 
+TEST_F(ExactnessRule9CoreMute, WhoHasLeftIsNotTakenOnItsWord) {
+  start_with_mute(1);
+  pass(1.2);  // it has drawn the first units twice
+  leave(honest_);
+  pass(2);
+  ASSERT_TRUE(row(status(), mute_).silent());
+  EXPECT_EQ(log_->frontier(), 0u);
+  honest_ = join_named("honest");
+  pass(0.1);
+  EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE);
+}
+
 TEST_F(ExactnessRule9CoreMute, NobodyIsBelievedAloneWhileAnotherIsOnlyLate) {
   start_with_mute(1);
   pass(1.2);
