@@ -277,7 +277,7 @@ class LanesObjectsTest(unittest.TestCase):
     def test_the_objects_call_no_elementary_function_of_the_c_library(self):
         for name, prefix, file in lane_objects():
             undefined = run(prefix + "nm", "-u", file)
-            self.assertIn("PackedWeights", undefined)
+            self.assertIn("PackedNetworks", undefined)
             self.assert_none(f"{file}: {symbol}" for symbol in elementary_symbols(undefined))
 
     def test_nothing_is_compiled_or_linked_with_fast_mathematics_and_nothing_exact_with_contraction(self):
