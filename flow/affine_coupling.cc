@@ -8,7 +8,7 @@
 namespace flowloom {
 namespace {
 
-void check(const RunSpec& run) {
+void check_affine_coupling(const RunSpec& run) {
   const AnyTheory theory = make_theory(run.theory);
   const Geometry& geometry = theory_geometry(theory);
   if (!geometry.all_even()) {
@@ -25,7 +25,7 @@ void check(const RunSpec& run) {
   refuse_too_many_weights(AffineCouplingFlow(run.flow, geometry.dimensions()), run.flow);
 }
 
-std::vector<Key> keys() {
+std::vector<Key> affine_coupling_keys() {
   std::vector<Key> keys = {
       {.name = "prior",
        .type = KeyType::kText,
@@ -74,8 +74,8 @@ const Kind& AffineCouplingFlow::kind() {
       .sentence =
           "Checkerboard affine couplings (on lattices of even extents) whose s and t come from circular convolution "
           "networks.",
-      .keys = keys(),
-      .check = check,
+      .keys = affine_coupling_keys(),
+      .check = check_affine_coupling,
   };
   return kKind;
 }

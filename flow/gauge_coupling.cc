@@ -134,7 +134,7 @@ NetworkShape network_of(const Section& section, std::size_t dimensions) {
                       Activation::kIdentity);
 }
 
-void check(const RunSpec& run) {
+void check_gauge_coupling(const RunSpec& run) {
   const AnyTheory theory = make_theory(run.theory);
   const Geometry& geometry = theory_geometry(theory);
   const auto refuse = [&](const std::string& key, const std::string& what) {
@@ -165,7 +165,7 @@ void check(const RunSpec& run) {
   }
 }
 
-std::vector<Key> keys() {
+std::vector<Key> gauge_coupling_keys() {
   std::vector<Key> keys = {
       {.name = "layers",
        .type = KeyType::kInteger,
@@ -241,8 +241,8 @@ const Kind& GaugeCouplingFlow::kind() {
       .name = "gauge-coupling",
       .sentence = "Gauge-equivariant couplings of loops' angles, with parameters from convolution networks that see loops of "
                   "links that do not change.",
-      .keys = keys(),
-      .check = check,
+      .keys = gauge_coupling_keys(),
+      .check = check_gauge_coupling,
   };
   return kKind;
 }
