@@ -1,8 +1,5 @@
 // phi^4 at one site (lattice/phi4.h), for a cursor (lattice/cursor.h).
 
-template <class Theory>
-struct LocalDensities;  // each theory says it again
-
 template <>
 struct LocalDensities<Phi4> {
   // The summands of the sums that the log keeps, in the order of Phi4::sums().

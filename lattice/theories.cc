@@ -1,5 +1,6 @@
 #include "lattice/theories.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -70,8 +71,14 @@ std::vector<double> theory_sums_of(const AnyTheory& theory, std::span<const doub
         std::vector<double> sums(Theory::kSums);
         for_each_site(t, field, [&](const auto& x) {
           const auto local = LocalDensities<Theory>::at(x);
-          for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += local[k];
+          for (std::size_t k = 0; k < local.size(); ++k) sums[k] += local[k];
         });
+        if constexpr (GlobalSums<Theory>::kCount > 0) {
+          const GlobalSums<Theory> global(t);
+          std::vector<double> work(global.cells_for_sums());
+          const auto found = global.template at<double>(ReadNumbers{field.data(), t.geometry().sites()}, work.data());
+          std::ranges::copy(found, sums.begin() + kLocalSums<Theory>);
+        }
         return sums;
       },
       theory);
@@ -82,12 +89,20 @@ std::vector<double> theory_force(const AnyTheory& theory, std::span<const double
       [&]<class Theory>(const Theory& t) {
         std::vector<double> force(field.size());
         const std::size_t sites = t.geometry().sites();
+        const auto add = [&](std::size_t component, std::size_t site, double slope) {
+          force[component * sites + site] += slope;
+        };
         for_each_site(t, field, [&](const auto& x) {
           LocalDensities<Theory>::pull_back(
-              x, t.action().slopes, [&](const auto& place, std::size_t component, double slope) {
-                force[component * sites + place.site()] += slope;
-              });
+              x, t.action().template slopes_from<kLocalSums<Theory>>(0),
+              [&](const auto& place, std::size_t component, double slope) { add(component, place.site(), slope); });
         });
+        if constexpr (GlobalSums<Theory>::kCount > 0) {
+          const GlobalSums<Theory> global(t);
+          std::vector<double> work(global.cells_for_slopes());
+          global.template pull_back<double>(t.action().template slopes_from<global.kCount>(kLocalSums<Theory>),
+                                            ReadNumbers{field.data(), sites}, work.data(), add);
+        }
         return force;
       },
       theory);
