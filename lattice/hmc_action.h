@@ -8,9 +8,11 @@
 #include <cstddef>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "lattice/cursor.h"
 #include "lattice/linear_action.h"
+#include "lattice/sums.h"
 
 namespace flowloom {
 
@@ -24,15 +26,15 @@ class HmcAction {
   virtual void slopes(std::span<const double> field, std::span<double> out) const = 0;
 };
 
-template <class Theory>
-struct LocalDensities;
-
-// A theory (lattice/theories.h) in plain numbers, from its local densities. Field: [component][site].
+// A theory (lattice/theories.h) in plain numbers, from its sums (lattice/sums.h). Field: [component][site].
 template <class Theory>
 class TheoryAction final : public HmcAction {
  public:
   explicit TheoryAction(const Theory& theory)
-      : action_(theory.action()), components_(theory.components()), neighbours_(theory.geometry()) {}
+      : action_(theory.action()),
+        components_(theory.components()),
+        neighbours_(theory.geometry()),
+        global_(theory) {}
 
   std::size_t variables() const override { return components_ * neighbours_.steps().sites; }
 
@@ -49,13 +51,22 @@ class TheoryAction final : public HmcAction {
     const std::size_t sites = neighbours_.steps().sites;
     std::fill(out.begin(), out.end(), 0.0);
     for_each_site(field, [&](const auto& x) {
-      LocalDensities<Theory>::pull_back(x, action_.slopes, [&](const auto& place, std::size_t component, double slope) {
-        out[component * sites + place.site()] += slope;
-      });
+      LocalDensities<Theory>::pull_back(x, action_.template slopes_from<kLocal>(0),
+                                        [&](const auto& place, std::size_t component, double slope) {
+                                          out[component * sites + place.site()] += slope;
+                                        });
     });
+    if constexpr (kGlobal > 0) {
+      std::vector<double> work(global_.cells_for_slopes());
+      global_.template pull_back<double>(
+          action_.template slopes_from<kGlobal>(kLocal), ReadNumbers{field.data(), sites}, work.data(),
+          [&](std::size_t component, std::size_t site, double slope) { out[component * sites + site] += slope; });
+    }
   }
 
  private:
+  static constexpr std::size_t kLocal = kLocalSums<Theory>, kGlobal = GlobalSums<Theory>::kCount;
+
   struct ReadNumbers {
     const double* field;
     std::size_t sites;
@@ -74,14 +85,20 @@ class TheoryAction final : public HmcAction {
     std::array<double, Theory::kSums> sums{};
     for_each_site(field, [&](const auto& x) {
       const auto local = LocalDensities<Theory>::at(x);
-      for (std::size_t k = 0; k < kCount; ++k) sums[k] += local[k];
+      for (std::size_t k = 0; k < std::min(kCount, kLocal); ++k) sums[k] += local[k];
     });
+    if constexpr (kGlobal > 0) {
+      std::vector<double> work(global_.cells_for_sums());
+      const auto found = global_.template at<double>(ReadNumbers{field.data(), neighbours_.steps().sites}, work.data());
+      std::ranges::copy(found, sums.begin() + kLocal);
+    }
     return sums;
   }
 
   decltype(std::declval<const Theory&>().action()) action_;
   std::size_t components_;
   Neighbours neighbours_;
+  GlobalSums<Theory> global_;
 };
 
 }  // namespace flowloom

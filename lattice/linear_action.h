@@ -26,6 +26,14 @@ struct LinearAction {
     }
     return action + constant;
   }
+
+  // The slopes by sums first, first + 1, ...
+  template <std::size_t kCount>
+  std::array<double, kCount> slopes_from(std::size_t first) const {
+    std::array<double, kCount> own{};
+    for (std::size_t k = 0; k < kCount; ++k) own[k] = slopes[first + k];
+    return own;
+  }
 };
 
 }  // namespace flowloom

@@ -9,7 +9,7 @@
 
 namespace flowloom {
 
-// One column of the log: a sum of a local density over all sites.
+// One column of the log: a sum of a local density over all sites, or a function of the whole field.
 struct SumInfo {
   std::string name;
   std::string sentence;

@@ -21,6 +21,7 @@
 #include "lattice/geometry.h"
 #include "lattice/linear_action.h"
 #include "lattice/observable.h"
+#include "lattice/sums.h"
 #include "spec/run_spec.h"
 
 namespace flowloom {

@@ -63,6 +63,11 @@ std::optional<double> exact(const U1Gauge& theory, const std::string& observable
   return {};
 }
 
+std::optional<double> exact(const Schwinger&, const std::string& observable) {
+  if (observable == "charge") return 0;
+  return {};
+}
+
 std::vector<Algorithm> algorithms_of(const AnyTheory& theory) {
   return std::visit([](const auto& t) { return algorithms(t); }, theory);
 }

@@ -1,5 +1,6 @@
 #include "lattice/theories.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 

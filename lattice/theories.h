@@ -6,12 +6,13 @@
 
 #include "lattice/cursor.h"
 #include "lattice/phi4.h"
+#include "lattice/schwinger.h"
 #include "lattice/u1.h"
 #include "math/elementary.h"
 
 namespace flowloom {
 
-using AnyTheory = std::variant<Phi4, U1Gauge>;
+using AnyTheory = std::variant<Phi4, U1Gauge, Schwinger>;
 
 // Real variables of one configuration, which lie as [component][site] wherever a configuration is a flat array.
 template <class Theory>

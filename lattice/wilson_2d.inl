@@ -14,7 +14,7 @@
 template <Value V, class Work>
 class Wilson2dElimination : WilsonMatrices<V, Work> {
   using Base = WilsonMatrices<V, Work>;
-  using Base::get, Base::put, Base::store, Base::real, Base::imaginary_part, Base::square, Base::dot, Base::product,
+  using Base::get, Base::put, Base::real, Base::imaginary_part, Base::square, Base::dot, Base::product,
       Base::anti_hermitian_product;
   using typename Base::Complex, typename Base::Matrix, typename Base::Range;
 
@@ -89,7 +89,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
     for (std::size_t t = last_; t-- > 0;) trace = trace + step_back(t, out);
     for (std::size_t x = 0; x < n_; ++x) {
       const Complex around = conj(get(time_link(last_, x))) * get(r3(), x, x);
-      store(around.im * -2.0, out[link_at(1, x, last_)]);
+      store_in(out[link_at(1, x, last_)], around.im * -2.0);
     }
     return trace;
   }
@@ -97,7 +97,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
   // After log_abs_det(true): the correlator of wilson_2d.h, from the rows G(t, s) for all t <= s.
   template <class Correlator>
   constexpr void pion(Correlator out) {
-    for (std::size_t t = 0; t <= last_; ++t) store(V(0.0), out[t]);
+    for (std::size_t t = 0; t <= last_; ++t) store_in(out[t], V(0.0));
     V sum(0.0);
     for (std::size_t i = 0; i < 2 * n_; ++i) {
       for (std::size_t j = 0; j < 2 * n_; ++j) {
@@ -119,7 +119,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
       }
       add_to(out, 0, row_of_g(t, t));
     }
-    for (std::size_t t = 0; t <= last_; ++t) store(V(out[t]) / V(static_cast<double>(wilson_.sites())), out[t]);
+    for (std::size_t t = 0; t <= last_; ++t) store_in(out[t], V(out[t]) / V(static_cast<double>(wilson_.sites())));
   }
 
  private:
@@ -267,7 +267,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
       const std::size_t y = x + 1 < n_ ? x + 1 : 0;
       const Complex hop = x + 1 < n_ ? real(1) : get(loop(t));
       const Complex there = hop * plus(y, x), back = conj(hop) * (plus(x, y) + mixed(x, y));
-      store(there.im - back.im, out[link_at(0, x, t)]);
+      store_in(out[link_at(0, x, t)], there.im - back.im);
       trace = trace + plus(x, x).re * 2.0;
     }
     return trace;
@@ -319,7 +319,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
 
     for (std::size_t x = 0; x < n_; ++x) {
       const Complex forward = element(w(t + 1), x, r1, x) - element(this->f(t + 1), x, r3, x);
-      store(forward.im * -2.0, out[link_at(1, x, t)]);
+      store_in(out[link_at(1, x, t)], forward.im * -2.0);
     }
     product(n_, of(r3), of(b), [&](std::size_t i, std::size_t j, const Complex& sum) {
       put(bracket, i, j, (sum - get(h, i, j)) * conj(get(time_link(t, j))));
@@ -408,7 +408,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
 
   template <class Correlator>
   static constexpr void add_to(Correlator& out, std::size_t t, const V& more) {
-    store(V(out[t]) + more, out[t]);
+    store_in(out[t], V(out[t]) + more);
   }
 
   const Wilson2d& wilson_;

@@ -31,6 +31,16 @@ constexpr WilsonComplex<V> scaled(const WilsonComplex<V>& a, const V& b) {
   return {a.re * b, a.im * b};
 }
 
+// A value to what holds it in memory: a number, or a row of lanes.
+template <Value V, class Cell>
+constexpr void store_in(Cell& cell, const V& value) {
+  if constexpr (requires { value.store(cell); }) {
+    value.store(cell);
+  } else {
+    cell = value;
+  }
+}
+
 template <Value V, class Work>
 class WilsonMatrices {
  protected:
@@ -52,19 +62,10 @@ class WilsonMatrices {
   constexpr Complex get(std::size_t at) const { return {V(work_[2 * at]), V(work_[2 * at + 1])}; }
   constexpr Complex get(const Matrix& m, std::size_t i, std::size_t j) const { return get(m.at(i, j)); }
   constexpr void put(std::size_t at, const Complex& value) {
-    store(value.re, work_[2 * at]);
-    store(value.im, work_[2 * at + 1]);
+    store_in(work_[2 * at], value.re);
+    store_in(work_[2 * at + 1], value.im);
   }
   constexpr void put(const Matrix& m, std::size_t i, std::size_t j, const Complex& value) { put(m.at(i, j), value); }
-
-  template <class Cell>
-  static constexpr void store(const V& value, Cell& cell) {
-    if constexpr (requires { value.store(cell); }) {
-      value.store(cell);  // lanes to a row of them
-    } else {
-      cell = value;
-    }
-  }
 
   static constexpr Complex real(double value) { return {V(value), V(0.0)}; }
   static constexpr Complex imaginary_part(const Complex& a) { return {V(0.0), a.im}; }

@@ -43,38 +43,70 @@ class TheoryWalk {
  public:
   using V = Lanes<double>;
 
-  explicit TheoryWalk(const Theory& theory) : neighbours_(theory.geometry()), slopes_(theory.action().slopes) {}
+  explicit TheoryWalk(const Theory& theory)
+      : neighbours_(theory.geometry()),
+        local_slopes_(theory.action().template slopes_from<kLocal>(0)),
+        global_slopes_(theory.action().template slopes_from<kGlobal>(kLocal)),
+        global_(theory) {}
 
   FLOWLOOM_FLATTEN Sums<Theory::kSums> sums(const Field& field) const {
-    return blocked_sum(neighbours_.steps().sites, [&](std::size_t x) {
-      return Sums<Theory::kSums>{LocalDensities<Theory>::at(cursor(field, x))};
+    const Sums<kLocal> local = blocked_sum(neighbours_.steps().sites, [&](std::size_t x) {
+      return Sums<kLocal>{LocalDensities<Theory>::at(cursor(field, x))};
     });
+    if constexpr (kGlobal == 0) {
+      return local;
+    } else {
+      const Sums<kGlobal> global = global_sums(field);
+      Sums<Theory::kSums> all;
+      std::ranges::copy(local.of, all.of.begin());
+      std::ranges::copy(global.of, all.of.begin() + kLocal);
+      return all;
+    }
   }
 
   // slope += dS/d(field)
   FLOWLOOM_FLATTEN void add_force(const Field& field, Field& slope) const {
-    const std::size_t sites = neighbours_.steps().sites;
-    for (std::size_t x = 0; x < sites; ++x) {
-      LocalDensities<Theory>::pull_back(cursor(field, x), slopes_,
-                                        [&](const auto& place, std::size_t component, const V& more) {
-                                          Row<double>& own = slope[component * sites + place.site()];
-                                          (V(own) + more).store(own);
-                                        });
+    for (std::size_t x = 0; x < neighbours_.steps().sites; ++x) {
+      LocalDensities<Theory>::pull_back(
+          cursor(field, x), local_slopes_, [&](const auto& place, std::size_t component, const V& more) {
+            add(slope, component, place.site(), more);
+          });
     }
+    if constexpr (kGlobal > 0) add_global_force(field, slope);
   }
 
  private:
+  static constexpr std::size_t kLocal = kLocalSums<Theory>, kGlobal = GlobalSums<Theory>::kCount;
+
+  // Long, so once for each instruction set. A new workspace each time costs nothing next to what is done in it.
+  [[gnu::noinline]] Sums<kGlobal> global_sums(const Field& field) const {
+    const auto work = std::make_unique_for_overwrite<Row<double>[]>(global_.cells_for_sums());
+    return {global_.template at<V>(read(field), work.get())};
+  }
+  [[gnu::noinline]] void add_global_force(const Field& field, Field& slope) const {
+    const auto work = std::make_unique_for_overwrite<Row<double>[]>(global_.cells_for_slopes());
+    global_.template pull_back<V>(
+        global_slopes_, read(field), work.get(),
+        [&](std::size_t component, std::size_t site, const V& more) { add(slope, component, site, more); });
+  }
+
+  void add(Field& slope, std::size_t component, std::size_t site, const V& more) const {
+    Row<double>& own = slope[component * neighbours_.steps().sites + site];
+    (V(own) + more).store(own);
+  }
+
   struct ReadRows {
     const Row<double>* field;
     std::size_t sites;
     V operator()(std::size_t component, std::size_t site) const { return V(field[component * sites + site]); }
   };
-  Cursor<ReadRows> cursor(const Field& field, std::size_t x) const {
-    return {{field.data(), neighbours_.steps().sites}, neighbours_.steps(), x};
-  }
+  ReadRows read(const Field& field) const { return {field.data(), neighbours_.steps().sites}; }
+  Cursor<ReadRows> cursor(const Field& field, std::size_t x) const { return {read(field), neighbours_.steps(), x}; }
 
   Neighbours neighbours_;
-  std::array<double, Theory::kSums> slopes_;  // of the action by the sums
+  std::array<double, kLocal> local_slopes_;  // of the action by the sums
+  std::array<double, kGlobal> global_slopes_;
+  GlobalSums<Theory> global_;
 };
 
 // Calls store(d, pair) for draws d = 0, 1, ... of `count` numbers at the addresses first, first + 1, ... of each lane, a pair being two

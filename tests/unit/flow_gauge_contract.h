@@ -12,10 +12,11 @@ struct GaugeCase {
   Precision precision = Precision::kFloat64;
   double beta = 1.5;
   std::string flow = "";  // more lines of the section
+  std::string theory = "kind = \"u1\"";
 
   RunSpec run() const {
     return load_run_text("[run]\nname = \"test\"\nprecision = \"" + std::string(to_string(precision)) +
-                             "\"\n[theory]\nkind = \"u1\"\nlattice = " + nlohmann::json(lattice).dump() +
+                             "\"\n[theory]\n" + theory + "\nlattice = " + nlohmann::json(lattice).dump() +
                              "\nbeta = " + nlohmann::json(beta).dump() +
                              "\n[flow]\nkind = \"gauge-coupling\"\nlayers = " + std::to_string(layers) +
                              "\nhidden = " + nlohmann::json(hidden).dump() + "\n" + flow + "\n[chain]\nlength = 1\n",
@@ -23,7 +24,9 @@ struct GaugeCase {
   }
 };
 
-inline std::vector<GaugeCase> gauge_cases() {
+inline constexpr char kFermions[] = "kind = \"schwinger\"\nkappa = 0.276";
+
+inline std::vector<GaugeCase> pure_gauge_cases() {
   return {
       {},
       {.lattice = {8, 4}, .layers = 20, .flow = "bins = 3\ncontext = \"1x1\"\nactivation = \"silu\""},
@@ -34,6 +37,12 @@ inline std::vector<GaugeCase> gauge_cases() {
        .flow = "bins = 2\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }, { directions = [1], steps = [1, 0], "
                "width = 2 }]"},
   };
+}
+
+inline std::vector<GaugeCase> gauge_cases() {
+  std::vector<GaugeCase> cases = pure_gauge_cases();
+  cases.push_back({.lattice = {4, 8}, .flow = "bins = 3", .theory = kFermions});
+  return cases;
 }
 
 // The case with weights, as the engines take it.
@@ -175,6 +184,8 @@ inline void expect_gauge_gradients_are_the_losss_slopes(const Engine& engine) {
   expect_the_gradient_is_the_losss_slope(engine, GaugeParts({.layers = 3, .hidden = {2}, .flow = "bins = 2"}));
   expect_the_gradient_is_the_losss_slope(
       engine, GaugeParts({.layers = 3, .hidden = {2}, .flow = "map = \"mixture\"\ncomponents = 2"}));
+  expect_the_gradient_is_the_losss_slope(
+      engine, GaugeParts({.layers = 3, .hidden = {2}, .flow = "bins = 2", .theory = kFermions}));
 }
 
 }  // namespace flowloom
