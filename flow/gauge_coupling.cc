@@ -236,6 +236,12 @@ bool LinkMask::active(std::size_t mu, std::span<const std::int64_t> x) const {
   return (std::inner_product(x.begin(), x.end(), steps.begin(), offset)) % width == 0;
 }
 
+std::vector<CouplingSites> sites_of(const std::vector<GaugeCoupling>& couplings) {
+  std::vector<CouplingSites> sites;
+  for (const GaugeCoupling& coupling : couplings) sites.push_back(coupling.sites);
+  return sites;
+}
+
 const Kind& GaugeCouplingFlow::kind() {
   static const Kind kKind{
       .name = "gauge-coupling",

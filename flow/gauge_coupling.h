@@ -50,6 +50,9 @@ struct GaugeCoupling {
   std::vector<std::vector<Loop>> context;  // [input site][loop of the context]: empty where it is not frozen
 };
 
+// What their networks see and change, in the same order.
+std::vector<CouplingSites> sites_of(const std::vector<GaugeCoupling>& couplings);
+
 class GaugeCouplingFlow : public Architecture {
  public:
   static constexpr FieldType kFieldType = FieldType::kAngle;

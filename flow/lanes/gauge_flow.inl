@@ -61,7 +61,7 @@ class GaugeFlow {
       : theory_(theory),
         architecture_(architecture),
         couplings_(architecture.couplings(theory.geometry())),
-        tables_(theory.geometry(), architecture.network(), masks_of(couplings_), use),
+        tables_(theory.geometry(), architecture.network(), sites_of(couplings_), use),
         weights_(packed(weights)),
         networks_(tables_, weights_),
         maps_(architecture) {}
@@ -106,11 +106,6 @@ class GaugeFlow {
   static V difference(const V& a, const V& b) { return wrap_angle(a - b); }
 
  private:
-  static std::vector<CouplingSites> masks_of(const std::vector<GaugeCoupling>& couplings) {
-    std::vector<CouplingSites> masks;
-    for (const GaugeCoupling& coupling : couplings) masks.push_back(coupling.sites);
-    return masks;
-  }
   PackedNetworks<Real> packed(std::span<const double> weights) const {
     architecture_.refuse_other_count(weights.size());
     return PackedNetworks<Real>(tables_, architecture_.layers(), weights);

@@ -20,7 +20,7 @@ class GaugeFlow {
       : theory_(theory),
         architecture_(architecture),
         couplings_(architecture.couplings(theory.geometry())),
-        plan_(theory.geometry(), architecture.network(), masks_of(couplings_)) {
+        plan_(theory.geometry(), architecture.network(), sites_of(couplings_)) {
     for (const GaugeCoupling& coupling : couplings_) {
       Tables tables;
       std::vector<Loop> context, rest;
@@ -137,11 +137,6 @@ class GaugeFlow {
     at::Tensor numbers;   // [active link]: its first number in [output site][channel]
   };
 
-  static std::vector<CouplingSites> masks_of(const std::vector<GaugeCoupling>& couplings) {
-    std::vector<CouplingSites> masks;
-    for (const GaugeCoupling& coupling : couplings) masks.push_back(coupling.sites);
-    return masks;
-  }
 
   // Moves the active links of a layer by step(map, angles of the active loops, t); returns the sum of the log slopes, [sample].
   template <class StepOf>
