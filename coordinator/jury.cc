@@ -53,7 +53,9 @@ std::ptrdiff_t Jury::draws(WorkerId worker, UnitNumber unit) const {
 bool Jury::has_drawn(WorkerId worker, UnitNumber unit) const { return draws(worker, unit) > 0; }
 bool Jury::may_draw(WorkerId worker, UnitNumber unit) const { return draws(worker, unit) < kDraws; }
 
-void Jury::logged(UnitNumber unit, UnitData numbers) { cases_[unit].push_back({kLog, std::move(numbers)}); }
+void Jury::logged(UnitNumber unit, UnitData numbers, const Authors& authors) {
+  cases_[unit].push_back({kLog, std::move(numbers), authors});
+}
 
 void Jury::disbelieve(WorkerId worker) {
   for (auto& [unit, answers] : cases_) {
@@ -78,11 +80,11 @@ Jury::Finding Jury::heard(UnitNumber unit, WorkerId worker, UnitData numbers, do
     if (answers.empty()) cases_.erase(unit);
     return finding;
   }
-  answers.push_back({worker, std::move(numbers)});
+  answers.push_back({worker, std::move(numbers), {}});
   const UnitData& heard = answers.back().numbers;
   const auto agrees = [&](const Answer& answer) { return same(answer.numbers, heard); };
   const auto ally =
-      std::ranges::find_if(answers, [&](const Answer& answer) { return answer.worker != worker && agrees(answer); });
+      std::ranges::find_if(answers, [&](const Answer& answer) { return !answer.by(worker) && agrees(answer); });
   if (ally == answers.end()) return alone && exhausted(answers) ? take_word(unit) : finding;
   for (const Answer& answer : answers) {
     if (agrees(answer) || answer.worker == kLog || std::ranges::count(finding.wrong, answer.worker, &Wrong::worker) > 0)
@@ -108,8 +110,10 @@ std::optional<WorkerId> Jury::exhausted(const Case& answers) {
 
 Jury::Finding Jury::take_word(UnitNumber unit) {
   Case& answers = cases_.at(unit);
-  const auto first = std::ranges::find(answers, answers.back().worker, &Answer::worker);
-  Finding finding{std::move(first->numbers), first->worker, first->worker, {}};
+  const WorkerId worker = answers.back().worker;
+  const auto first = std::ranges::find(answers, worker, &Answer::worker);
+  const bool in_log = answers.front().worker == kLog && same(answers.front().numbers, first->numbers);
+  Finding finding{std::move(first->numbers), in_log ? kLog : worker, in_log ? 0 : worker, {}};
   cases_.erase(unit);
   return finding;
 }
@@ -122,7 +126,6 @@ std::optional<std::pair<UnitNumber, Jury::Finding>> Jury::settle(const Alone& al
   if (found == cases_.end()) return {};
   const UnitNumber unit = found->first;
   return std::pair(unit, take_word(unit));
-  return {};
 }
 
 std::optional<Jury::Dispute> Jury::dispute() const {

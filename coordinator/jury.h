@@ -8,11 +8,14 @@
 // Keeps true:
 //   - which numbers win does not depend on when they came, as long as of two workers that agree at least one is right;
 //   - nobody's word counts twice but for the last rule above, and nobody is asked for a unit more than twice;
-//   - the numbers of the log, where a unit of it is drawn again, count as an answer, but nobody's.
+//   - the numbers of the log, where a unit of it is drawn again, count as an answer of whoever drew them: those workers finding
+//     them again proves nothing to others. But they do not contradict themselves if they find others: a log can be damaged.
 //
 // Pure: no clock, file, socket or thread. One owner, no locks.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -64,8 +67,10 @@ class Jury {
   using Alone = std::function<bool(WorkerId, UnitNumber)>;
   std::optional<std::pair<UnitNumber, Finding>> settle(const Alone& alone);
 
-  // The same of a unit of the log: it is certain once another answer is what the log has, or two agree on something else.
-  void logged(UnitNumber unit, UnitData numbers);
+  // The same of a unit of the log, which `authors` drew (0: nobody): it is certain once another worker's answer is what the log
+  // has, or two agree on something else.
+  using Authors = std::array<WorkerId, 2>;
+  void logged(UnitNumber unit, UnitData numbers, const Authors& authors);
 
   // Drops what this worker answered about units that are not certain: it was proved wrong elsewhere.
   void disbelieve(WorkerId worker);
@@ -88,6 +93,9 @@ class Jury {
   struct Answer {
     WorkerId worker;
     UnitData numbers;
+    Authors authors{};  // of the log's
+
+    bool by(WorkerId other) const { return worker == other || (worker == kLog && std::ranges::count(authors, other) > 0); }
   };
   using Case = std::vector<Answer>;  // in the order of their coming
 

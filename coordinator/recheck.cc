@@ -47,7 +47,10 @@ void Recheck::read(std::uint64_t query, std::vector<UnitRecord> units) {
   batch_ = std::move(units);
   next_ = batch_.back().data.first_index + 1;
   ledger_.emplace(0, batch_.size(), lease_);
-  for (UnitNumber place = 0; place < batch_.size(); ++place) jury_.logged(place, batch_[place].data);
+  for (UnitNumber place = 0; place < batch_.size(); ++place) {
+    const UnitRecord& unit = batch_[place];
+    jury_.logged(place, unit.data, {unit.worker, unit.second});
+  }
 }
 
 std::optional<UnitNumber> Recheck::place_of(std::uint64_t first_index) const {
@@ -91,7 +94,7 @@ void Recheck::decide(UnitNumber place, const Jury::Finding& finding) {
   const UnitRecord& unit = batch_[place];
   auto& decision = decided_[place];
   if (finding.worker == Jury::kLog) {
-    confirmed_.emplace_back(unit.data.first_index, finding.second);
+    if (finding.second != 0) confirmed_.emplace_back(unit.data.first_index, finding.second);
   } else {
     decision = WrongUnit{unit.data.first_index, unit.worker, largest_difference(unit.data, *finding.numbers)};
   }

@@ -140,7 +140,7 @@ TEST_F(ExactnessRule9Jury, TakesAUnitForNewOnceNobodyCountsWhoAnswered) {
 }
 
 TEST_F(ExactnessRule9Jury, OfTheLogIsCertainOnceAnotherFindsWhatItHas) {
-  jury_.logged(7, numbers(0.5));
+  jury_.logged(7, numbers(0.5), {9, 0});
   const auto finding = heard(2, 0.5);
   ASSERT_TRUE(finding.numbers);
   EXPECT_EQ(finding.worker, Jury::kLog);
@@ -149,7 +149,7 @@ TEST_F(ExactnessRule9Jury, OfTheLogIsCertainOnceAnotherFindsWhatItHas) {
 }
 
 TEST_F(ExactnessRule9Jury, OfTheLogIsWrongOnceTwoAgreeOnSomethingElseAndTheLogIsNobody) {
-  jury_.logged(7, numbers(0.5));
+  jury_.logged(7, numbers(0.5), {9, 0});
   EXPECT_FALSE(heard(2, 0.75).numbers);
   const auto finding = heard(3, 0.75);
   ASSERT_TRUE(finding.numbers);
@@ -159,7 +159,7 @@ TEST_F(ExactnessRule9Jury, OfTheLogIsWrongOnceTwoAgreeOnSomethingElseAndTheLogIs
 }
 
 TEST_F(ExactnessRule9Jury, OfTheLogBelievesThoseWhoFindWhatItHasAndNobodyElse) {
-  jury_.logged(7, numbers(0.5));
+  jury_.logged(7, numbers(0.5), {9, 0});
   heard(2, 0.75);
   const auto finding = heard(3, 0.5);
   ASSERT_TRUE(finding.numbers);
@@ -168,11 +168,47 @@ TEST_F(ExactnessRule9Jury, OfTheLogBelievesThoseWhoFindWhatItHasAndNobodyElse) {
 }
 
 TEST_F(ExactnessRule9Jury, OfTheLogTakesTheSameTwiceFromAWorkerThatIsAlone) {
-  jury_.logged(7, numbers(0.5));
+  jury_.logged(7, numbers(0.5), {9, 0});
   EXPECT_FALSE(heard(2, 0.75, true).numbers);
   const auto finding = heard(2, 0.75, true);
   ASSERT_TRUE(finding.numbers);
   EXPECT_EQ(finding.worker, 2u);
+}
+
+TEST_F(ExactnessRule9Jury, OfTheLogIsNotProvedByWhoDrewItFirst) {
+  jury_.logged(7, numbers(0.75), {9, 0});
+  EXPECT_FALSE(heard(2, 0.5).numbers);
+  EXPECT_FALSE(heard(9, 0.75).numbers) << "its own word once more";
+  const auto finding = heard(3, 0.5);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.worker, 2u);
+  EXPECT_THAT(finding.wrong, ElementsAre(testing::Field(&Jury::Wrong::worker, 9u)));
+}
+
+TEST_F(ExactnessRule9Jury, OfTheLogIsRightWhereTheTwoWhoDrewItAgreeOnceMore) {
+  jury_.logged(7, numbers(0.5), {9, 8});
+  EXPECT_FALSE(heard(9, 0.5).numbers);
+  const auto finding = heard(8, 0.5);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.worker, Jury::kLog);
+}
+
+TEST_F(ExactnessRule9Jury, OfTheLogStandsOnItsAuthorsWordWhereThatIsAlone) {
+  jury_.logged(7, numbers(0.5), {9, 0});
+  EXPECT_FALSE(heard(9, 0.5, true).numbers);
+  const auto finding = heard(9, 0.5, true);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.worker, Jury::kLog);
+  EXPECT_EQ(finding.second, 0u) << "nobody else has seen it";
+}
+
+TEST_F(ExactnessRule9Jury, OfTheLogIsWrongWhereItsAuthorAloneFindsSomethingElseTwice) {
+  jury_.logged(7, numbers(0.5), {9, 0});
+  EXPECT_FALSE(heard(9, 0.75, true).numbers);
+  const auto finding = heard(9, 0.75, true);
+  ASSERT_TRUE(finding.numbers);
+  EXPECT_EQ(finding.worker, 9u);
+  EXPECT_THAT(finding.wrong, IsEmpty()) << "the log may be damaged";
 }
 
 TEST(Jury, BelievesAUnitThatIsDrawnOnce) {
