@@ -106,6 +106,11 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   const std::filesystem::path base = run_file ? std::filesystem::absolute(*run_file).parent_path() : directory.path();
 
   if (!directory.exists()) {
+    if (std::filesystem::exists(directory.model(1))) {
+      throw Error(ErrorCode::kConflict, "'" + directory.path().string() +
+                                            "' has a run's checkpoints but its chain.sqlite is gone; put that back from a "
+                                            "copy, or choose another directory with --dir for a chain from the beginning.");
+    }
     refuse_unfit_files(*wanted, base);  // before anything is made
     directory.create();
     directory.write_run_file(wanted->toml);

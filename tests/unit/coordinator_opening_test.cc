@@ -88,6 +88,15 @@ TEST_F(OpeningTest, RefusesASecondCoordinator) {
   EXPECT_THAT(error.what(), HasSubstr("owned by another process"));
 }
 
+TEST_F(OpeningTest, RefusesADirectoryWhoseStoreIsGone) {
+  write(RunText{}.text());
+  run_a_little(2);
+  std::filesystem::remove(directory_.store());
+  EXPECT_EQ(refusal().code(), ErrorCode::kConflict);
+  EXPECT_THAT(refusal().what(), HasSubstr("its chain.sqlite is gone"));
+  EXPECT_FALSE(directory_.exists()) << "nothing takes its place";
+}
+
 TEST_F(OpeningTest, RefusesADirectoryWithoutARunAndWithoutARunFile) {
   const Error error = error_of_opening([&] { reopen(); });
   EXPECT_EQ(error.code(), ErrorCode::kNotFound);
