@@ -1,16 +1,19 @@
-// What one GPU thread does: a body is called for an item (a site, mostly) and a sample. Between two bodies all threads meet.
+// What one GPU thread does: a body is called for an item (a site, mostly) and a sample. Between two bodies all threads
+// meet.
 //
-// Every number is computed by the operations of flow/lanes/model.inl in their order, so the bits are the lane engine's. Arrays
-// are [site][channel][sample] or [site][sample] with `samples` samples, so that the threads of a warp, which are neighbouring
-// samples of one site, read and write neighbouring numbers; tables and weights are the lane engine's (flow/lanes/plan.h). The
-// bodies are constexpr, which lets nvcc compile them for the GPU and a test call them one by one.
+// Every number is computed by the operations of flow/lanes in their order, so the bits are the lane engine's. Arrays are
+// [row][sample] with `samples` samples, so that the threads of a warp, which are neighbouring samples of one row, read
+// and write neighbouring numbers; tables and weights are the lane engine's (flow/lanes/plan.h). The bodies are
+// constexpr, which lets nvcc compile them for the GPU and a test call them one by one.
+//
+// Here: what all flows share. A flow's own bodies stand with it (flow/cuda/device_affine.h, device_gauge.h).
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
-#include "flow/affine.h"
+#include "flow/activation.h"
 #include "flow/lanes/plan.h"
 #include "lattice/theories.h"
 #include "math/philox.h"
@@ -22,31 +25,19 @@ using Index = std::size_t;
 using lanes::kSumBlock;
 constexpr Index sum_blocks(Index sites) { return (sites + kSumBlock - 1) / kSumBlock; }
 
-// Item: a pair of sites. Standard normals at the addresses first + sample (spec/noise.h).
+// Item: a pair of variables. What `of` makes of two uniforms at the addresses first + sample (spec/noise.h).
+template <class Of>
 struct DrawNoise {
+  Of of;
   std::array<std::uint32_t, 2> key;
   std::uint64_t purpose, first;
-  double* field;  // [site][sample]
-  Index sites, samples;
+  double* field;  // [variable][sample]
+  Index variables, samples;
 
   constexpr void operator()(Index pair, Index sample) const {
-    const auto normals = normals_of_uniforms(uniform_pair<std::uint64_t>(key, purpose, first + sample, pair));
-    field[2 * pair * samples + sample] = normals[0];
-    if (2 * pair + 1 < sites) field[(2 * pair + 1) * samples + sample] = normals[1];
-  }
-};
-
-// Item: a frozen site. The networks' input: frozen variables times `sign`.
-template <class Real>
-struct TakeFrozen {
-  const double* field;          // [site][sample]
-  const std::uint32_t* frozen;  // [frozen site] -> site
-  Real sign;
-  Real* input;  // [frozen site][sample]
-  Index samples;
-
-  constexpr void operator()(Index i, Index sample) const {
-    input[i * samples + sample] = static_cast<Real>(field[frozen[i] * samples + sample]) * sign;
+    const auto numbers = of(uniform_pair<std::uint64_t>(key, purpose, first + sample, pair));
+    field[2 * pair * samples + sample] = numbers[0];
+    if (2 * pair + 1 < variables) field[(2 * pair + 1) * samples + sample] = numbers[1];
   }
 };
 
@@ -78,29 +69,6 @@ struct Convolve {
   }
 };
 
-// Item: an active site. Changes the variable by s and t, and keeps s for the sum.
-template <class Real>
-struct Couple {
-  const Real *s_and_t, *mirrored;  // [active site][2][sample]; of the negative, or null without the symmetry
-  const std::uint32_t* active;     // [active site] -> site
-  bool inverse;
-  double* field;   // [site][sample]
-  double* kept_s;  // [active site][sample]
-  Index samples;
-
-  constexpr void operator()(Index i, Index sample) const {
-    const Index at_s = 2 * i * samples + sample, at_t = at_s + samples;
-    double s = static_cast<double>(s_and_t[at_s]), t = static_cast<double>(s_and_t[at_t]);
-    if (mirrored) {
-      s = even_part(s, static_cast<double>(mirrored[at_s]));
-      t = odd_part(t, static_cast<double>(mirrored[at_t]));
-    }
-    double& variable = field[active[i] * samples + sample];
-    variable = inverse ? affine_inverse(variable, s, t) : affine_forward(variable, s, t);
-    kept_s[i * samples + sample] = s;
-  }
-};
-
 // Item: a block of consecutive summands. Their sum, by `term(i, sample)`, is a std::array.
 template <class Term, Index kSums>
 struct SumBlocks {
@@ -126,29 +94,46 @@ struct KeptTerm {
   constexpr std::array<double, 1> operator()(Index i, Index sample) const { return {values[i * samples + sample]}; }
 };
 
-struct NoiseTerm {
-  const double* field;  // [site][sample]
-  Index samples;
-  constexpr std::array<double, 1> operator()(Index x, Index sample) const {
-    return {normal_log_density(field[x * samples + sample])};
+// A field as a theory's formulas read it.
+struct ReadField {
+  const double* field;  // [component][site][sample]
+  Index sites, samples, sample;
+  constexpr double operator()(Index component, Index site) const {
+    return field[(component * sites + site) * samples + sample];
   }
 };
 
 template <class Theory>
 struct TheoryTerm {
-  struct Read {
-    const double* field;  // [component][site][sample]
-    Index sites, samples, sample;
-    constexpr double operator()(Index component, Index site) const {
-      return field[(component * sites + site) * samples + sample];
-    }
-  };
-
   const double* field;
   Steps steps;
   Index samples;
-  constexpr std::array<double, Theory::kSums> operator()(Index x, Index sample) const {
-    return LocalDensities<Theory>::at(Cursor<Read>({field, steps.sites, samples, sample}, steps, x));
+  constexpr std::array<double, kLocalSums<Theory>> operator()(Index x, Index sample) const {
+    return LocalDensities<Theory>::at(Cursor<ReadField>({field, steps.sites, samples, sample}, steps, x));
+  }
+};
+
+// One sample's numbers of an array.
+struct Cells {
+  double* first;
+  Index samples;
+  constexpr double& operator[](Index i) const { return first[i * samples]; }
+  constexpr Cells operator+(Index i) const { return {first + i * samples, samples}; }
+};
+
+// Item: none. A theory's functions of the whole field.
+template <class Theory>
+struct SumGlobally {
+  GlobalSums<Theory> global;
+  const double* field;
+  Index sites;
+  double *work, *sums;  // [cell][sample], [sum][sample]
+  Index samples;
+
+  constexpr void operator()(Index, Index sample) const {
+    const auto own =
+        global.template at<double>(ReadField{field, sites, samples, sample}, Cells{work + sample, samples});
+    for (Index k = 0; k < GlobalSums<Theory>::kCount; ++k) sums[k * samples + sample] = own[k];
   }
 };
 
@@ -167,91 +152,60 @@ struct AddBlocks {
   }
 };
 
-// Item: none. log_det becomes a term, log_det + term or log_det - term.
+// Item: none. A value of each sample becomes a term, or takes it on.
 struct Accumulate {
   enum class How { kStart, kAdd, kSubtract };
   How how;
   double constant;
-  const double* sum;  // [sample], or null: the constant
-  double* log_det;    // [sample]
+  const double* term;  // [sample], or null: the constant
+  double* value;       // [sample]
 
   constexpr void operator()(Index, Index sample) const {
-    const double term = sum ? sum[sample] : constant;
-    double& own = log_det[sample];
-    own = how == How::kStart ? term : how == How::kAdd ? own + term : own - term;
+    const double more = term ? term[sample] : constant;
+    double& own = value[sample];
+    own = how == How::kStart ? more : how == How::kAdd ? own + more : own - more;
   }
 };
 
 // Item: none. log_q from the noise's density and log_det of the map from noise, or of the one to it.
 struct LogQ {
-  const double *noise_sum, *log_det;  // [sample]
-  double constant;                    // of the noise's density
+  const double *log_noise, *log_det;  // [sample]
   bool to_noise;
   double* log_q;
 
   constexpr void operator()(Index, Index sample) const {
-    const double log_noise = noise_sum[sample] - constant;
-    log_q[sample] = canonical(to_noise ? log_noise + log_det[sample] : log_noise - log_det[sample]);
+    log_q[sample] = canonical(to_noise ? log_noise[sample] + log_det[sample] : log_noise[sample] - log_det[sample]);
   }
 };
 
-// Item: a site. One direction of the free field's transformation (flow/free_field.h).
-struct TransformLine {
-  const double *from, *cas;  // [site][sample], [k][x]
-  Index length, stride;
-  double* to;
-  Index samples;
-
-  constexpr void operator()(Index site, Index sample) const {
-    const Index k = site / stride % length;
-    const double* line = from + (site - k * stride) * samples + sample;
-    double sum = 0.0;
-    for (Index x = 0; x < length; ++x) sum = fma(cas[k * length + x], line[x * stride * samples], sum);
-    to[site * samples + sample] = sum;
-  }
-};
-
-// Item: a site (or a mode). Times or divided by a factor for it, or one for all.
-struct Scale {
-  const double* factor;  // [site], or null: `all`
-  double all;
-  bool divide;
-  double* field;
-  Index samples;
-
-  constexpr void operator()(Index site, Index sample) const {
-    const double by = factor ? factor[site] : all;
-    double& own = field[site * samples + sample];
-    own = divide ? own / by : own * by;
-  }
-};
-
-// Item: a site. Between [site][sample] and the caller's [sample][site].
+// Item: a variable. Between [variable][sample] and the caller's [sample][variable].
 struct Transpose {
   bool to_caller;
   double *field, *callers;
-  Index sites, samples;
+  Index variables, samples;
 
-  constexpr void operator()(Index site, Index sample) const {
+  constexpr void operator()(Index i, Index sample) const {
     if (to_caller) {
-      callers[sample * sites + site] = canonical(field[site * samples + sample]);
+      callers[sample * variables + i] = canonical(field[i * samples + sample]);
     } else {
-      field[site * samples + sample] = callers[sample * sites + site];
+      field[i * samples + sample] = callers[sample * variables + i];
     }
   }
 };
 
-// Item: none. The largest |field - given| over sites; NaN if there is one.
+// Item: none. The largest |difference(field, given)| of a variable; NaN if there is one.
+template <class Difference>
 struct LargestGap {
+  Difference difference;
   const double *field, *given;
-  Index sites;
+  Index variables;
   double* largest;  // [sample]
   Index samples;
 
   constexpr void operator()(Index, Index sample) const {
     double worst = 0.0;
-    for (Index x = 0; x < sites; ++x) {
-      worst = larger_gap(worst, field[x * samples + sample] - given[x * samples + sample]);
+    for (Index i = 0; i < variables; ++i) {
+      worst = larger_gap(worst, difference(field[i * samples + sample], given[i * samples + sample]));
     }
     largest[sample] = canonical(worst);
   }

@@ -140,14 +140,12 @@ class CudaEngine final : public Engine {
                                std::span<const double> weights, Precision precision) const override {
     auto model = visit_both<std::unique_ptr<Model>>(
         any_theory, architecture,
-        [&]<class Theory, class Flow>(const Theory& theory, const Flow& flow) -> std::unique_ptr<Model> {
-          if constexpr (!std::is_same_v<Flow, AffineCouplingFlow>) {  // no kernels for it yet: the CPU's, the same bits
-            return lanes_engine()->model(any_theory, architecture, weights, precision);
-          } else if (precision == Precision::kMixed) {
-            return std::make_unique<DeviceModel<CudaDevice, Theory, float>>(CudaDevice(number_), theory, flow, weights);
-          } else {
-            return std::make_unique<DeviceModel<CudaDevice, Theory, double>>(CudaDevice(number_), theory, flow, weights);
-          }
+        [&]<class Theory, class Architecture>(const Theory& theory, const Architecture& own) -> std::unique_ptr<Model> {
+          const auto make = [&]<class Real>(Real) -> std::unique_ptr<Model> {
+            using Flow = typename DeviceFlowOf<CudaDevice, Real, Architecture>::type;
+            return std::make_unique<DeviceModel<CudaDevice, Theory, Flow>>(CudaDevice(number_), theory, own, weights);
+          };
+          return precision == Precision::kMixed ? make(float{}) : make(double{});
         });
     prove_bits(*model, *lanes_engine()->model(any_theory, architecture, weights, precision), device_);
     return model;

@@ -1,93 +1,70 @@
 // A flow on a device: the order in which the bodies (flow/cuda/bodies.h) run and what they run on.
 //
-// A Device has, besides a constructor,
+// A flow on a Device (flow/cuda/device.h), for n samples at a time, is a class with
 //
-//   Array<T>                         numbers on the device: data(), size()
-//   Array<T> upload(vector<T>)       a copy;   Array<T> allocate(count)
-//   vector<T> download(Array<T>, n)  the first n, once all bodies have run
-//   write(Array<T>, span<T>)         overwrites the first numbers
-//   copy(T*, n, Array<T>)            the same from the device
-//   for_each(items, samples, body)   body(item, sample) for each, after what was asked for before
-//   batch(bytes per sample)          samples at once
+//   Flow(device, geometry, architecture, weights)
+//   bytes(), allocate(n)                    of each sample, besides a field
+//   draw_noise(key, purpose, first, field, n)
+//   noise_log_density(field, log_noise, n)  to log_noise, [sample]
+//   forward(field, log_det, n)              noise to field; log_det of this map, [sample]
+//   inverse(field, log_det, n)              field to noise; log_det of this map
+//   Difference                              a body's function: of two values of a variable
 //
 // Threads: calls take turns, because they share the device's arrays.
 #pragma once
 
-#include <algorithm>
 #include <mutex>
-#include <optional>
-#include <utility>
-#include <vector>
 
-#include "flow/cuda/bodies.h"
+#include "flow/cuda/device_affine.h"
+#include "flow/cuda/device_gauge.h"
 #include "flow/engine.h"
 
 namespace flowloom::cuda {
 
-template <class Device, class Theory, class Real>
+// The flow on a device that an architecture is for.
+template <class Device, class Real, class Architecture>
+struct DeviceFlowOf;
+template <class Device, class Real>
+struct DeviceFlowOf<Device, Real, AffineCouplingFlow> {
+  using type = DeviceAffine<Device, Real>;
+};
+template <class Device, class Real>
+struct DeviceFlowOf<Device, Real, GaugeCouplingFlow> {
+  using type = DeviceGauge<Device, Real>;
+};
+
+template <class Device, class Theory, class Flow>
 class DeviceModel final : public Model {
  public:
-  DeviceModel(Device device, const Theory& theory, const AffineCouplingFlow& architecture,
-              std::span<const double> weights)
+  template <class Architecture>
+  DeviceModel(Device device, const Theory& theory, const Architecture& architecture, std::span<const double> weights)
       : device_(std::move(device)),
         theory_(theory),
+        global_(theory),
         neighbours_(theory.geometry()),
-        tables_(theory.geometry(), architecture),
-        weights_(tables_, architecture, weights),
-        z2_(architecture.z2()),
         forward_(device_.upload(neighbours_.forward())),
         backward_(device_.upload(neighbours_.backward())),
-        extents_(device_.upload(neighbours_.extents())) {
-    for (std::size_t mask = 0; mask < tables_.networks.masks.size(); ++mask) {
-      frozen_.push_back(device_.upload(tables_.networks.masks[mask].inputs));
-      active_.push_back(device_.upload(tables_.networks.masks[mask].outputs));
-      auto& own = stencils_.emplace_back();
-      for (const auto& stencils : tables_.networks.convolutions[mask]) {
-        auto& uploaded = own.emplace_back();
-        for (const lanes::Stencil& stencil : stencils) {
-          uploaded.push_back({device_.upload(stencil.outputs), device_.upload(stencil.inputs)});
-        }
-      }
-    }
-    for (const auto& network : weights_.networks.networks) {
-      auto& uploaded = networks_.emplace_back();
-      for (const auto& convolution : network) {
-        auto& own = uploaded.emplace_back();
-        own.bias = device_.upload(convolution.bias);
-        for (const auto& packed : convolution.weights) own.weights.push_back(device_.upload(packed));
-      }
-    }
-    if (weights_.prior) {
-      amplitude_ = device_.upload(weights_.prior->amplitude);
-      for (const auto& matrix : tables_.basis->cas) cas_.push_back(device_.upload(matrix));
-    }
-  }
+        extents_(device_.upload(neighbours_.extents())),
+        variables_(variables_of(theory)),
+        flow_(device_, theory.geometry(), architecture, weights),
+        sums_(device_, neighbours_.steps().sites) {}
+  DeviceModel(const DeviceModel&) = delete;  // its parts refer to the device
+  DeviceModel& operator=(const DeviceModel&) = delete;
 
   Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count, Fields fields) const override {
     const std::lock_guard lock(mutex_);
-    const Index volume = tables_.volume;
     Draws draws{std::vector<double>(count), std::vector<double>(count), std::vector<double>(Theory::kSums * count),
-                std::vector<double>(fields == Fields::kKept ? count * volume : 0)};
+                std::vector<double>(fields == Fields::kKept ? count * variables_ : 0)};
     for (Index begin = 0; begin < count;) {
       const Index n = prepare(count - begin);
-      Scratch& s = *scratch_;
-      device_.for_each(
-          (volume + 1) / 2, n,
-          DrawNoise{key.words, static_cast<std::uint64_t>(purpose), first + begin, s.field.data(), volume, n});
-      sum_noise(n);
-      forward(n);
-      device_.for_each(
-          1, n, LogQ{s.noise_sum.data(), s.log_det.data(), normal_log_constant(tables_.volume), false, s.log_q.data()});
-      sum_theory(n);
-      put(s.log_q, n, draws.log_q.data() + begin);
-      const std::vector<double> sums = device_.download(s.sums, Theory::kSums * n);
-      for (Index k = 0; k < Theory::kSums; ++k) {
-        for (Index i = 0; i < n; ++i) draws.sums[k * count + begin + i] = canonical(sums[k * n + i]);
-      }
-      for (Index i = begin; i < begin + n; ++i) draws.log_p[i] = log_target(theory_, draws.sums, count, i);
+      flow_.draw_noise(key, purpose, first + begin, arrays_.field, n);
+      flow_.noise_log_density(arrays_.field, arrays_.log_noise.data(), n);
+      flow_.forward(arrays_.field, arrays_.log_det.data(), n);
+      put_log_q(false, n, draws.log_q.data() + begin);
+      put_target(begin, n, draws.sums, draws.log_p);
       if (fields == Fields::kKept) {
-        device_.for_each(volume, n, Transpose{true, s.field.data(), s.callers.data(), volume, n});
-        put(s.callers, n * volume, draws.fields.data() + begin * volume);
+        device_.for_each(variables_, n, Transpose{true, arrays_.field.data(), arrays_.callers.data(), variables_, n});
+        put(arrays_.callers, n * variables_, draws.fields.data() + begin * variables_);
       }
       begin += n;
     }
@@ -96,29 +73,24 @@ class DeviceModel final : public Model {
 
   Densities densities(std::span<const double> fields) const override {
     const std::lock_guard lock(mutex_);
-    const Index volume = tables_.volume, count = fields.size() / volume;
+    const Index count = fields.size() / variables_;
     Densities densities{std::vector<double>(count), std::vector<double>(count), std::vector<double>(count)};
-    std::vector<double> all_sums(Theory::kSums * count);
+    std::vector<double> sums(Theory::kSums * count);
     for (Index begin = 0; begin < count;) {
       const Index n = prepare(count - begin);
-      Scratch& s = *scratch_;
-      device_.write(s.callers, fields.subspan(begin * volume, n * volume));
-      device_.for_each(volume, n, Transpose{false, s.field.data(), s.callers.data(), volume, n});
-      device_.for_each(volume, n, Transpose{false, s.given.data(), s.callers.data(), volume, n});
-      sum_theory(n);
-      const std::vector<double> sums = device_.download(s.sums, Theory::kSums * n);
-      for (Index k = 0; k < Theory::kSums; ++k) {
-        for (Index i = 0; i < n; ++i) all_sums[k * count + begin + i] = canonical(sums[k * n + i]);
+      device_.write(arrays_.callers, fields.subspan(begin * variables_, n * variables_));
+      for (double* field : {arrays_.field.data(), arrays_.given.data()}) {
+        device_.for_each(variables_, n, Transpose{false, field, arrays_.callers.data(), variables_, n});
       }
-      for (Index i = begin; i < begin + n; ++i) densities.log_p[i] = log_target(theory_, all_sums, count, i);
-      inverse(n);
-      sum_noise(n);
-      device_.for_each(
-          1, n, LogQ{s.noise_sum.data(), s.log_det.data(), normal_log_constant(tables_.volume), true, s.log_q.data()});
-      put(s.log_q, n, densities.log_q.data() + begin);
-      forward(n);
-      device_.for_each(1, n, LargestGap{s.field.data(), s.given.data(), volume, s.log_q.data(), n});
-      put(s.log_q, n, densities.round_trip.data() + begin);
+      put_target(begin, n, sums, densities.log_p);
+      flow_.inverse(arrays_.field, arrays_.log_det.data(), n);
+      flow_.noise_log_density(arrays_.field, arrays_.log_noise.data(), n);
+      put_log_q(true, n, densities.log_q.data() + begin);
+      flow_.forward(arrays_.field, arrays_.log_det.data(), n);
+      device_.for_each(1, n,
+                       LargestGap<typename Flow::Difference>{
+                           {}, arrays_.field.data(), arrays_.given.data(), variables_, arrays_.result.data(), n});
+      put(arrays_.result, n, densities.round_trip.data() + begin);
       begin += n;
     }
     return densities;
@@ -127,162 +99,55 @@ class DeviceModel final : public Model {
  private:
   template <class T>
   using Array = typename Device::template Array<T>;
+  static constexpr Index kLocal = kLocalSums<Theory>, kGlobal = GlobalSums<Theory>::kCount;
 
-  struct StencilArrays {
-    Array<std::uint32_t> outputs, inputs;
+  struct Arrays {
+    Array<double> field{}, given{}, callers{};       // [variable][sample], [sample][variable]
+    Array<double> sums{}, work{};                    // [sum][sample], [cell][sample]
+    Array<double> log_noise{}, log_det{}, result{};  // [sample]
   };
-  struct ConvolutionArrays {
-    Array<Real> bias;
-    std::vector<Array<Real>> weights;  // [stencil]
-  };
-  struct Scratch {
-    Index samples;
-    Array<double> field, other, given, callers;            // [site][sample], [sample][site]
-    Array<Real> frozen, layers[2], mirrored;               // as flow/lanes/plan.h says
-    Array<double> kept_s, partial;                         // [active site][sample], [sum][block][sample]
-    Array<double> sums, noise_sum, s_sum, log_det, log_q;  // [sum][sample], [sample]
-  };
+
+  Index work_cells() const {
+    if constexpr (kGlobal > 0) return global_.cells_for_sums();
+    return 0;
+  }
 
   // Samples of the next turn, at most `wanted`, with arrays for them.
   Index prepare(Index wanted) const {
-    const Index volume = tables_.volume;
-    const Index bytes =
-        (volume * (9 * sizeof(double) + (4 * weights_.networks.widest() + 3) * sizeof(Real))) / 2;  // docs/lanes.md
-    const Index n = std::min(wanted, device_.batch(bytes));
-    if (scratch_ && scratch_->samples >= n) return n;
-    scratch_.reset();
-    const auto reals = [&](Index rows) { return device_.template allocate<Real>(rows * n); };
+    const Index cells = 3 * variables_ + Theory::kSums + sums_.cells() + work_cells() + 3;
+    const Index n = std::min(wanted, device_.batch(sizeof(double) * cells + flow_.bytes()));  // docs/lanes.md
+    if (samples_ >= n) return n;
+    arrays_ = {};  // what they had is free before more is asked for
+    samples_ = 0;
     const auto doubles = [&](Index rows) { return device_.template allocate<double>(rows * n); };
-    scratch_.emplace(Scratch{n,
-                             doubles(volume),
-                             doubles(weights_.prior ? volume : 0),
-                             doubles(volume),
-                             doubles(volume),
-                             reals(volume / 2),
-                             {reals(weights_.networks.widest() * volume), reals(weights_.networks.widest() * volume)},
-                             reals(z2_ ? volume : 0),
-                             doubles(volume / 2),
-                             doubles(Theory::kSums * sum_blocks(volume)),
-                             doubles(Theory::kSums),
-                             doubles(1),
-                             doubles(1),
-                             doubles(1),
-                             doubles(1)});
+    arrays_ = {doubles(variables_),   doubles(variables_), doubles(variables_), doubles(Theory::kSums),
+               doubles(work_cells()), doubles(1),          doubles(1),          doubles(1)};
+    sums_.allocate(n);
+    flow_.allocate(n);
+    samples_ = n;
     return n;
   }
 
-  // s and t of one layer for the frozen variables times `sign`, [active site][2][sample].
-  const Real* evaluate(Index layer, Real sign, Index n) const {
-    Scratch& s = *scratch_;
-    const Index mask = tables_.networks.mask_of(layer);
-    device_.for_each(tables_.networks.masks[mask].inputs.size(), n,
-                     TakeFrozen<Real>{s.field.data(), frozen_[mask].data(), sign, s.frozen.data(), n});
-    const Real* input = s.frozen.data();
-    for (Index i = 0; i < networks_[layer].size(); ++i) {
-      Real* output = s.layers[i % 2].data();
-      for (Index k = 0; k < stencils_[mask][i].size(); ++k) convolve(layer, mask, i, k, input, output, n);
-      input = output;
+  void put_log_q(bool to_noise, Index n, double* out) const {
+    device_.for_each(1, n, LogQ{arrays_.log_noise.data(), arrays_.log_det.data(), to_noise, arrays_.result.data()});
+    put(arrays_.result, n, out);
+  }
+
+  // The sums [sum][sample] and log_p of the samples begin .. begin + n - 1.
+  void put_target(Index begin, Index n, std::vector<double>& sums, std::vector<double>& log_p) const {
+    const Index sites = neighbours_.steps().sites, count = log_p.size();
+    const Steps steps{forward_.data(), backward_.data(), extents_.data(), extents_.size(), sites};
+    sums_(TheoryTerm<Theory>{arrays_.field.data(), steps, n}, sites, arrays_.sums.data(), n);
+    if constexpr (kGlobal > 0) {
+      device_.for_each(1, n,
+                       SumGlobally<Theory>{global_, arrays_.field.data(), sites, arrays_.work.data(),
+                                           arrays_.sums.data() + kLocal * n, n});
     }
-    return input;
-  }
-
-  void convolve(Index layer, Index mask, Index i, Index k, const Real* input, Real* output, Index n) const {
-    const auto& convolution = weights_.networks.networks[layer][i];
-    const auto& stencil = tables_.networks.convolutions[mask][i][k];
-    Index first = 0;
-    const auto outputs = [&]<Index kOut>() {
-      for (; first + kOut <= convolution.out; first += kOut) {
-        device_.for_each(
-            stencil.outputs.size(), n,
-            Convolve<Real, kOut>{input, networks_[layer][i].weights[k].data(), networks_[layer][i].bias.data(),
-                                 stencils_[mask][i][k].outputs.data(), stencils_[mask][i][k].inputs.data(),
-                                 stencil.taps.size(), convolution.in, convolution.out, first, convolution.activation,
-                                 output, n});
-      }
-    };
-    outputs.template operator()<8>();
-    outputs.template operator()<4>();
-    outputs.template operator()<2>();
-    outputs.template operator()<1>();
-  }
-
-  // Changes the active variables of one layer; the sum of s goes to s_sum.
-  void couple(Index layer, bool inverse, Index n) const {
-    Scratch& s = *scratch_;
-    const Index mask = tables_.networks.mask_of(layer), count = tables_.networks.masks[mask].outputs.size();
-    if (z2_) device_.copy(evaluate(layer, Real(-1), n), 2 * count * n, s.mirrored);
-    const Real* s_and_t = evaluate(layer, Real(1), n);
-    device_.for_each(count, n,
-                     Couple<Real>{s_and_t, z2_ ? s.mirrored.data() : nullptr, active_[mask].data(), inverse,
-                                  s.field.data(), s.kept_s.data(), n});
-    sum(KeptTerm{s.kept_s.data(), n}, count, s.s_sum.data(), n);
-  }
-
-  void forward(Index n) const {
-    Scratch& s = *scratch_;
-    accumulate(Accumulate::How::kStart, 0.0, nullptr, n);
-    if (weights_.prior) {
-      transform(n);
-      device_.for_each(tables_.volume, n, Scale{amplitude_->data(), 0.0, false, s.field.data(), n});
-      transform(n);
-      accumulate(Accumulate::How::kStart, weights_.prior->log_det, nullptr, n);
+    const std::vector<double> own = device_.download(arrays_.sums, Theory::kSums * n);
+    for (Index k = 0; k < Theory::kSums; ++k) {
+      for (Index i = 0; i < n; ++i) sums[k * count + begin + i] = canonical(own[k * n + i]);
     }
-    for (Index layer = 0; layer < networks_.size(); ++layer) {
-      couple(layer, false, n);
-      accumulate(Accumulate::How::kAdd, 0.0, s.s_sum.data(), n);
-    }
-    accumulate(Accumulate::How::kAdd, rescale(weights_.log_scale, n), nullptr, n);
-  }
-
-  void inverse(Index n) const {
-    Scratch& s = *scratch_;
-    accumulate(Accumulate::How::kStart, rescale(-weights_.log_scale, n), nullptr, n);
-    for (Index layer = networks_.size(); layer-- > 0;) {
-      couple(layer, true, n);
-      accumulate(Accumulate::How::kSubtract, 0.0, s.s_sum.data(), n);
-    }
-    if (weights_.prior) {
-      transform(n);
-      device_.for_each(tables_.volume, n, Scale{amplitude_->data(), 0.0, true, s.field.data(), n});
-      transform(n);
-      accumulate(Accumulate::How::kSubtract, weights_.prior->log_det, nullptr, n);
-    }
-  }
-
-  // Multiplies the field by e^log_scale; returns log_det.
-  double rescale(double log_scale, Index n) const {
-    if (log_scale == 0) return 0;
-    device_.for_each(tables_.volume, n, Scale{nullptr, exp(log_scale), false, scratch_->field.data(), n});
-    return log_scale * static_cast<double>(tables_.volume);
-  }
-
-  void transform(Index n) const {
-    Scratch& s = *scratch_;
-    Index stride = tables_.volume;
-    for (Index mu = 0; mu < cas_.size(); ++mu) {
-      const Index length = tables_.extents[mu];
-      stride /= length;
-      device_.for_each(tables_.volume, n,
-                       TransformLine{s.field.data(), cas_[mu].data(), length, stride, s.other.data(), n});
-      std::swap(s.field, s.other);
-    }
-  }
-
-  template <class Term>
-  void sum(Term term, Index count, double* sums, Index n) const {
-    constexpr Index kSums = std::tuple_size_v<decltype(term(Index{}, Index{}))>;
-    device_.for_each(sum_blocks(count), n, SumBlocks<Term, kSums>{term, count, scratch_->partial.data(), n});
-    device_.for_each(kSums, n, AddBlocks{scratch_->partial.data(), sum_blocks(count), sums, n});
-  }
-  void sum_noise(Index n) const {
-    sum(NoiseTerm{scratch_->field.data(), n}, tables_.volume, scratch_->noise_sum.data(), n);
-  }
-  void sum_theory(Index n) const {
-    const Steps steps{forward_.data(), backward_.data(), extents_.data(), tables_.extents.size(), tables_.volume};
-    sum(TheoryTerm<Theory>{scratch_->field.data(), steps, n}, tables_.volume, scratch_->sums.data(), n);
-  }
-  void accumulate(Accumulate::How how, double constant, const double* sum, Index n) const {
-    device_.for_each(1, n, Accumulate{how, constant, sum, scratch_->log_det.data()});
+    for (Index i = begin; i < begin + n; ++i) log_p[i] = log_target(theory_, sums, count, i);
   }
 
   void put(const Array<double>& array, Index count, double* out) const {
@@ -292,18 +157,15 @@ class DeviceModel final : public Model {
 
   mutable Device device_;
   Theory theory_;
+  GlobalSums<Theory> global_;
   Neighbours neighbours_;
-  lanes::AffineTables tables_;
-  lanes::AffineWeights<Real> weights_;
-  bool z2_;
   Array<std::uint32_t> forward_, backward_, extents_;
-  std::vector<Array<std::uint32_t>> frozen_, active_;             // [mask]
-  std::vector<std::vector<std::vector<StencilArrays>>> stencils_;  // [mask][convolution][stencil]
-  std::vector<std::vector<ConvolutionArrays>> networks_;             // [layer][convolution]
-  std::optional<Array<double>> amplitude_;
-  std::vector<Array<double>> cas_;
+  Index variables_;
   mutable std::mutex mutex_;
-  mutable std::optional<Scratch> scratch_;
+  mutable Flow flow_;
+  mutable DeviceSums<Device, kLocal> sums_;
+  mutable Arrays arrays_;
+  mutable Index samples_ = 0;
 };
 
 }  // namespace flowloom::cuda

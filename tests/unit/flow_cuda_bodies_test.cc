@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "flow/cuda/device_model.h"
-#include "flow_engine_contract.h"
+#include "flow_gauge_contract.h"
 
 namespace flowloom {
 namespace {
@@ -42,18 +42,30 @@ struct HostDevice {
   std::size_t batch(std::size_t) { return 7; }
 };
 
-void expect_the_lane_engines_bits(const FlowCase& flow_case) {
-  const FlowParts parts(flow_case);
-  const auto expect = [&]<class Real>(Real) {
-    const auto& theory = std::get<Phi4>(parts.theory);
-    const cuda::DeviceModel<HostDevice, Phi4, Real> own({}, theory, parts.architecture, parts.weights);
-    const Model& threads = own;
-    const auto lanes = parts.model(lane_engine());
-    const Draws draws = lanes->draw(kTestKey, Purpose::kBase, 3, 17);
-    expect_equal_bits(threads.draw(kTestKey, Purpose::kBase, 3, 17), draws);
-    expect_equal_bits(threads.densities(draws.fields), lanes->densities(draws.fields));
-  };
-  parts.precision == Precision::kMixed ? expect(float{}) : expect(double{});
+template <class Theory, class Real, class Architecture>
+std::unique_ptr<Model> model_on_host(const Theory& theory, const Architecture& architecture,
+                                     const std::vector<double>& weights) {
+  using Flow = typename cuda::DeviceFlowOf<HostDevice, Real, Architecture>::type;
+  return std::make_unique<cuda::DeviceModel<HostDevice, Theory, Flow>>(HostDevice{}, theory, architecture, weights);
+}
+
+// Parts: FlowParts or GaugeParts.
+template <class Parts>
+void expect_the_lane_engines_bits(const Parts& parts) {
+  const auto threads = std::visit(
+      [&]<class Theory>(const Theory& theory) -> std::unique_ptr<Model> {
+        if constexpr (Theory::kFieldType == decltype(Parts::architecture)::kFieldType) {
+          return parts.precision == Precision::kMixed
+                     ? model_on_host<Theory, float>(theory, parts.architecture, parts.weights)
+                     : model_on_host<Theory, double>(theory, parts.architecture, parts.weights);
+        }
+        return nullptr;
+      },
+      parts.theory);
+  const auto lanes = parts.model(lane_engine());
+  const Draws draws = lanes->draw(kTestKey, Purpose::kBase, 3, 17);
+  expect_equal_bits(threads->draw(kTestKey, Purpose::kBase, 3, 17), draws);
+  expect_equal_bits(threads->densities(draws.fields), lanes->densities(draws.fields));
 }
 
 TEST(CudaBodies, GiveTheLaneEnginesBitsForEveryArchitecture) {
@@ -62,27 +74,38 @@ TEST(CudaBodies, GiveTheLaneEnginesBitsForEveryArchitecture) {
     for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
       flow_case.precision = precision;
       SCOPED_TRACE("random flow " + std::to_string(number) + ", " + to_string(precision) + "\n" + flow_case.flow);
-      expect_the_lane_engines_bits(flow_case);
+      expect_the_lane_engines_bits(FlowParts(flow_case));
     }
     if (HasFailure()) return;
   }
 }
 
 TEST(CudaBodies, GiveTheLaneEnginesBitsWhereSumsHaveSeveralBlocks) {
-  expect_the_lane_engines_bits({.lattice = {16, 12}, .layers = 2, .hidden = {11}, .precision = Precision::kMixed});
-  expect_the_lane_engines_bits({.lattice = {6, 4, 8}, .layers = 2, .hidden = {9, 2}});
+  expect_the_lane_engines_bits(
+      FlowParts({.lattice = {16, 12}, .layers = 2, .hidden = {11}, .precision = Precision::kMixed}));
+  expect_the_lane_engines_bits(FlowParts({.lattice = {6, 4, 8}, .layers = 2, .hidden = {9, 2}}));
+  expect_the_lane_engines_bits(GaugeParts({.lattice = {16, 12}, .layers = 4}));
+}
+
+TEST(CudaBodies, GiveTheLaneEnginesBitsForGaugeFields) {
+  for (GaugeCase gauge_case : gauge_cases()) {
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      gauge_case.precision = precision;
+      SCOPED_TRACE(gauge_case.theory + ", " + to_string(precision) + "\n" + gauge_case.flow);
+      expect_the_lane_engines_bits(GaugeParts(gauge_case));
+    }
+    if (HasFailure()) return;
+  }
 }
 
 TEST(CudaBodies, PassNaNsOn) {
   FlowParts parts{FlowCase{}};
   parts.weights.back() = std::nan("");
-  const cuda::DeviceModel<HostDevice, Phi4, double> own({}, std::get<Phi4>(parts.theory), parts.architecture,
-                                                        parts.weights);
-  const Model& threads = own;
+  const auto threads = model_on_host<Phi4, double>(std::get<Phi4>(parts.theory), parts.architecture, parts.weights);
   const auto lanes = parts.model(lane_engine());
-  expect_equal_bits(threads.draw(kTestKey, Purpose::kBase, 0, 3), lanes->draw(kTestKey, Purpose::kBase, 0, 3));
+  expect_equal_bits(threads->draw(kTestKey, Purpose::kBase, 0, 3), lanes->draw(kTestKey, Purpose::kBase, 0, 3));
   const std::vector<double> fields(2 * parts.volume(), 0.5);
-  expect_equal_bits(threads.densities(fields), lanes->densities(fields));
+  expect_equal_bits(threads->densities(fields), lanes->densities(fields));
 }
 
 }  // namespace

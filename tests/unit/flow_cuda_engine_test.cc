@@ -1,7 +1,7 @@
 // The lane engine on a GPU, where there is one. What can be tested without is in flow_cuda_bodies_test.cc.
 #include <gtest/gtest.h>
 
-#include "flow_engine_contract.h"
+#include "flow_gauge_contract.h"
 
 namespace flowloom {
 namespace {
@@ -26,6 +26,21 @@ TEST_F(CudaEngine, GivesTheBitsOfTheCpuInEveryArchitecture) {
       flow_case.precision = precision;
       SCOPED_TRACE("random flow " + std::to_string(number) + ", " + to_string(precision));
       const FlowParts parts(flow_case);
+      const auto here = parts.model(lane_engine()), there = parts.model(*gpu_);
+      const Draws draws = here->draw(kTestKey, Purpose::kBase, 0, 300);
+      expect_equal_bits(there->draw(kTestKey, Purpose::kBase, 0, 300), draws);
+      expect_equal_bits(there->densities(draws.fields), here->densities(draws.fields));
+    }
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(CudaEngine, GivesTheBitsOfTheCpuForGaugeFields) {
+  for (GaugeCase gauge_case : gauge_cases()) {
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      gauge_case.precision = precision;
+      SCOPED_TRACE(gauge_case.theory + ", " + to_string(precision) + "\n" + gauge_case.flow);
+      const GaugeParts parts(gauge_case);
       const auto here = parts.model(lane_engine()), there = parts.model(*gpu_);
       const Draws draws = here->draw(kTestKey, Purpose::kBase, 0, 300);
       expect_equal_bits(there->draw(kTestKey, Purpose::kBase, 0, 300), draws);
