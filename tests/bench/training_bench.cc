@@ -14,8 +14,8 @@
 #include "flow/lanes/plan.h"
 #include "fma_peak.h"
 #include "plain_torch.h"
-#include "server/trainer.h"
 #include "side_by_side.h"
+#include "training_steps.h"
 
 namespace flowloom {
 namespace {
@@ -23,24 +23,6 @@ namespace {
 constexpr std::size_t kThreads = 2;
 
 const char* name_of(Estimator estimator) { return estimator == Estimator::kPath ? "path" : "reparameterised"; }
-
-// Steps of our trainer; a trainer for each batch.
-std::function<void(std::size_t)> steps(const Case& wanted, Estimator estimator, const std::string& engine) {
-  auto trainers = std::make_shared<std::map<std::size_t, std::unique_ptr<Trainer>>>();
-  return [=, &wanted](std::size_t batch) {
-    std::unique_ptr<Trainer>& trainer = (*trainers)[batch];
-    if (!trainer) {
-      RunSpec run = wanted.run;
-      run.train.batch = batch;
-      run.train.gradient_unit = std::min<std::size_t>(batch / kThreads, 256);
-      run.train.gradient = estimator;
-      run.train.learning_rate = 1e-4;
-      run.train.max_steps = run.train.evaluate_every = std::int64_t{1} << 40;
-      trainer = std::make_unique<Trainer>(run, TrainingEngines(open_engine(engine), open_engine(engine)), kThreads);
-    }
-    trainer->advance();
-  };
-}
 
 double plain_rate(const Case& wanted, Estimator estimator) {
   const auto plain = plain_torch_training(wanted.theory, wanted.architecture, wanted.weights, estimator);
@@ -77,8 +59,8 @@ void measure(const Case& wanted, int rounds) {
       std::function<void(std::size_t)> step;
       std::size_t batch;
     };
-    std::map<std::string, Contestant> contestants{{"lanes", {steps(wanted, estimator, "lanes"), 0}},
-                                                  {"torch", {steps(wanted, estimator, "torch"), 0}}};
+    std::map<std::string, Contestant> contestants{{"lanes", {training_steps(wanted.run, estimator, "lanes", kThreads), 0}},
+                                                  {"torch", {training_steps(wanted.run, estimator, "torch", kThreads), 0}}};
     for (auto& [name, contestant] : contestants) contestant.batch = best_count(contestant.step, volume);
     const double each = multiply_adds(wanted, estimator);
 
