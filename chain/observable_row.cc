@@ -7,8 +7,8 @@
 
 namespace flowloom {
 
-ObservableRow observable_row(const AnyTheory& theory, const Observable& observable, std::span<const double> series) {
-  ObservableRow row{observable, false, {}, exact_value(theory, observable.name)};
+ObservableRow observable_row(const AnyTheory& theory, const Quantity& quantity, std::span<const double> series) {
+  ObservableRow row{quantity, false, {}, exact_value(theory, quantity.name)};
   row.defined = series.size() >= 2 && std::all_of(series.begin(), series.end(), is_measurable);
   if (row.defined) row.estimate = stats::gamma_method(series);
   return row;

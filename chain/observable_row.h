@@ -1,4 +1,4 @@
-// An observable as tables show it: its mean over a Markov chain with the Gamma method's error, and its exact value if there
+// A quantity as tables show it: its mean over a Markov chain with the Gamma method's error, and its exact value if there
 // is one. Pure.
 #pragma once
 
@@ -12,7 +12,7 @@
 namespace flowloom {
 
 struct ObservableRow {
-  Observable observable;
+  Quantity quantity;
   bool defined = false;  // false: fewer than two states, or a value that is not finite
   stats::GammaEstimate estimate = {};
   std::optional<double> exact = {};  // lattice/references.h
@@ -24,7 +24,7 @@ struct ObservableRow {
   }
 };
 
-// `series`: the observable's value after each step of the chain.
-ObservableRow observable_row(const AnyTheory& theory, const Observable& observable, std::span<const double> series);
+// `series`: the quantity's value after each step of the chain.
+ObservableRow observable_row(const AnyTheory& theory, const Quantity& quantity, std::span<const double> series);
 
 }  // namespace flowloom

@@ -5,14 +5,15 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <fstream>
+#include <iterator>
 #include <ostream>
 
-#include "client/numbers.h"
+#include "client/progress_line.h"
+#include "client/quantity_series.h"
 #include "client/reference_report.h"
 #include "client/results.h"
-#include "client/text.h"
 #include "flow/catalog.h"
+#include "lattice/measurements.h"
 #include "lattice/references.h"
 #include "program/program.h"
 #include "spec/error.h"
@@ -24,72 +25,34 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// One line of a terminal, written again and again; nothing elsewhere.
-class ProgressLine {
+// What is measured after each sweep: the observables, then on request what takes a configuration.
+class SweepMeasurement {
  public:
-  explicit ProgressLine(const Console& console) : console_(console) {}
-
-  void show(const std::string& text) {
-    if (console_.err_is_terminal) console_.err << "\r" << text << "\x1b[K" << std::flush;
-  }
-  void wipe() { show(""); }
-
- private:
-  const Console& console_;
-};
-
-// The observables after each sweep, kept for the Gamma method and written to a file if there is to be one.
-class Measurements {
- public:
-  Measurements(const AnyTheory& theory, const std::filesystem::path& file)
-      : theory_(theory),
-        observables_(theory_observables(theory)),
-        sums_of_(theory_sums_function(theory)),
-        series_(observables_.size()),
-        file_(file) {
-    if (file.empty()) return;
-    csv_.open(file);
-    csv_ << "sweep";
-    for (const Observable& observable : observables_) csv_ << "," << observable.name;
-    csv_ << "\n";
-    refuse_a_bad_file();
+  SweepMeasurement(const AnyTheory& theory, bool with_measurements)
+      : theory_(theory), observables_(theory_observables(theory)), sums_of_(theory_sums_function(theory)) {
+    if (with_measurements) measurements_ = theory_measurements(theory);
   }
 
-  void add(std::span<const double> field) {
+  std::vector<Quantity> quantities() const {
+    std::vector<Quantity> all(observables_.begin(), observables_.end());
+    all.insert(all.end(), measurements_.quantities.begin(), measurements_.quantities.end());
+    return all;
+  }
+
+  std::vector<double> of(std::span<const double> field) const {
     const std::vector<double> sums = sums_of_(field);
     const double log_p = theory_log_p(theory_, sums);
-    std::string line = std::to_string(sweeps());
-    for (std::size_t o = 0; o < observables_.size(); ++o) {
-      series_[o].push_back(observables_[o].value(log_p, sums));
-      if (csv_.is_open()) line += "," + exact_number(series_[o].back());
-    }
-    if (csv_.is_open()) csv_ << line << "\n";
-  }
-
-  std::uint64_t sweeps() const { return series_.front().size(); }
-
-  std::vector<ObservableRow> rows() const {
-    std::vector<ObservableRow> rows;
-    for (std::size_t o = 0; o < observables_.size(); ++o) {
-      rows.push_back(observable_row(theory_, observables_[o], series_[o]));
-    }
-    return rows;
-  }
-
-  // To be called at the end: throws `kUnavailable` unless all of the file is written.
-  void refuse_a_bad_file() {
-    if (csv_.is_open() && csv_.flush()) return;
-    if (file_.empty()) return;
-    throw Error(ErrorCode::kUnavailable, "'" + file_.string() + "' cannot be written (--output).");
+    std::vector<double> values;
+    for (const Observable& observable : observables_) values.push_back(observable.value(log_p, sums));
+    if (measurements_.of) std::ranges::copy(measurements_.of(field), std::back_inserter(values));
+    return values;
   }
 
  private:
   const AnyTheory& theory_;
   std::vector<Observable> observables_;
   std::function<std::vector<double>(std::span<const double>)> sums_of_;
-  std::vector<std::vector<double>> series_;  // [observable][sweep]
-  std::filesystem::path file_;
-  std::ofstream csv_;
+  Measurements measurements_;
 };
 
 std::uint64_t default_sweeps(const AnyTheory& theory) {
@@ -113,30 +76,31 @@ int reference(const ReferenceOptions& options, const Console& console) {
   const auto chain = make_reference(
       theory, algorithm,
       NoiseKey::from("reference " + algorithm + " " + std::to_string(options.seed) + " " + run.identity_text()));
-  Measurements measured(theory, options.output);
+  const SweepMeasurement measurement(theory, options.measure);
+  QuantitySeries measured(measurement.quantities(), "sweep", options.output);
   ReferenceReport report{.name = run.name, .algorithm = {}, .seed = options.seed, .rows = {}};
   report.wanted = options.sweeps.value_or(default_sweeps(theory));
   report.thermalised = options.thermalise.value_or(report.wanted / 10);
 
   ProgressLine progress(console);
-  progress.show(truncated(run.name + ", no flow: thermalising, " + std::to_string(report.thermalised) + " sweeps", 79));
+  progress.show(run.name + ", no flow: thermalising, " + std::to_string(report.thermalised) + " sweeps");
   chain->thermalise(report.thermalised);
   measuring = true;
   const auto start = Clock::now();
-  for (auto next = start; measured.sweeps() < report.wanted && !stopped;) {
+  for (auto next = start; measured.steps() < report.wanted && !stopped;) {
     chain->step();
-    measured.add(chain->field());
+    measured.add(measured.steps(), measurement.of(chain->field()));
     if (const auto now = Clock::now(); now >= next) {
-      progress.show(reference_progress(run.name, measured.sweeps(), report.wanted, seconds_since(start)));
+      progress.show(reference_progress(run.name, measured.steps(), report.wanted, seconds_since(start)));
       next = now + std::chrono::milliseconds(100);
     }
   }
   report.seconds = seconds_since(start);
   progress.wipe();
-  report.sweeps = measured.sweeps();
+  report.sweeps = measured.steps();
   report.acceptance = chain->acceptance();
   report.algorithm = chain->algorithm();
-  report.rows = measured.rows();
+  report.rows = measured.rows(theory);
   if (options.json) {
     console.out << json_text(reference_json(report)) << "\n";
   } else {

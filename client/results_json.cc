@@ -200,7 +200,7 @@ json status_json(const v1::StatusReply& status) {
 json observables_json(std::span<const ObservableRow> rows) {
   json all = json::array();
   for (const ObservableRow& row : rows) {
-    json out{{"name", row.observable.name}, {"symbol", row.observable.symbol}, {"definition", row.observable.sentence}};
+    json out{{"name", row.quantity.name}, {"symbol", row.quantity.symbol}, {"definition", row.quantity.sentence}};
     const auto put = [&](const char* key, double value) { out[key] = row.defined ? json(value) : json(); };
     put("value", row.estimate.value);
     put("error", row.estimate.error);

@@ -126,14 +126,14 @@ std::vector<std::string> observable_lines(std::span<const ObservableRow> rows) {
   bool all_reliable = true, all_defined = true;
   for (const ObservableRow& row : rows) {
     if (!row.defined) {
-      table.add({row.observable.symbol, row.observable.name, "undefined **"});
+      table.add({row.quantity.symbol, row.quantity.name, "undefined **"});
       all_defined = false;
       continue;
     }
     const auto& e = row.estimate;
     all_reliable = all_reliable && e.reliable;
-    std::vector<std::string> cells{row.observable.symbol,
-                                   row.observable.name,
+    std::vector<std::string> cells{row.quantity.symbol,
+                                   row.quantity.name,
                                    value_with_error(e.value, e.error) + (e.reliable ? "" : " *"),
                                    shown(e.value, 7),
                                    shown(e.error, 3),

@@ -12,11 +12,6 @@ namespace {
 
 using flowloom::v1::CoordinatorMessage;
 
-// What two answers to one unit may differ by (rule 9): the lanes' bits are the same everywhere.
-double audit_tolerance(const RunSpec& run) {
-  return run.numerics.engine == "lanes" ? 0 : log_weight_tolerance(run.numerics.precision);
-}
-
 Time lease_of(const RunSpec& run) { return Time(static_cast<std::int64_t>(1000 * run.chain.lease_seconds)); }
 
 }  // namespace
@@ -29,8 +24,8 @@ Core::Core(const RunSpec& run, Recovered recovered, std::uint64_t snapshot_every
       durable_build_(recovered.pinned_build),
       durable_(recovered.log ? std::move(*recovered.log) : LogState(run)),
       ledger_(durable_.frontier() / run.unit, run.chain.window, lease_of(run)),
-      jury_(run.noise_key(), run.chain.audit, audit_tolerance(run)),
-      recheck_(run.noise_key(), audit_tolerance(run), lease_of(run)),
+      jury_(run.noise_key(), run.chain.audit, redraw_tolerance(run.numerics)),
+      recheck_(run.noise_key(), redraw_tolerance(run.numerics), lease_of(run)),
       rollout_(run, recovered.models, recovered.fulfilled, recovered.switches),
       chain_(run.noise_key(), durable_.frontier(), durable_.current()),
       sums_(theory_sums(make_theory(run.theory)).size()),

@@ -266,4 +266,13 @@ std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const AnyTheory&
   return engine.model(theory, AnyFlow(checkpoint.flow, theory), checkpoint.weights, checkpoint.precision);
 }
 
+std::shared_ptr<const Model> load_model(const std::string& bytes, const std::string& name, const RunSpec& run,
+                                        const Engine& engine, const std::function<void()>& verified) {
+  const Checkpoint checkpoint = Checkpoint::parse(bytes, name);
+  refuse_unfit(checkpoint, run, name);
+  verify_references(checkpoint, engine, name);
+  verified();
+  return make_model(checkpoint, make_theory(run.theory), engine);
+}
+
 }  // namespace flowloom

@@ -69,4 +69,10 @@ void refuse_unfit_files(
 // The checkpoint's flow on the run's theory (a lattice of another size, another coupling is allowed).
 std::unique_ptr<Model> make_model(const Checkpoint& checkpoint, const AnyTheory& theory, const Engine& engine);
 
+// Parses a checkpoint, refuses one that does not fit `run`, proves this machine's numbers by its references
+// and makes the model; calls `verified` between the two. Throws one sentence that begins with `name`.
+std::shared_ptr<const Model> load_model(
+    const std::string& bytes, const std::string& name, const RunSpec& run, const Engine& engine,
+    const std::function<void()>& verified = [] {});
+
 }  // namespace flowloom

@@ -1,4 +1,5 @@
-// What a theory measures: sums that every proposal carries into the log, and observables computed from them.
+// What a theory measures: sums that every proposal carries into the log, observables computed from them, and what takes a
+// configuration (lattice/measurements.h).
 #pragma once
 
 #include <cstddef>
@@ -26,14 +27,19 @@ class SumsOf {
   std::size_t count_;
 };
 
-// A function of one configuration's sums and log_p. Its mean over the chain is the physical result.
-struct Observable {
+// Something whose mean over the chain is a physical result.
+struct Quantity {
+  std::string name;      // as in a run file and in CSV headers: "chi2"
+  std::string symbol;    // as people write it: "χ₂"
+  std::string sentence;  // definition and normalisation
+};
+
+// A function of one configuration's sums and log_p.
+struct Observable : Quantity {
   // `of(log_p, sums)` takes a double and what `SumsOf` is.
   template <class Of>
   Observable(std::string name_, std::string symbol_, std::string sentence_, Of of)
-      : name(std::move(name_)),
-        symbol(std::move(symbol_)),
-        sentence(std::move(sentence_)),
+      : Quantity{std::move(name_), std::move(symbol_), std::move(sentence_)},
         values([of = std::move(of)](std::span<const double> log_p, const double* sums, double* out) {
           const std::size_t count = log_p.size();
           for (std::size_t i = 0; i < count; ++i) out[i] = of(log_p[i], SumsOf(sums + i, count));
@@ -45,9 +51,6 @@ struct Observable {
     return result;
   }
 
-  std::string name;      // as in a run file and in CSV headers: "chi2"
-  std::string symbol;    // as people write it: "χ₂"
-  std::string sentence;  // definition and normalisation
   // Of all configurations of a unit at once, `sums` being [sum][configuration], into `out`, [configuration].
   std::function<void(std::span<const double> log_p, const double* sums, double* out)> values;
 };

@@ -7,8 +7,8 @@
 // first, so that both theories have the same columns and names.
 //
 // What needs D^-1 is not logged: the condensate comes with the slopes, which take 3.6 times as long as log|det D| alone
-// and would make drawing slower by 29 % on 8x8 and by 62 % on 16x16 (16 layers, hidden 8,8). Configurations that were
-// kept are measured by Wilson2dSolver<double>::slopes(theory.wilson(), ...) and pion(theory.wilson(), ...).
+// and would make drawing slower by 29 % on 8x8 and by 62 % on 16x16 (16 layers, hidden 8,8). lattice/measurements.h has
+// it and the pion's correlator.
 #pragma once
 
 #include <array>

@@ -28,7 +28,7 @@
 #include "server/gate.h"
 #include "server/gradient_help.h"
 #include "server/schedule.h"
-#include "server/thread_pool.h"
+#include "program/thread_pool.h"
 #include "spec/run_spec.h"
 
 namespace flowloom {

@@ -37,6 +37,12 @@ struct Numerics {
   bool operator==(const Numerics&) const = default;
 };
 
+// By how much two draws of one unit may differ, in log_p and log_q, relative to 1 + |value|: 0, none, for the lanes, whose bits
+// are the same everywhere (docs/exactness.md, rule 9).
+inline double redraw_tolerance(const Numerics& numerics) {
+  return numerics.engine == "lanes" ? 0 : log_weight_tolerance(numerics.precision);
+}
+
 inline const char* to_string(Precision precision) { return precision == Precision::kMixed ? "mixed" : "float64"; }
 
 }  // namespace flowloom

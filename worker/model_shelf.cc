@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "lattice/theories.h"
-
 namespace flowloom {
 
 void ModelShelf::serve(const Sha256& identity) {
@@ -23,15 +21,6 @@ void ModelShelf::put(const Sha256& checkpoint, std::shared_ptr<const Model> mode
   if (find(checkpoint)) return;
   entries_.push_front({checkpoint, std::move(model)});
   if (entries_.size() > capacity_) entries_.pop_back();
-}
-
-std::shared_ptr<const Model> load_model(const std::string& bytes, const std::string& name, const RunSpec& run,
-                                        const Engine& engine, const std::function<void()>& verified) {
-  const Checkpoint checkpoint = Checkpoint::parse(bytes, name);
-  refuse_unfit(checkpoint, run, name);
-  verify_references(checkpoint, engine, name);
-  verified();
-  return make_model(checkpoint, make_theory(run.theory), engine);
 }
 
 }  // namespace flowloom

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -35,11 +34,5 @@ class ModelShelf {
   Sha256 identity_{};
   std::list<Entry> entries_;  // the latest used first
 };
-
-// Parses a checkpoint, refuses one that does not fit `run`, proves this machine's numbers by its references
-// and makes the model; calls `verified` between the two. Throws what NotReady is to say; `name` begins the sentence.
-std::shared_ptr<const Model> load_model(
-    const std::string& bytes, const std::string& name, const RunSpec& run, const Engine& engine,
-    const std::function<void()>& verified = [] {});
 
 }  // namespace flowloom

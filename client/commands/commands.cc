@@ -75,6 +75,7 @@ int run_command_line(std::vector<std::string> arguments, const Console& console)
   add_verify(app, action);
   add_digest(app, action);
   add_rewind(app, action);
+  add_measure(app, action);
   add_models(app, action);
   add_training(app, action);
   add_drain(app, action);

@@ -23,6 +23,7 @@ void add_verify(CLI::App& app, Action& action);
 void add_digest(CLI::App& app, Action& action);
 void add_drain(CLI::App& app, Action& action);
 void add_rewind(CLI::App& app, Action& action);
+void add_measure(CLI::App& app, Action& action);
 void add_models(CLI::App& app, Action& action);
 void add_reference(CLI::App& app, Action& action);
 void add_study(CLI::App& app, Action& action);

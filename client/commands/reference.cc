@@ -29,6 +29,7 @@ void add_reference(CLI::App& app, Action& action) {
                    "Sweeps before them, in which HMC also finds its step size (default: a tenth of --sweeps)")
       ->check(CLI::Range(std::uint64_t{0}, kMostSweeps));
   command->add_option("--seed", options->seed, "Another number, another chain")->capture_default_str();
+  command->add_flag("--measure", options->measure, "Also what 'flowloom measure' finds on a chain's configurations");
   command->add_option("--output", options->output, "Write the observables after each sweep to a CSV file")
       ->type_name("FILE.csv");
   command->add_flag("--json", options->json, "The result as one JSON object");

@@ -98,6 +98,42 @@ class UpTest(Flowloom):
         self.assertTrue(any("data chose the length" in note for note in table["notes"]), table["notes"])
 
 
+class MeasureTest(Flowloom):
+    """What takes a configuration, on those that are drawn again."""
+
+    def rows(self, file):
+        with open(file) as text:
+            return list(csv.DictReader(text))
+
+    def test_the_two_point_function_adds_up_to_the_logs_susceptibility_at_each_step(self):
+        self.complete(self.write(small_run(length=4000)))  # of two versions
+        out = self.flowloom("measure", self.run_dir, "--output", self.tmp / "g.csv")
+        self.assertRegex(out, r"G\(2\) +correlator_2 ")
+        measured = self.rows(self.tmp / "g.csv")
+        samples = list(csv.DictReader(io.StringIO(self.flowloom("samples", self.run_dir))))
+        self.assertEqual([row["index"] for row in measured], [row["index"] for row in samples])
+        for row, sample in zip(measured, samples):
+            total = float(row["correlator_0"]) + 2 * float(row["correlator_1"]) + float(row["correlator_2"])
+            self.assertAlmostEqual(total, float(sample["chi2"]), places=10)
+        table = json.loads(self.flowloom("measure", self.run_dir, "--burn-in", 1000, "--json"))
+        self.assertEqual(table["steps"], len(samples) - 1000)
+        mean = sum(float(row["correlator_1"]) for row in measured[1000:]) / table["steps"]
+        self.assertAlmostEqual(table["observables"][1]["value"], mean, places=10)
+
+    def test_a_configuration_that_is_not_the_logs_is_refused(self):
+        self.complete(self.write(small_run(length=4000)))
+        models = self.run_dir / "models"
+        (models / "000002.safetensors").write_bytes((models / "000001.safetensors").read_bytes())
+        self.assertRegex(self.refused("flowloom", "measure", self.run_dir), r"^flowloom: Proposal \d+ drawn again is another configuration")
+
+    def test_a_theory_without_measurements_says_so(self):
+        run = small_run(length=64).replace('"phi4"', '"u1"').replace("m2 = -4.0\nlambda = 8.0", "beta = 1.0")
+        run = run.replace("affine-coupling", "gauge-coupling").split("versions = ")[0] + \
+            'versions = [{ from = 0, when = "trained" }]\n'
+        self.complete(self.write(run.replace("steps = 200", "steps = 2")))
+        self.assertIn("nothing is measured", self.refused("flowloom", "measure", self.run_dir))
+
+
 class ReadingTest(Flowloom):
     """Whoever reads the chain has it to its end, although the coordinator leaves when it is complete."""
 

@@ -115,9 +115,9 @@ TEST_F(Figures, OfANanObservableAreUndefinedAndThoseOfTheOthersAreNot) {
   const Both both(run_, units_);
   const auto whole = both.analysis.result(0);
   for (std::size_t o = 0; o < whole.rows.size(); ++o) {
-    const bool defined = whole.rows[o].observable.name != "hopping";
-    EXPECT_EQ(whole.rows[o].defined, defined) << whole.rows[o].observable.name;
-    EXPECT_EQ(both.statistics.observables()[o].defined, defined) << whole.rows[o].observable.name;
+    const bool defined = whole.rows[o].quantity.name != "hopping";
+    EXPECT_EQ(whole.rows[o].defined, defined) << whole.rows[o].quantity.name;
+    EXPECT_EQ(both.statistics.observables()[o].defined, defined) << whole.rows[o].quantity.name;
   }
   EXPECT_EQ(both.statistics.invalid(), 0u);
 }
@@ -128,7 +128,7 @@ TEST_F(Figures, OfARejectedNanObservableAreDefined) {
     if (!unit.accepted[k]) unit.data.sums[k] = kNan;
   }
   const auto whole = Both(run_, units_).analysis.result(0);
-  for (const auto& row : whole.rows) EXPECT_TRUE(row.defined) << row.observable.name;
+  for (const auto& row : whole.rows) EXPECT_TRUE(row.defined) << row.quantity.name;
 }
 
 TEST_F(Figures, LeaveBurnInOutOfTheObservablesOnly) {
@@ -155,7 +155,7 @@ TEST_F(Figures, OfAnObservableWhoseSquareNoDoubleHoldsAreUndefined) {
   for (UnitRecord& unit : units_) unit.data.sums[0] = 1e200 * static_cast<double>(unit.data.first_index);
   const Both both(run_, units_);
   EXPECT_FALSE(both.statistics.observable("hopping").defined);
-  for (const auto& row : both.analysis.result(0).rows) EXPECT_EQ(row.defined, row.observable.name != "hopping");
+  for (const auto& row : both.analysis.result(0).rows) EXPECT_EQ(row.defined, row.quantity.name != "hopping");
 }
 
 TEST_F(Figures, OfAnEmptyLogAreUndefined) {

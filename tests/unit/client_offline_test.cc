@@ -224,8 +224,8 @@ TEST_F(Offline, AColumnOfTheSamplesHasTheMeanOfTheAnalysis) {
     out.seekg(0);
     double sum = 0;
     for (std::string line; std::getline(out, line);)
-      sum += nlohmann::json::parse(line).at(row.observable.name).get<double>();
-    EXPECT_NEAR(sum / 12, row.estimate.value, 1e-12) << row.observable.name;
+      sum += nlohmann::json::parse(line).at(row.quantity.name).get<double>();
+    EXPECT_NEAR(sum / 12, row.estimate.value, 1e-12) << row.quantity.name;
   }
 }
 

@@ -1,4 +1,4 @@
-#include "server/thread_pool.h"
+#include "program/thread_pool.h"
 
 #include <gtest/gtest.h>
 
