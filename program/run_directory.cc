@@ -60,8 +60,7 @@ std::string RunDirectory::read_run_file() const {
   }
   std::string text = read_file(run_file());
   const std::size_t end = end_of_contents(text);
-  if (end == text.size()) return text;
-  const std::string mark = text.substr(end);
+  const std::string mark = text.substr(end);  // empty if its own letters are damaged
   text.resize(end);
   if (mark == mark_of(text)) return text;
   throw Error(ErrorCode::kCorrupt, "'" + run_file().string() +

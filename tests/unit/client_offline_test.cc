@@ -38,7 +38,7 @@ class Offline : public testing::Test {
     directory_ = RunDirectory(folder_ / "run");
     directory_.create();
     write_file_atomically(folder_ / "run.toml", kRunFile);
-    write_file_atomically(directory_.run_file(), kRunFile);
+    directory_.write_run_file(kRunFile);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
@@ -162,7 +162,7 @@ TEST_F(Offline, AChainThatItsDataStoppedIsComplete) {
   make_chain(2);
   std::string text = kRunFile;
   text += "until = { observable = \"chi2\", relative_error = 0.1 }\n";
-  write_file_atomically(directory_.run_file(), text);
+  directory_.write_run_file(text);
   const RunSpec run = load_run_text(text, "run.toml");
   Store store = Store::open(directory_.store(), Store::Mode::kReadWrite);
   EXPECT_EQ(chain_end(store, run), 12u);

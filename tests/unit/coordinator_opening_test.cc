@@ -136,7 +136,7 @@ TEST_F(OpeningTest, RefusesAnotherUnitSize) {
 TEST_F(OpeningTest, RefusesARunFileInTheDirectoryThatWasExchanged) {
   write(RunText{}.text());
   open();
-  write_file_atomically(directory_.run_file(), RunText{.seed = 9}.text());
+  directory_.write_run_file(RunText{.seed = 9}.text());
   const Error error = error_of_opening([&] { reopen(); });
   EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
   EXPECT_THAT(error.what(), HasSubstr("put the original back"));
@@ -291,7 +291,7 @@ TEST_F(OpeningTest, RegistersNothingThatIsNoCheckpoint) {
 TEST_F(OpeningTest, FinishesAStartThatWasCutShort) {
   write(RunText{}.text());
   directory_.create();
-  write_file_atomically(directory_.run_file(), RunText{.seed = 9}.text());
+  directory_.write_run_file(RunText{.seed = 9}.text());
   const OpenedRun opened = open();
   EXPECT_EQ(opened.run.identity(), RunText{}.run().identity());
   EXPECT_EQ(directory_.read_run_file(), opened.run.toml);

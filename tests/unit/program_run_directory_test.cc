@@ -50,10 +50,15 @@ TEST_F(RunDirectoryTest, ADigitThatChangedInTheRunFileIsSeen) {
   EXPECT_EQ(code_of([&] { directory_.read_run_file(); }), ErrorCode::kCorrupt);
 }
 
-TEST_F(RunDirectoryTest, ARunFileWithoutItsHashIsTakenAsItIs) {
+TEST_F(RunDirectoryTest, ARunFileWhoseHashIsDamagedOrGoneIsRefused) {
   directory_.create();
-  write_file_atomically(directory_.run_file(), "length = 8000\n");
-  EXPECT_EQ(directory_.read_run_file(), "length = 8000\n");
+  directory_.write_run_file("length = 8000\n");
+  std::string text = read_file(directory_.run_file());
+  text[text.find("sha256") + 3] = '4';
+  for (const std::string& other : {text, std::string("length = 8000\n"), std::string()}) {
+    write_file_atomically(directory_.run_file(), other);
+    EXPECT_EQ(code_of([&] { directory_.read_run_file(); }), ErrorCode::kCorrupt) << other;
+  }
 }
 
 TEST_F(RunDirectoryTest, IsMadeWithATokenThatOnlyItsOwnerCanRead) {
