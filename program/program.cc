@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <optional>
@@ -35,12 +36,12 @@ int run_program(const std::string& name, const std::function<int()>& body) {
   try {
     return body();
   } catch (const Error& error) {
-    std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
     spdlog::error("{}", error.what());
+    std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
     return exit_code(error.code());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: internal error: %s\n", name.c_str(), error.what());
     spdlog::critical("internal error: {}", error.what());
+    std::fprintf(stderr, "%s: internal error: %s\n", name.c_str(), error.what());
     return 1;
   }
 }
@@ -80,6 +81,10 @@ void log_to(const std::filesystem::path& file, const std::string& level) {
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ [%P] %v");
   logger->set_level(spdlog::level::from_str(level));
   logger->flush_on(spdlog::level::info);
+  logger->set_error_handler([](const std::string& what) {
+    static std::atomic_flag told;
+    if (!told.test_and_set()) std::fprintf(stderr, "The log misses lines (%s).\n", what.c_str());
+  });
   spdlog::set_default_logger(std::move(logger));
 }
 

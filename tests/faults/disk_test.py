@@ -40,7 +40,7 @@ class SmallDiskTest(Campaign):
     def test_the_store_fills_its_disk_until_it_is_enlarged(self):
         run = self.run_from_files()
         self.undisturbed(run)
-        for size in self.sizes(300_000, 900_000, 2):
+        for size in self.sizes(400_000, 900_000, 2):
             self.resize(size)
             coordinator = self.coordinator(run)
             self.worker()
