@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <optional>
