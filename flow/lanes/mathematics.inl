@@ -11,6 +11,7 @@
 #include "lattice/phi4.inl"
 #include "lattice/loops.inl"
 #include "lattice/u1.inl"
+#include "lattice/su.inl"
 #include "lattice/wilson_2d_matrices.inl"
 #include "lattice/wilson_2d.inl"
 #include "lattice/schwinger.inl"
