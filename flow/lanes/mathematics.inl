@@ -22,4 +22,5 @@
 #include "flow/circle_mixture.inl"
 #include "flow/circle_map.inl"
 #include "flow/spectral.inl"
+#include "flow/spectral_splines.inl"
 // clang-format on
