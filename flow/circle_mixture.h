@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 
 #include "flow/transformed.h"
 #include "math/angle.h"

@@ -4,10 +4,17 @@ namespace flowloom {
 namespace {
 
 template <std::size_t I = 0>
-AnyFlow::Kinds make(const Section& section, const std::string& name, std::size_t dimensions) {
+AnyFlow::Kinds make(const Section& section, const std::string& name, const AnyTheory& theory) {
   using Flow = std::variant_alternative_t<I, AnyFlow::Kinds>;
-  if (Flow::kind().name == name) return Flow(section, dimensions);
-  if constexpr (I + 1 < std::variant_size_v<AnyFlow::Kinds>) return make<I + 1>(section, name, dimensions);
+  if (Flow::kind().name == name) {
+    const std::size_t dimensions = theory_geometry(theory).dimensions();
+    if constexpr (Flow::kFieldType == FieldType::kMatrix) {
+      return Flow(section, dimensions, theory_colours(theory));
+    } else {
+      return Flow(section, dimensions);
+    }
+  }
+  if constexpr (I + 1 < std::variant_size_v<AnyFlow::Kinds>) return make<I + 1>(section, name, theory);
   throw Error(ErrorCode::kInvalidInput, section.where("kind") + ": this build has no flow \"" + name + "\".");
 }
 
@@ -39,7 +46,7 @@ void check_fit(const RunSpec& run, FieldType acts_on) {
 }  // namespace
 
 AnyFlow::AnyFlow(const Section& flow, const AnyTheory& theory)
-    : kind_(make(flow, flow.text("kind"), theory_geometry(theory).dimensions())) {}
+    : kind_(make(flow, flow.text("kind"), theory)) {}
 
 std::vector<Kind> flow_kinds() {
   std::vector<Kind> kinds;

@@ -7,6 +7,7 @@
 
 #include "flow/affine_coupling.h"
 #include "flow/gauge_coupling.h"
+#include "flow/spectral_coupling.h"
 #include "lattice/theories.h"
 #include "spec/error.h"
 
@@ -15,7 +16,7 @@ namespace flowloom {
 // The architecture of a flow of one of these kinds; `*` and `->` reach what all of them have.
 class AnyFlow {
  public:
-  using Kinds = std::variant<AffineCouplingFlow, GaugeCouplingFlow>;
+  using Kinds = std::variant<AffineCouplingFlow, GaugeCouplingFlow, SpectralCouplingFlow>;
 
   template <class Flow>
   requires std::constructible_from<Kinds, Flow>

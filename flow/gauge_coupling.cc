@@ -1,121 +1,9 @@
 #include "flow/gauge_coupling.h"
 
-#include <algorithm>
-#include <numeric>
-
 #include "lattice/theories.h"
-#include "spec/error.h"
 
 namespace flowloom {
 namespace {
-
-// A loop as the list of its links: what the formulas of lattice/loops.inl give for variables that are lists of one link.
-struct LinkList {
-  Loop links;
-};
-LinkList operator+(LinkList a, const LinkList& b) {
-  a.links.insert(a.links.end(), b.links.begin(), b.links.end());
-  return a;
-}
-LinkList operator-(LinkList a, LinkList b) {
-  for (LoopLink& link : b.links) link.sign = -link.sign;
-  return std::move(a) + b;
-}
-
-struct ReadLinks {
-  std::size_t sites;
-  LinkList operator()(std::size_t mu, std::size_t x) const {
-    return {{{static_cast<std::uint32_t>(mu * sites + x), 1.0}}};
-  }
-};
-
-// Loops of a lattice as lists.
-class Loops {
- public:
-  explicit Loops(const Geometry& geometry) : geometry_(geometry), neighbours_(geometry) {}
-
-  Loop rectangle_at(std::size_t x, std::size_t mu, std::size_t a, std::size_t nu, std::size_t b) const {
-    return rectangle(Cursor(ReadLinks{geometry_.sites()}, neighbours_.steps(), x), mu, a, nu, b).links;
-  }
-
-  // The plaquettes that begin with link (mu, x): forwards and backwards in each plane.
-  std::vector<Loop> beginning_with(std::size_t mu, std::size_t x) const {
-    std::vector<Loop> loops;
-    for (std::size_t nu = 0; nu < geometry_.dimensions(); ++nu) {
-      if (nu == mu) continue;
-      loops.push_back(rectangle_at(x, mu, 1, nu, 1));
-      const std::size_t below = neighbours_.backward()[nu * geometry_.sites() + x];
-      loops.push_back(rectangle_at(below, nu, 1, mu, 1));
-      const auto own = std::ranges::find(loops.back(), static_cast<std::uint32_t>(mu * geometry_.sites() + x),
-                                         &LoopLink::variable);
-      std::ranges::rotate(loops.back(), own);
-    }
-    return loops;
-  }
-
-  // The loops of a context at x: plaquettes, then rectangles of two plaquettes in both orientations.
-  std::vector<Loop> context_at(std::size_t x, bool rectangles) const {
-    std::vector<Loop> loops;
-    for (std::size_t mu = 0; mu < geometry_.dimensions(); ++mu) {
-      for (std::size_t nu = mu + 1; nu < geometry_.dimensions(); ++nu) {
-        loops.push_back(rectangle_at(x, mu, 1, nu, 1));
-        if (!rectangles) continue;
-        loops.push_back(rectangle_at(x, mu, 2, nu, 1));
-        loops.push_back(rectangle_at(x, mu, 1, nu, 2));
-      }
-    }
-    return loops;
-  }
-
- private:
-  const Geometry& geometry_;
-  Neighbours neighbours_;
-};
-
-// How many of a loop's links are active, each as often as the loop goes along it.
-std::ptrdiff_t count_active(const Loop& loop, const std::vector<bool>& active) {
-  return std::ranges::count_if(loop, [&](const LoopLink& link) { return active[link.variable]; });
-}
-
-std::string text_of(const LinkMask& mask) {
-  const auto list = [](const auto& numbers) { return nlohmann::json(numbers).dump(); };
-  return "the mask with directions = " + list(mask.directions) + ", steps = " + list(mask.steps) +
-         ", width = " + std::to_string(mask.width);
-}
-
-// The masks of the section with all their offsets, in the order of layers; by default, for each direction, lines of links in that
-// direction, every fourth (arXiv:2003.06413): as in two dimensions, where they are lines across the other one.
-std::vector<LinkMask> masks_of(const Section& section, std::size_t dimensions) {
-  std::vector<LinkMask> kinds;
-  if (section.has("masks")) {
-    for (const Section& mask : section.tables("masks")) {
-      const auto directions = mask.integers("directions");
-      kinds.push_back({{directions.begin(), directions.end()}, mask.integers("steps"), mask.integer("width"), 0});
-    }
-  } else {
-    for (std::size_t mu = 0; mu < dimensions; ++mu) {
-      LinkMask mask{{mu}, std::vector<std::int64_t>(dimensions, 1), 4, 0};
-      mask.steps[mu] = 0;
-      kinds.push_back(mask);
-    }
-  }
-  std::vector<LinkMask> masks;
-  std::int64_t widest = 0;
-  for (const LinkMask& mask : kinds) widest = std::max(widest, mask.width);
-  for (std::int64_t offset = 0; offset < widest; ++offset) {
-    for (LinkMask mask : kinds) {
-      mask.offset = offset;
-      if (offset < mask.width) masks.push_back(mask);
-    }
-  }
-  return masks;
-}
-
-std::size_t most_directions(const std::vector<LinkMask>& masks) {
-  std::size_t most = 1;
-  for (const LinkMask& mask : masks) most = std::max(most, mask.directions.size());
-  return most;
-}
 
 CircleMap map_of(const Section& section) {
   return section.text("map") == "spline" ? CircleMap::kSpline : CircleMap::kMixture;
@@ -123,210 +11,53 @@ CircleMap map_of(const Section& section) {
 std::size_t pieces_of(const Section& section) {
   return section.size(map_of(section) == CircleMap::kSpline ? "bins" : "components");
 }
-bool has_rectangles(const Section& section) { return section.text("context") == "1x1+2x1"; }
-
-NetworkShape network_of(const Section& section, std::size_t dimensions) {
+std::size_t map_parameters_of(const Section& section) {
   const std::size_t pieces = pieces_of(section);
-  const std::size_t map = map_of(section) == CircleMap::kSpline ? SplineShape{pieces, true}.parameters() : pieces;
-  const std::size_t loops = dimensions * (dimensions - 1) / 2 * (has_rectangles(section) ? 3 : 1);
-  const std::size_t directions = most_directions(masks_of(section, dimensions));
-  return NetworkShape(section, static_cast<std::int64_t>(2 * loops), static_cast<std::int64_t>((map + 1) * directions),
-                      Activation::kIdentity);
-}
-
-void check_gauge_coupling(const RunSpec& run) {
-  const AnyTheory theory = make_theory(run.theory);
-  const Geometry& geometry = theory_geometry(theory);
-  const auto refuse = [&](const std::string& key, const std::string& what) {
-    throw Error(ErrorCode::kInvalidInput, run.flow.where(key) + ": " + what);
-  };
-  const auto dimensions = static_cast<std::int64_t>(geometry.dimensions());
-  if (run.flow.has("masks")) {
-    for (const Section& mask : run.flow.tables("masks")) {
-      std::vector<std::int64_t> directions = mask.integers("directions");
-      std::ranges::sort(directions);
-      if (std::ranges::adjacent_find(directions) != directions.end() || directions.back() >= dimensions) {
-        refuse("masks", "directions = " + nlohmann::json(directions).dump() + " must be different ones of 0 to " +
-                            std::to_string(dimensions - 1) + ".");
-      }
-      if (static_cast<std::int64_t>(mask.integers("steps").size()) != dimensions) {
-        refuse("masks", "steps = " + nlohmann::json(mask.integers("steps")).dump() + " must have one number for each of the " +
-                            std::to_string(dimensions) + " directions.");
-      }
-    }
-  }
-  check_network(run.flow, geometry);
-  const GaugeCouplingFlow flow(run.flow, geometry.dimensions());
-  refuse_too_many_weights(flow, run.flow);
-  try {
-    flow.couplings(geometry);
-  } catch (const Error& error) {
-    refuse(run.flow.has("masks") ? "masks" : "kind", error.what());
-  }
-}
-
-std::vector<Key> gauge_coupling_keys() {
-  std::vector<Key> keys = {
-      {.name = "layers",
-       .type = KeyType::kInteger,
-       .sentence = "Coupling layers; with the usual masks in two dimensions, eight change every link once.",
-       .default_value = 16,
-       .min = 1,
-       .max = 1024},
-      {.name = "map",
-       .type = KeyType::kText,
-       .sentence = "Of an active loop's angle. spline: rational quadratic, circular (arXiv:2002.02428); mixture: of non-compact "
-                   "projections (arXiv:2003.06413). A rotation follows.",
-       .default_value = "spline",
-       .choices = {"spline", "mixture"}},
-      {.name = "bins",
-       .type = KeyType::kInteger,
-       .sentence = "map = \"spline\": its pieces.",
-       .default_value = 8,
-       .min = 1,
-       .max = kMaxSplineBins},
-      {.name = "components",
-       .type = KeyType::kInteger,
-       .sentence = "map = \"mixture\": its projections.",
-       .default_value = 6,
-       .min = 1,
-       .max = kMaxMixtureComponents},
-      {.name = "context",
-       .type = KeyType::kText,
-       .sentence = "What networks see of the links that do not change: plaquettes, or rectangles of two plaquettes too.",
-       .default_value = "1x1+2x1",
-       .choices = {"1x1", "1x1+2x1"}},
-      {.name = "masks",
-       .type = KeyType::kTables,
-       .sentence = "Which links change together; left out: for each direction, lines of its links, every fourth.",
-       .keys = {{.name = "directions",
-                 .type = KeyType::kIntegers,
-                 .sentence = "Links in these directions.",
-                 .required = true,
-                 .min = 0,
-                 .max = 5,
-                 .min_size = 1,
-                 .max_size = 6},
-                {.name = "steps",
-                 .type = KeyType::kIntegers,
-                 .sentence = "A link at x changes if the sum of steps times coordinates is a multiple of the width, and then with "
-                             "each offset in turn; a number for each direction.",
-                 .required = true,
-                 .min = -64,
-                 .max = 64,
-                 .min_size = 1,
-                 .max_size = 6},
-                {.name = "width",
-                 .type = KeyType::kInteger,
-                 .sentence = "So many layers change every link of these directions once.",
-                 .required = true,
-                 .min = 1,
-                 .max = 64}},
-       .min_size = 1,
-       .max_size = 16},
-  };
-  std::ranges::copy(network_keys(), std::back_inserter(keys));
-  return keys;
+  return map_of(section) == CircleMap::kSpline ? SplineShape{pieces, /*circular=*/true}.parameters() : pieces;
 }
 
 }  // namespace
 
-bool LinkMask::active(std::size_t mu, std::span<const std::int64_t> x) const {
-  if (std::ranges::find(directions, mu) == directions.end()) return false;
-  return (std::inner_product(x.begin(), x.end(), steps.begin(), offset)) % width == 0;
-}
-
-std::vector<CouplingSites> sites_of(const std::vector<GaugeCoupling>& couplings) {
-  std::vector<CouplingSites> sites;
-  for (const GaugeCoupling& coupling : couplings) sites.push_back(coupling.sites);
-  return sites;
-}
-
 const Kind& GaugeCouplingFlow::kind() {
   static const Kind kKind{
       .name = "gauge-coupling",
-      .sentence = "Gauge-equivariant couplings of loops' angles, with parameters from convolution networks that see loops of "
-                  "links that do not change.",
-      .keys = gauge_coupling_keys(),
-      .check = check_gauge_coupling,
+      .sentence =
+          "Gauge-equivariant couplings of loops' angles, with parameters from convolution networks that see loops of "
+          "links that do not change.",
+      .keys = loop_coupling_keys({
+          {.name = "map",
+           .type = KeyType::kText,
+           .sentence = "Of an active loop's angle. spline: rational quadratic, circular (arXiv:2002.02428); mixture: "
+                       "of non-compact "
+                       "projections (arXiv:2003.06413). A rotation follows.",
+           .default_value = "spline",
+           .choices = {"spline", "mixture"}},
+          {.name = "bins",
+           .type = KeyType::kInteger,
+           .sentence = "map = \"spline\": its pieces.",
+           .default_value = 8,
+           .min = 1,
+           .max = kMaxSplineBins},
+          {.name = "components",
+           .type = KeyType::kInteger,
+           .sentence = "map = \"mixture\": its projections.",
+           .default_value = 6,
+           .min = 1,
+           .max = kMaxMixtureComponents},
+      }),
+      .check =
+          [](const RunSpec& run) {
+            check_loop_coupling(run, [&] {
+              return GaugeCouplingFlow(run.flow, theory_geometry(make_theory(run.theory)).dimensions());
+            });
+          },
   };
   return kKind;
 }
 
 GaugeCouplingFlow::GaugeCouplingFlow(const Section& section, std::size_t dimensions)
-    : Architecture(section.size("layers"), dimensions, network_of(section, dimensions)),
-      masks_(masks_of(section, dimensions)),
+    : LoopCouplingFlow(section, dimensions, /*loop_channels=*/2, map_parameters_of(section) + 1),
       map_(map_of(section)),
-      pieces_(pieces_of(section)),
-      rectangles_(has_rectangles(section)) {
-  add_networks(section.real("init_scale"));
-}
-
-std::vector<GaugeCoupling> GaugeCouplingFlow::couplings(const Geometry& geometry) const {
-  const std::size_t sites = geometry.sites(), choices = 2 * (dimensions() - 1);
-  const Loops loops(geometry);
-  std::vector<std::vector<GaugeCoupling>> found(choices);  // [round][mask]
-  for (const LinkMask& mask : masks_) {
-    for (std::size_t nu = 0; nu < dimensions(); ++nu) {
-      if (geometry.extents()[nu] * mask.steps[nu] % mask.width == 0) continue;
-      throw Error(ErrorCode::kInvalidInput, text_of(mask) + " does not close around the lattice in direction " +
-                                                std::to_string(nu) + ", whose extent is " +
-                                                std::to_string(geometry.extents()[nu]) +
-                                                "; extent times step must be a multiple of the width.");
-    }
-    std::vector<bool> active(dimensions() * sites);
-    for (std::size_t mu = 0; mu < dimensions(); ++mu) {
-      for (std::size_t x = 0; x < sites; ++x) active[mu * sites + x] = mask.active(mu, geometry.coordinates(x));
-    }
-    GaugeCoupling coupling;
-    for (std::size_t x = 0; x < sites; ++x) {
-      std::vector<Loop> context = loops.context_at(x, rectangles_);
-      for (Loop& loop : context) {
-        if (count_active(loop, active) > 0) loop.clear();
-      }
-      if (std::ranges::all_of(context, [](const Loop& loop) { return loop.empty(); })) continue;
-      coupling.sites.inputs.push_back(static_cast<std::uint32_t>(x));
-      coupling.context.push_back(std::move(context));
-    }
-    // [active link]: the loops that it can change
-    std::vector<std::pair<GaugeCoupling::Active, std::vector<Loop>>> links;
-    for (std::size_t x = 0; x < sites; ++x) {
-      for (std::size_t slot = 0; slot < mask.directions.size(); ++slot) {
-        const std::size_t mu = mask.directions[slot];
-        const auto variable = static_cast<std::uint32_t>(mu * sites + x);
-        if (!active[variable]) continue;
-        auto& outputs = coupling.sites.outputs;
-        if (outputs.empty() || outputs.back() != x) outputs.push_back(static_cast<std::uint32_t>(x));
-        std::vector<Loop> own = loops.beginning_with(mu, x);
-        std::erase_if(own, [&](const Loop& loop) { return count_active(loop, active) != 1; });
-        links.push_back({{variable,
-                          {},
-                          static_cast<std::uint32_t>(outputs.size() - 1),
-                          static_cast<std::uint32_t>(slot * (map_parameters() + 1))},
-                         std::move(own)});
-      }
-    }
-    if (links.empty()) throw Error(ErrorCode::kInvalidInput, text_of(mask) + " has no link on this lattice.");
-    for (std::size_t round = 0; round < choices; ++round) {
-      GaugeCoupling& own = found[round].emplace_back(coupling);
-      for (auto& [link, candidates] : links) {
-        if (candidates.empty()) {
-          throw Error(ErrorCode::kInvalidInput,
-                      text_of(mask) + " has links without a plaquette that contains no other link of the mask; take fewer "
-                                      "links at once.");
-        }
-        const Loop& loop = candidates[round % candidates.size()];
-        own.active.push_back(link);
-        // The loop along the link: its other links, their signs relative to that of this one.
-        for (const LoopLink& other : loop) {
-          if (other.variable != link.variable) own.active.back().rest.push_back({other.variable, other.sign * loop[0].sign});
-        }
-      }
-    }
-  }
-  std::vector<GaugeCoupling> all;
-  for (auto& round : found) std::ranges::move(round, std::back_inserter(all));
-  return all;
-}
+      pieces_(pieces_of(section)) {}
 
 }  // namespace flowloom

@@ -1,59 +1,20 @@
-// Gauge-equivariant couplings of a field of angles, one for each link (arXiv:2003.06413).
+// Gauge-equivariant couplings of a field of angles, one for each link (arXiv:2003.06413); flow/loop_coupling.h says
+// which links change and what the networks see.
 //
 //   field = layer_{n-1}( ... layer_0( z ) ... ),  z independent and uniform on the circle
 //
-// A layer has active links. Each is the first link of a loop, its active loop, that contains no other active link. The loop's
-// angle x, which no gauge transformation changes, goes through a monotone map f of the circle and a rotation, and the link takes the
-// change: theta' = theta + (f(x) + t - x). The parameters of f, and t, come from a network at the link's site, which sees the cosine
-// and the sine of loops without any active link (its context; two channels a loop, zero where a loop is not frozen), so that the
-// layer commutes with gauge transformations and log_det = sum of log f'(x) over the active links.
-//
-// Link (mu, x) is active in a mask iff mu is one of its directions and sum_nu step_nu x_nu + offset = 0 modulo its width. Masks take
-// turns, each with one offset after the other; when all links have had their turn, the next active loop of each link has its: the
-// plaquettes that begin with the link, forwards and backwards in each plane.
-//
-// Weights: the networks'.
+// The active loop's angle x, which no gauge transformation changes, goes through a monotone map f of the circle and a
+// rotation, and the link takes the change: theta' = theta + (f(x) + t - x). The network gives the parameters of f, and
+// t; it sees the cosine and the sine of each loop. So log_det = sum of log f'(x) over the active links.
 #pragma once
 
-#include "flow/architecture.h"
 #include "flow/circle_map.h"
+#include "flow/loop_coupling.h"
 #include "lattice/field_type.h"
 
 namespace flowloom {
 
-struct LinkMask {
-  std::vector<std::size_t> directions;  // different ones
-  std::vector<std::int64_t> steps;      // one for each direction
-  std::int64_t width, offset;
-
-  bool active(std::size_t mu, std::span<const std::int64_t> x) const;
-};
-
-// A link in a loop: its variable, and whether the loop goes along it (1) or against it (-1).
-struct LoopLink {
-  std::uint32_t variable;
-  double sign;
-};
-using Loop = std::vector<LoopLink>;
-
-// One layer on a lattice.
-struct GaugeCoupling {
-  struct Active {
-    std::uint32_t variable;
-    Loop rest;              // of its active loop, which goes along the link
-    std::uint32_t output;   // its site's place among sites.outputs
-    std::uint32_t channel;  // the first of its numbers among the network's outputs there
-  };
-
-  CouplingSites sites;  // inputs: where a loop of the context is frozen
-  std::vector<Active> active;
-  std::vector<std::vector<Loop>> context;  // [input site][loop of the context]: empty where it is not frozen
-};
-
-// What their networks see and change, in the same order.
-std::vector<CouplingSites> sites_of(const std::vector<GaugeCoupling>& couplings);
-
-class GaugeCouplingFlow : public Architecture {
+class GaugeCouplingFlow : public LoopCouplingFlow {
  public:
   static constexpr FieldType kFieldType = FieldType::kAngle;
 
@@ -65,22 +26,11 @@ class GaugeCouplingFlow : public Architecture {
   std::size_t pieces() const { return pieces_; }  // bins or components
 
   // Of f, without the rotation, which stands behind them.
-  std::size_t map_parameters() const {
-    return map_ == CircleMap::kSpline ? SplineShape{pieces_, /*circular=*/true}.parameters() : pieces_;
-  }
-
-  // Layer i is coupling i modulo their number. Throws `kInvalidInput`, saying which mask, if a mask does not fit the lattice, has no active
-  // link on it, or none of its links has an active loop.
-  std::vector<GaugeCoupling> couplings(const Geometry& geometry) const;
-
-  // Whether networks see anything: a context loop that is never frozen, or out of the network's reach, is nothing to see.
-  bool couples() const { return network().kernel > 1; }
+  std::size_t map_parameters() const { return link_parameters() - 1; }
 
  private:
-  std::vector<LinkMask> masks_;  // offsets included
   CircleMap map_;
   std::size_t pieces_;
-  bool rectangles_;
 };
 
 }  // namespace flowloom

@@ -9,6 +9,7 @@
 //   box' = any monotone maps of [0, 1]                 u' = f(u), v' = f(v; u)
 //   from = cell_of(box), to = cell_of(box')
 //   L' = recompose(spectrum.vectors, to)
+//   U' = turn_between(spectrum.vectors, from, to) U    which is unitary to rounding, and 1 where nothing moves
 //   log_det = log_det_of_cells(from, to) + log df/du + log df/dv
 //
 // log_det is the log of the Jacobian of L -> L' with respect to the Haar measure, and that of U -> U': the two differ

@@ -79,24 +79,40 @@ constexpr Box<N, V> log_density_slopes(const Cell<N, V>& cell) {
   }
 }
 
+// V diag(e^(i theta)) V^dagger with the angles of two gaps, or of differences of such.
 template <int N, class V>
-constexpr Matrix<N, V> recompose(const Matrix<N, V>& vectors, const Cell<N, V>& cell) {
+constexpr Matrix<N, V> with_angles(const Matrix<N, V>& vectors, const V& first, const V& second) {
   Complex<V> eigenvalue[N];
   const auto set = [&](int k, const V& angle) {
     const Turn<V> phase = turn(angle);
     eigenvalue[k] = {phase.cos, phase.sin};
   };
-  const V u = cell.box.at[0];
   if constexpr (N == 2) {
-    set(1, u * 0.5);
+    set(1, first * 0.5);
     eigenvalue[0] = conj(eigenvalue[1]);
   } else {
-    const V second = cell.rest * cell.box.at[1];
-    set(0, fma(u, V(2.0), second) * (-1. / 3));
-    set(1, (u - second) * (1. / 3));
-    set(2, fma(second, V(2.0), u) * (1. / 3));
+    set(0, fma(first, V(2.0), second) * (-1. / 3));
+    set(1, (first - second) * (1. / 3));
+    set(2, fma(second, V(2.0), first) * (1. / 3));
   }
   return times_adjoint(matrix_of<N, V>([&](auto i, auto j) { return vectors.at[i][j] * eigenvalue[j]; }), vectors);
+}
+
+// gap[1]; for N = 2 nobody needs it.
+template <int N, class V>
+constexpr V second_gap(const Cell<N, V>& cell) {
+  return cell.rest * cell.box.at[N - 2];
+}
+
+template <int N, class V>
+constexpr Matrix<N, V> recompose(const Matrix<N, V>& vectors, const Cell<N, V>& cell) {
+  return with_angles(vectors, cell.box.at[0], second_gap(cell));
+}
+
+// L' L^dagger, which takes U to U'.
+template <int N, class V>
+constexpr Matrix<N, V> turn_between(const Matrix<N, V>& vectors, const Cell<N, V>& from, const Cell<N, V>& to) {
+  return with_angles(vectors, to.box.at[0] - from.box.at[0], second_gap(to) - second_gap(from));
 }
 
 template <int N, class V>

@@ -1,7 +1,9 @@
-// Loops of links for a cursor (lattice/cursor.h) whose variables are angles, or anything that can be added and subtracted: a
-// list of links, too, which is how masks and contexts know what a loop consists of (flow/gauge_coupling.h).
+// Loops of links for a cursor (lattice/cursor.h) whose variables are angles, or anything that can be added and
+// subtracted: lists of links, which is how masks and contexts know what a loop consists of (flow/loop_coupling.h);
+// products of matrices, where + and - go on along a path at its end and at its beginning (lattice/su.inl).
 
-// The angle of the rectangle of `a` links in direction mu and `b` in direction nu whose corner is x: along mu, along nu, back, back.
+// The angle of the rectangle of `a` links in direction mu and `b` in direction nu whose corner is x: along mu, along
+// nu, back, back.
 template <class Cursor>
 constexpr auto rectangle(const Cursor& x, std::size_t mu, std::size_t a, std::size_t nu, std::size_t b) {
   auto sum = x.variable(mu);

@@ -89,12 +89,19 @@ class HeatBathReference final : public ReferenceChain {
  private:
   void take_field() {
     field_.clear();
-    for (const LinkMatrix<N>& u : heat_bath_.links()) {
-      if constexpr (N == 1) {
+    if constexpr (N == 1) {
+      for (const LinkMatrix<N>& u : heat_bath_.links()) {
         // The C library's arc tangent, whose last digit may differ between systems: the chain itself does not use it.
         field_.push_back(reduced(std::atan2(u.im(0, 0), u.re(0, 0))));
-      } else {
-        field_.insert(field_.end(), u.entries.begin(), u.entries.end());
+      }
+    } else {
+      const GaugeLattice& lattice = heat_bath_.lattice();
+      for (std::size_t mu = 0; mu < lattice.dimensions(); ++mu) {
+        for (std::size_t k = 0; k < LinkMatrix<N>::kDoubles; ++k) {
+          for (std::size_t x = 0; x < lattice.sites(); ++x) {
+            field_.push_back(heat_bath_.links()[lattice.link(mu, x)].entries[k]);
+          }
+        }
       }
     }
   }

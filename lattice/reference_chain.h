@@ -30,7 +30,7 @@ class ReferenceChain {
   // The configuration, until the next call of `step` or `thermalise`:
   //   phi^4   [site]
   //   U(1)    [direction][site], angles in [0, 2 pi)
-  //   SU(N)   [direction][site][row][column][re, im]
+  //   SU(N)   [direction][row][column][re, im][site]
   virtual std::span<const double> field() const = 0;
 
   // The fraction of steps since the last `thermalise` that were accepted; 1 for a heat bath, and before the first step.

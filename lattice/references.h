@@ -1,5 +1,5 @@
 // What is known of a theory without any flow: plain MCMC of it, and exact values. A new theory says here what it has
-// beyond HMC, which every theory has whose variables are real numbers or angles.
+// beyond HMC, which every theory has whose variables are real numbers or angles, or instead of it.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,8 @@ std::unique_ptr<ReferenceChain> make_reference(const AnyTheory& theory, const st
 // The mean of the observable of this name on this very lattice, if there is a formula for it.
 //
 //   phi^4    m: 0, by phi -> -phi
-//   U(1)     what lattice/exact_2d.h has (beta <= 50), where the Wilson loop is smaller than the lattice; the action, from
+//   U(1), SU(2), SU(3)
+//            what lattice/exact_2d.h has (beta <= 50), where the Wilson loop is smaller than the lattice; the action, from
 //            the plaquette; charge: 0, by theta -> -theta; polyakov: 0, by the centre
 std::optional<double> exact_value(const AnyTheory& theory, const std::string& observable);
 

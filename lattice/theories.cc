@@ -45,6 +45,18 @@ std::size_t theory_variables(const AnyTheory& theory) {
   return std::visit([](const auto& t) { return variables_of(t); }, theory);
 }
 
+int theory_colours(const AnyTheory& theory) {
+  return std::visit(
+      []<class Theory>(const Theory&) {
+        if constexpr (Theory::kFieldType == FieldType::kMatrix) {
+          return Theory::kColours;
+        } else {
+          return 1;
+        }
+      },
+      theory);
+}
+
 std::vector<std::int64_t> theory_shape(const AnyTheory& theory) {
   std::vector<std::int64_t> shape = theory_geometry(theory).extents();
   const std::size_t components = std::visit([](const auto& t) { return t.components(); }, theory);

@@ -7,12 +7,13 @@
 #include "lattice/cursor.h"
 #include "lattice/phi4.h"
 #include "lattice/schwinger.h"
+#include "lattice/su.h"
 #include "lattice/u1.h"
 #include "math/elementary.h"
 
 namespace flowloom {
 
-using AnyTheory = std::variant<Phi4, U1Gauge, Schwinger>;
+using AnyTheory = std::variant<Phi4, U1Gauge, Schwinger, Su2Gauge, Su3Gauge>;
 
 // Real variables of one configuration, which lie as [component][site] wherever a configuration is a flat array.
 template <class Theory>
@@ -40,11 +41,14 @@ std::vector<Observable> theory_observables(const AnyTheory& theory);
 const Geometry& theory_geometry(const AnyTheory& theory);
 std::size_t theory_variables(const AnyTheory& theory);
 
+// N of a theory whose links are matrices of SU(N), else 1.
+int theory_colours(const AnyTheory& theory);
+
 // The shape of one configuration in a file: the lattice's extents, behind the number of components if there are several.
 std::vector<std::int64_t> theory_shape(const AnyTheory& theory);
 
 // In plain numbers, for references and tests (engines walk the lattice themselves): the sums of one configuration, log_p of
-// sums, and dS/d(field).
+// sums, and dS/d(field); by links that are matrices as lattice/su.h says.
 std::vector<double> theory_sums_of(const AnyTheory& theory, std::span<const double> field);
 double theory_log_p(const AnyTheory& theory, std::span<const double> sums);
 std::vector<double> theory_force(const AnyTheory& theory, std::span<const double> field);

@@ -15,6 +15,7 @@
 #include "lattice/field_type.h"
 #include "lattice/geometry.h"
 #include "lattice/linear_action.h"
+#include "lattice/loops.h"
 #include "lattice/observable.h"
 #include "lattice/sums.h"
 #include "math/angle.h"
@@ -48,7 +49,6 @@ class U1Gauge {
   double beta_ = 0;
 };
 
-#include "lattice/loops.inl"
 #include "lattice/u1.inl"
 
 }  // namespace flowloom

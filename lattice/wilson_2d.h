@@ -42,10 +42,6 @@
 
 #include "math/elementary.h"
 
-#ifndef FLOWLOOM_FLATTEN
-#define FLOWLOOM_FLATTEN  // math/lanes: inlines all that is called
-#endif
-
 namespace flowloom {
 
 // What a workspace is for.

@@ -94,9 +94,11 @@ template <int N, class V>
 constexpr Matrix<N, V> adjoint(const Matrix<N, V>& a) {
   return matrix_of<N, V>([&](auto i, auto j) { return conj(a.at[j][i]); });
 }
+// Products are functions of their own: of lanes they are hundreds of instructions, and the matrices do not fit the registers.
+
 // a b
 template <int N, class V>
-constexpr Matrix<N, V> operator*(const Matrix<N, V>& a, const Matrix<N, V>& b) {
+[[gnu::noinline]] FLOWLOOM_FLATTEN constexpr Matrix<N, V> operator*(const Matrix<N, V>& a, const Matrix<N, V>& b) {
   return matrix_of<N, V>([&](auto i, auto j) {
     Complex<V> sum = a.at[i][0] * b.at[0][j];
     each<N - 1>([&](auto k) { sum = multiply_add(a.at[i][k + 1], b.at[k + 1][j], sum); });
@@ -105,7 +107,7 @@ constexpr Matrix<N, V> operator*(const Matrix<N, V>& a, const Matrix<N, V>& b) {
 }
 // a b^dagger
 template <int N, class V>
-constexpr Matrix<N, V> times_adjoint(const Matrix<N, V>& a, const Matrix<N, V>& b) {
+[[gnu::noinline]] FLOWLOOM_FLATTEN constexpr Matrix<N, V> times_adjoint(const Matrix<N, V>& a, const Matrix<N, V>& b) {
   return matrix_of<N, V>([&](auto i, auto j) {
     Complex<V> sum = zero<V>();
     each<N>([&](auto k) { sum = conj_multiply_add(b.at[j][k], a.at[i][k], sum); });
@@ -114,7 +116,7 @@ constexpr Matrix<N, V> times_adjoint(const Matrix<N, V>& a, const Matrix<N, V>& 
 }
 // a^dagger b
 template <int N, class V>
-constexpr Matrix<N, V> adjoint_times(const Matrix<N, V>& a, const Matrix<N, V>& b) {
+[[gnu::noinline]] FLOWLOOM_FLATTEN constexpr Matrix<N, V> adjoint_times(const Matrix<N, V>& a, const Matrix<N, V>& b) {
   return matrix_of<N, V>([&](auto i, auto j) {
     Complex<V> sum = zero<V>();
     each<N>([&](auto k) { sum = conj_multiply_add(a.at[k][i], b.at[k][j], sum); });

@@ -21,6 +21,11 @@
 #include <cstdint>
 #include <limits>
 
+// Of a function: everything that it calls is inlined. Only lanes of vectors want it (math/lanes/vector_lanes.inl).
+#ifndef FLOWLOOM_FLATTEN
+#define FLOWLOOM_FLATTEN
+#endif
+
 namespace flowloom {
 
 template <class V>

@@ -6,7 +6,7 @@
 // and write neighbouring numbers; tables and weights are the lane engine's (flow/lanes/plan.h). The bodies are
 // constexpr, which lets nvcc compile them for the GPU and a test call them one by one.
 //
-// Here: what all flows share. A flow's own bodies stand with it (flow/cuda/device_affine.h, device_gauge.h).
+// Here: what all flows share. A flow's own bodies stand with it (device_affine.h, angle_links.h, matrix_links.h).
 #pragma once
 
 #include <array>

@@ -142,7 +142,7 @@ class CudaEngine final : public Engine {
         any_theory, architecture,
         [&]<class Theory, class Architecture>(const Theory& theory, const Architecture& own) -> std::unique_ptr<Model> {
           const auto make = [&]<class Real>(Real) -> std::unique_ptr<Model> {
-            using Flow = typename DeviceFlowOf<CudaDevice, Real, Architecture>::type;
+            using Flow = typename DeviceFlowOf<CudaDevice, Theory, Real, Architecture>::type;
             return std::make_unique<DeviceModel<CudaDevice, Theory, Flow>>(CudaDevice(number_), theory, own, weights);
           };
           return precision == Precision::kMixed ? make(float{}) : make(double{});

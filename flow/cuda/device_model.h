@@ -15,22 +15,27 @@
 
 #include <mutex>
 
+#include "flow/cuda/angle_links.h"
 #include "flow/cuda/device_affine.h"
-#include "flow/cuda/device_gauge.h"
+#include "flow/cuda/matrix_links.h"
 #include "flow/engine.h"
 
 namespace flowloom::cuda {
 
 // The flow on a device that an architecture is for.
-template <class Device, class Real, class Architecture>
+template <class Device, class Theory, class Real, class Architecture>
 struct DeviceFlowOf;
-template <class Device, class Real>
-struct DeviceFlowOf<Device, Real, AffineCouplingFlow> {
+template <class Device, class Theory, class Real>
+struct DeviceFlowOf<Device, Theory, Real, AffineCouplingFlow> {
   using type = DeviceAffine<Device, Real>;
 };
-template <class Device, class Real>
-struct DeviceFlowOf<Device, Real, GaugeCouplingFlow> {
-  using type = DeviceGauge<Device, Real>;
+template <class Device, class Theory, class Real>
+struct DeviceFlowOf<Device, Theory, Real, GaugeCouplingFlow> {
+  using type = DeviceLoops<Device, Real, AngleLinks>;
+};
+template <class Device, class Theory, class Real>
+struct DeviceFlowOf<Device, Theory, Real, SpectralCouplingFlow> {
+  using type = DeviceLoops<Device, Real, MatrixLinks<Theory::kColours>>;
 };
 
 template <class Device, class Theory, class Flow>

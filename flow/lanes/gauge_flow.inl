@@ -111,17 +111,17 @@ class GaugeFlow {
     return PackedNetworks<Real>(tables_, architecture_.layers(), weights);
   }
 
-  const GaugeCoupling& coupling(std::size_t layer) const { return couplings_[tables_.mask_of(layer)]; }
+  const LoopCoupling& coupling(std::size_t layer) const { return couplings_[tables_.mask_of(layer)]; }
   std::size_t channels() const { return static_cast<std::size_t>(architecture_.network().channels.back()); }
 
   static V angle_of(const Loop& loop, const Field& field) {
     V sum(0.0);
-    for (const LoopLink& link : loop) sum = fma(V(link.sign), V(field[link.variable]), sum);
+    for (const LoopLink& link : loop) sum = fma(V(link.sign), V(field[link.number]), sum);
     return sum;
   }
   // Of a link's active loop, in [0, 2 pi].
-  static V active_angle(const GaugeCoupling::Active& link, const Field& field) {
-    return positive_angle(V(field[link.variable]) + angle_of(link.rest, field));
+  static V active_angle(const LoopCoupling::Active& link, const Field& field) {
+    return positive_angle(V(field[link.number]) + angle_of(link.rest, field));
   }
 
   // The network's outputs for a layer, [output site][channel], in the evaluation.
@@ -143,7 +143,7 @@ class GaugeFlow {
   }
 
   // The parameters of an active link's map, from the network's outputs.
-  void load_raw(const Row<Real>* outputs, const GaugeCoupling::Active& link, LinkMaps::Rows& raw) const {
+  void load_raw(const Row<Real>* outputs, const LoopCoupling::Active& link, LinkMaps::Rows& raw) const {
     const Row<Real>* own = outputs + link.output * channels() + link.channel;
     for (std::size_t i = 0; i < maps_.parameters(); ++i) to_double(Lanes<Real>(own[i])).store(raw[i]);
   }
@@ -163,14 +163,14 @@ class GaugeFlow {
       load_raw(outputs, active[i], raw);
       const V from = active_angle(active[i], field);
       const auto [to, log_slope] = map(raw, from);
-      move(field[active[i].variable], from, to);
+      move(field[active[i].number], from, to);
       return log_slope;
     });
   }
 
   Theory theory_;
   GaugeCouplingFlow architecture_;
-  std::vector<GaugeCoupling> couplings_;
+  std::vector<LoopCoupling> couplings_;
   NetworkTables tables_;
   PackedNetworks<Real> weights_;
   Networks<Real> networks_;
@@ -185,7 +185,7 @@ class GaugeFlow<Theory, Real>::Gradients {
   explicit Gradients(const GaugeFlow& flow)
       : flow_(flow), scratch_(flow.scratch(Use::kGradients)), back_(flow.tables_, flow.weights_) {
     std::size_t most = 0;
-    for (const GaugeCoupling& coupling : flow.couplings_) most = std::max(most, coupling.sites.outputs.size());
+    for (const LoopCoupling& coupling : flow.couplings_) most = std::max(most, coupling.sites.outputs.size());
     outer_.resize(most * flow.channels());
   }
 
@@ -225,15 +225,15 @@ class GaugeFlow<Theory, Real>::Gradients {
     const Row<Real>* outputs = flow_.evaluate(layer, block.field, scratch_);
     std::ranges::fill(outer_, Row<Real>{});  // a site may have fewer active links than its network has numbers for
     const V sum = blocked_sum(active.size(), [&](std::size_t i) {
-      const GaugeCoupling::Active& link = active[i];
+      const LoopCoupling::Active& link = active[i];
       flow_.load_raw(outputs, link, raw_);
       const V x = active_angle(link, block.field);
       const auto [y, log_slope] = flow_.maps_.forward(raw_, x);
-      const V before(block.slope[link.variable]);
+      const V before(block.slope[link.number]);
       const V after = flow_.maps_.density_slopes(raw_, x, before, slopes_);
       store_outer(link, valid);
-      move(block.field[link.variable], x, y);
-      after.store(block.slope[link.variable]);
+      move(block.field[link.number], x, y);
+      after.store(block.slope[link.number]);
       add_along(link.rest, after - before, block);
       return log_slope;
     });
@@ -246,22 +246,22 @@ class GaugeFlow<Theory, Real>::Gradients {
     const Mask<double> valid = block.valid();
     const Row<Real>* outputs = flow_.evaluate(layer, block.field, scratch_);
     std::ranges::fill(outer_, Row<Real>{});
-    for (const GaugeCoupling::Active& link : flow_.coupling(layer).active) {
+    for (const LoopCoupling::Active& link : flow_.coupling(layer).active) {
       flow_.load_raw(outputs, link, raw_);
       const V y = active_angle(link, block.field);
       const V x = flow_.maps_.inverse(raw_, y).value;
-      const V after(block.slope[link.variable]);
+      const V after(block.slope[link.number]);
       const V before = flow_.maps_.pull_back(raw_, x, after, V(of_log_det), slopes_);
       store_outer(link, valid);
-      move(block.field[link.variable], y, x);
-      before.store(block.slope[link.variable]);
+      move(block.field[link.number], y, x);
+      before.store(block.slope[link.number]);
       add_along(link.rest, before - after, block);
     }
     pull_back(layer, block, true, 1.0);
   }
 
   // The slopes by the parameters of a link's map.
-  void store_outer(const GaugeCoupling::Active& link, const Mask<double>& valid) {
+  void store_outer(const LoopCoupling::Active& link, const Mask<double>& valid) {
     Row<Real>* own = &outer_[link.output * flow_.channels() + link.channel];
     for (std::size_t i = 0; i < flow_.maps_.parameters(); ++i) {
       from_double<Real>(select(valid, V(slopes_[i]), V(0.0))).store(own[i]);
@@ -271,7 +271,7 @@ class GaugeFlow<Theory, Real>::Gradients {
   template <class Block>
   static void add_along(const Loop& loop, const V& slope, Block& block) {
     for (const LoopLink& link : loop) {
-      Row<double>& own = block.slope[link.variable];
+      Row<double>& own = block.slope[link.number];
       fma(V(link.sign), slope, V(own)).store(own);
     }
   }

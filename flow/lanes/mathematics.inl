@@ -11,6 +11,7 @@
 #include "lattice/phi4.inl"
 #include "lattice/loops.inl"
 #include "lattice/u1.inl"
+#include "lattice/su.inl"
 #include "lattice/wilson_2d_matrices.inl"
 #include "lattice/wilson_2d.inl"
 #include "lattice/schwinger.inl"
@@ -21,4 +22,5 @@
 #include "flow/circle_mixture.inl"
 #include "flow/circle_map.inl"
 #include "flow/spectral.inl"
+#include "flow/spectral_splines.inl"
 // clang-format on

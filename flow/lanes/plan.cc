@@ -237,6 +237,26 @@ FreeField::FreeField(const FreeFieldBasis& basis, double mass2) {
   }
 }
 
+MatrixCoupling::MatrixCoupling(const LoopCoupling& coupling, const Geometry& geometry, int colours) {
+  const auto sites = static_cast<std::uint32_t>(geometry.sites());
+  const auto rows = static_cast<std::uint32_t>(2 * colours * colours) * sites;  // of a direction
+  const auto first_row = [&](std::uint32_t link) { return link / sites * rows + link % sites; };
+  const auto path = [&](const Loop& loop) {
+    Path steps;
+    for (const LoopLink& link : loop) steps.push_back({first_row(link.number), link.sign < 0});
+    return steps;
+  };
+  for (const LoopCoupling::Active& link : coupling.active) {
+    Path rest = path(link.loop(geometry));
+    rest.erase(rest.begin());
+    active.push_back({first_row(link.number), std::move(rest), link.output, link.channel});
+  }
+  for (const std::vector<Loop>& loops : coupling.context) {
+    std::vector<Path>& site = context.emplace_back();
+    for (const Loop& loop : loops) site.push_back(loop.empty() ? Path{} : path(in_order(loop, geometry)));
+  }
+}
+
 AffineTables::AffineTables(const Geometry& geometry, const AffineCouplingFlow& architecture, Use use)
     : volume(geometry.sites()),
       extents(geometry.extents().begin(), geometry.extents().end()),

@@ -112,6 +112,27 @@ struct FreeField {
   double log_det = 0;             // of noise -> field
 };
 
+// A layer of a flow of matrices: links as the number of their first row in a field, that of the entry's real part in the
+// first row and column; those of the others follow `sites` apart each.
+struct MatrixCoupling {
+  struct Step {
+    std::uint32_t first;
+    bool backwards;  // the path goes against the link
+  };
+  using Path = std::vector<Step>;
+
+  struct Active {
+    std::uint32_t first;
+    Path rest;  // of its active loop, from the link's end on
+    std::uint32_t output, channel;
+  };
+
+  MatrixCoupling(const LoopCoupling& coupling, const Geometry& geometry, int colours);
+
+  std::vector<Active> active;
+  std::vector<std::vector<Path>> context;  // [input site][loop], empty where it is not frozen
+};
+
 // An affine coupling flow on a lattice.
 struct AffineTables {
   AffineTables(const Geometry& geometry, const AffineCouplingFlow& architecture, Use use = Use::kSampling);

@@ -15,7 +15,7 @@
 #include "flow/circle_map.h"
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/plan.h"
-#include "flow/spectral.h"
+#include "flow/spectral_splines.h"
 #include "lattice/wilson_2d.h"
 #include "math/haar.h"
 #include "math/philox.h"

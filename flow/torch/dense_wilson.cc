@@ -11,15 +11,15 @@
 namespace flowloom::torch_engine {
 namespace {
 
-using Complex = c10::complex<double>;
+using ComplexNumber = c10::complex<double>;
 
 constexpr std::int64_t kBytesAtOnce = 64 << 20;
 
 // (1 - sign sigma_mu)(a, b) with Pauli's first two matrices.
-Complex projector(std::size_t mu, double sign, int a, int b) {
+ComplexNumber projector(std::size_t mu, double sign, int a, int b) {
   if (a == b) return 1;
   if (mu == 0) return -sign;
-  return Complex(0, a == 0 ? sign : -sign);
+  return ComplexNumber(0, a == 0 ? sign : -sign);
 }
 
 }  // namespace
@@ -29,7 +29,7 @@ DenseWilson::DenseWilson(const Geometry& geometry, double mass)
   const auto sites = static_cast<std::int64_t>(geometry.sites()), variables = 2 * sites;
   const std::int64_t last = geometry.extents()[1] - 1;
   std::vector<std::int64_t> elements, links;
-  std::vector<Complex> factors;
+  std::vector<ComplexNumber> factors;
   for (std::size_t mu = 0; mu < 2; ++mu) {
     const std::vector<std::int64_t> ahead = geometry.forward(mu);
     for (std::int64_t x = 0; x < sites; ++x) {
@@ -69,7 +69,7 @@ at::Tensor DenseWilson::log_abs_det_at_once(const at::Tensor& fields) const {
 }
 
 std::int64_t DenseWilson::samples_at_once() const {
-  return std::max<std::int64_t>(1, kBytesAtOnce / (rows_ * rows_ * static_cast<std::int64_t>(sizeof(Complex))));
+  return std::max<std::int64_t>(1, kBytesAtOnce / (rows_ * rows_ * static_cast<std::int64_t>(sizeof(ComplexNumber))));
 }
 
 // Keeps slopes, a number for each link, instead of what autograd would: several matrices of each sample.

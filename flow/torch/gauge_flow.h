@@ -21,7 +21,7 @@ class GaugeFlow {
         architecture_(architecture),
         couplings_(architecture.couplings(theory.geometry())),
         plan_(theory.geometry(), architecture.network(), sites_of(couplings_)) {
-    for (const GaugeCoupling& coupling : couplings_) {
+    for (const LoopCoupling& coupling : couplings_) {
       Tables tables;
       std::vector<Loop> context, rest;
       std::vector<std::int64_t> channels, links, numbers;
@@ -34,9 +34,9 @@ class GaugeFlow {
         }
       }
       const std::int64_t outputs = architecture.network().channels.back();
-      for (const GaugeCoupling::Active& link : coupling.active) {
+      for (const LoopCoupling::Active& link : coupling.active) {
         rest.push_back(link.rest);
-        links.push_back(link.variable);
+        links.push_back(link.number);
         numbers.push_back(link.output * outputs + link.channel);
       }
       tables.context = LoopTable(context);
@@ -114,7 +114,7 @@ class GaugeFlow {
       std::vector<double> factors(variables.size());
       for (std::size_t i = 0; i < loops.size(); ++i) {
         for (std::size_t k = 0; k < loops[i].size(); ++k) {
-          variables[i * longest + k] = loops[i][k].variable;
+          variables[i * longest + k] = loops[i][k].number;
           factors[i * longest + k] = loops[i][k].sign;
         }
       }
@@ -165,7 +165,7 @@ class GaugeFlow {
 
   TheorySums<Theory> theory_;
   GaugeCouplingFlow architecture_;
-  std::vector<GaugeCoupling> couplings_;
+  std::vector<LoopCoupling> couplings_;
   NetworkPlan plan_;
   std::vector<Tables> tables_;  // [mask]
 };

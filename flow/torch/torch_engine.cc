@@ -12,6 +12,7 @@
 #include "flow/torch/gauge_flow.h"
 #include "flow/torch/libtorch.h"
 #include "flow/torch/machine.h"
+#include "flow/torch/spectral_flow.h"
 #include "spec/error.h"
 
 namespace flowloom::torch_engine {
@@ -204,6 +205,11 @@ struct FlowOf<Theory, AffineCouplingFlow> {
 template <class Theory>
 struct FlowOf<Theory, GaugeCouplingFlow> {
   using type = GaugeFlow<Theory>;
+};
+
+template <class Theory>
+struct FlowOf<Theory, SpectralCouplingFlow> {
+  using type = SpectralFlow<Theory>;
 };
 
 class TorchEngine final : public Engine {

@@ -58,14 +58,15 @@ inline void expect_means(const std::string& what, ReferenceChain& chain, std::si
     expect_mean(what + " " + known[k].name, data[k], known[k].value, known[k].error);
 }
 
-// Link `number` of a flat field; N = 1: from its angle.
+// Link (mu, x) of a flat field; N = 1: from its angle.
 template <std::size_t N>
-LinkMatrix<N> link_of(std::span<const double> field, std::size_t number) {
+LinkMatrix<N> link_of(const GaugeLattice& lattice, std::span<const double> field, std::size_t mu, std::size_t x) {
   LinkMatrix<N> u;
   if constexpr (N == 1) {
-    u.entries = {std::cos(field[number]), std::sin(field[number])};
+    const double angle = field[lattice.link(mu, x)];
+    u.entries = {std::cos(angle), std::sin(angle)};
   } else {
-    std::copy_n(field.begin() + static_cast<std::ptrdiff_t>(number * u.kDoubles), u.kDoubles, u.entries.begin());
+    for (std::size_t k = 0; k < u.kDoubles; ++k) u.entries[k] = field[(mu * u.kDoubles + k) * lattice.sites() + x];
   }
   return u;
 }
@@ -76,7 +77,7 @@ double loop(const GaugeLattice& lattice, std::span<const double> field, Plane pl
   const auto walk = [&](LinkMatrix<N>& product, std::size_t& x, std::size_t mu, int count) {
     for (int i = 0; i < std::abs(count); ++i) {
       if (count < 0) x = lattice.backward(mu, x);
-      const LinkMatrix<N> u = link_of<N>(field, lattice.link(mu, x));
+      const LinkMatrix<N> u = link_of<N>(lattice, field, mu, x);
       product = product * (count < 0 ? adjoint(u) : u);
       if (count > 0) x = lattice.forward(mu, x);
     }

@@ -218,7 +218,26 @@ inline std::vector<double> direct_flow(const FlowParts& parts, std::vector<doubl
   return z;
 }
 
-// log |det d map / dz| at `z`, by central differences and elimination with pivots.
+// log |det| of a matrix [row][column], by elimination with pivots.
+inline double direct_log_abs_det(std::vector<std::vector<double>> matrix) {
+  const std::size_t n = matrix.size();
+  double log_det = 0;
+  for (std::size_t k = 0; k < n; ++k) {
+    std::size_t pivot = k;
+    for (std::size_t i = k; i < n; ++i) {
+      if (std::abs(matrix[i][k]) > std::abs(matrix[pivot][k])) pivot = i;
+    }
+    std::swap(matrix[k], matrix[pivot]);
+    log_det += std::log(std::abs(matrix[k][k]));
+    for (std::size_t i = k + 1; i < n; ++i) {
+      const double factor = matrix[i][k] / matrix[k][k];
+      for (std::size_t j = k; j < n; ++j) matrix[i][j] -= factor * matrix[k][j];
+    }
+  }
+  return log_det;
+}
+
+// log |det d map / dz| at `z`, by central differences.
 inline double direct_log_det(const auto& map, const std::vector<double>& z) {
   constexpr double kStep = 1e-5;
   const std::size_t n = z.size();
@@ -231,20 +250,7 @@ inline double direct_log_det(const auto& map, const std::vector<double>& z) {
     below = map(below);
     for (std::size_t i = 0; i < n; ++i) jacobian[i][j] = (above[i] - below[i]) / (2 * kStep);
   }
-  double log_det = 0;
-  for (std::size_t k = 0; k < n; ++k) {
-    std::size_t pivot = k;
-    for (std::size_t i = k; i < n; ++i) {
-      if (std::abs(jacobian[i][k]) > std::abs(jacobian[pivot][k])) pivot = i;
-    }
-    std::swap(jacobian[k], jacobian[pivot]);
-    log_det += std::log(std::abs(jacobian[k][k]));
-    for (std::size_t i = k + 1; i < n; ++i) {
-      const double factor = jacobian[i][k] / jacobian[k][k];
-      for (std::size_t j = k; j < n; ++j) jacobian[i][j] -= factor * jacobian[k][j];
-    }
-  }
-  return log_det;
+  return direct_log_abs_det(std::move(jacobian));
 }
 
 inline double direct_log_det(const FlowParts& parts, const std::vector<double>& z) {

@@ -3,6 +3,7 @@
 
 #include "flow/cuda/device_model.h"
 #include "flow_gauge_contract.h"
+#include "flow_spectral_contract.h"
 
 namespace flowloom {
 namespace {
@@ -45,11 +46,11 @@ struct HostDevice {
 template <class Theory, class Real, class Architecture>
 std::unique_ptr<Model> model_on_host(const Theory& theory, const Architecture& architecture,
                                      const std::vector<double>& weights) {
-  using Flow = typename cuda::DeviceFlowOf<HostDevice, Real, Architecture>::type;
+  using Flow = typename cuda::DeviceFlowOf<HostDevice, Theory, Real, Architecture>::type;
   return std::make_unique<cuda::DeviceModel<HostDevice, Theory, Flow>>(HostDevice{}, theory, architecture, weights);
 }
 
-// Parts: FlowParts or GaugeParts.
+// Parts: FlowParts, GaugeParts or SpectralParts.
 template <class Parts>
 void expect_the_lane_engines_bits(const Parts& parts) {
   const auto threads = std::visit(
@@ -93,6 +94,18 @@ TEST(CudaBodies, GiveTheLaneEnginesBitsForGaugeFields) {
       gauge_case.precision = precision;
       SCOPED_TRACE(gauge_case.theory + ", " + to_string(precision) + "\n" + gauge_case.flow);
       expect_the_lane_engines_bits(GaugeParts(gauge_case));
+    }
+    if (HasFailure()) return;
+  }
+}
+
+TEST(CudaBodies, GiveTheLaneEnginesBitsForMatrixFields) {
+  for (SpectralCase spectral_case : spectral_cases()) {
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      spectral_case.precision = precision;
+      SCOPED_TRACE("SU(" + std::to_string(spectral_case.colours) + "), " + to_string(precision) + "\n" +
+                   spectral_case.flow);
+      expect_the_lane_engines_bits(SpectralParts(spectral_case));
     }
     if (HasFailure()) return;
   }

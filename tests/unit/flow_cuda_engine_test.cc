@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "flow_gauge_contract.h"
+#include "flow_spectral_contract.h"
 
 namespace flowloom {
 namespace {
@@ -16,37 +17,39 @@ class CudaEngine : public testing::Test {
     GTEST_SKIP() << sentence;
   }
 
+  // Parts: of the case, in either precision.
+  template <class Parts, class Case>
+  void expect_the_cpus_bits(Case own) const {
+    if (HasFailure()) return;
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      own.precision = precision;
+      SCOPED_TRACE(to_string(precision));
+      const Parts parts(own);
+      const auto here = parts.model(lane_engine()), there = parts.model(*gpu_);
+      const Draws draws = here->draw(kTestKey, Purpose::kBase, 0, 300);
+      expect_equal_bits(there->draw(kTestKey, Purpose::kBase, 0, 300), draws);
+      expect_equal_bits(there->densities(draws.fields), here->densities(draws.fields));
+    }
+  }
+
   std::shared_ptr<const Engine> gpu_;
 };
 
 TEST_F(CudaEngine, GivesTheBitsOfTheCpuInEveryArchitecture) {
   for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
-    FlowCase flow_case = random_flow(number);
-    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
-      flow_case.precision = precision;
-      SCOPED_TRACE("random flow " + std::to_string(number) + ", " + to_string(precision));
-      const FlowParts parts(flow_case);
-      const auto here = parts.model(lane_engine()), there = parts.model(*gpu_);
-      const Draws draws = here->draw(kTestKey, Purpose::kBase, 0, 300);
-      expect_equal_bits(there->draw(kTestKey, Purpose::kBase, 0, 300), draws);
-      expect_equal_bits(there->densities(draws.fields), here->densities(draws.fields));
-    }
-    if (HasFailure()) return;
+    SCOPED_TRACE("random flow " + std::to_string(number));
+    expect_the_cpus_bits<FlowParts>(random_flow(number));
   }
 }
 
 TEST_F(CudaEngine, GivesTheBitsOfTheCpuForGaugeFields) {
-  for (GaugeCase gauge_case : gauge_cases()) {
-    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
-      gauge_case.precision = precision;
-      SCOPED_TRACE(gauge_case.theory + ", " + to_string(precision) + "\n" + gauge_case.flow);
-      const GaugeParts parts(gauge_case);
-      const auto here = parts.model(lane_engine()), there = parts.model(*gpu_);
-      const Draws draws = here->draw(kTestKey, Purpose::kBase, 0, 300);
-      expect_equal_bits(there->draw(kTestKey, Purpose::kBase, 0, 300), draws);
-      expect_equal_bits(there->densities(draws.fields), here->densities(draws.fields));
-    }
-    if (HasFailure()) return;
+  for (const GaugeCase& gauge_case : gauge_cases()) {
+    SCOPED_TRACE(gauge_case.theory + "\n" + gauge_case.flow);
+    expect_the_cpus_bits<GaugeParts>(gauge_case);
+  }
+  for (const SpectralCase& spectral_case : spectral_cases()) {
+    SCOPED_TRACE("SU(" + std::to_string(spectral_case.colours) + ")\n" + spectral_case.flow);
+    expect_the_cpus_bits<SpectralParts>(spectral_case);
   }
 }
 

@@ -132,8 +132,8 @@ inline void expect_no_network_sees_an_active_link(const Engine& engine) {
     std::vector<double> field(parts.variables());
     fill_uniform(kTestKey, Purpose::kBase, 7, field);
     std::vector<bool> active(field.size());
-    const GaugeCoupling first = parts.architecture.couplings(parts.geometry())[0];
-    for (const auto& link : first.active) active[link.variable] = true;
+    const LoopCoupling first = parts.architecture.couplings(parts.geometry())[0];
+    for (const auto& link : first.active) active[link.number] = true;
     EXPECT_GT(expect_active_variables_do_not_mix(*parts.model(engine), field, active), 1e-4);
   }
 }

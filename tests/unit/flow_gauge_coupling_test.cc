@@ -8,7 +8,7 @@
 namespace flowloom {
 namespace {
 
-std::vector<GaugeCoupling> couplings(const GaugeCase& gauge_case) {
+std::vector<LoopCoupling> couplings(const GaugeCase& gauge_case) {
   const GaugeParts parts(gauge_case);
   return parts.architecture.couplings(parts.geometry());
 }
@@ -20,7 +20,7 @@ TEST(GaugeCoupling, EightLayersChangeEveryLinkOfTwoDimensionsOnce) {
     std::vector<int> changes(64);
     for (std::size_t i = 0; i < 8; ++i) {
       EXPECT_EQ(all[8 * round + i].active.size(), 8u);  // of 64
-      for (const auto& link : all[8 * round + i].active) ++changes[link.variable];
+      for (const auto& link : all[8 * round + i].active) ++changes[link.number];
     }
     EXPECT_EQ(changes, std::vector<int>(64, 1));
   }
@@ -28,7 +28,7 @@ TEST(GaugeCoupling, EightLayersChangeEveryLinkOfTwoDimensionsOnce) {
 
 // physics of arXiv:2003.06413: half of the plaquettes have no active link, an eighth of the links are active.
 TEST(GaugeCoupling, HalfOfThePlaquettesAreFrozenUnderTheUsualMasks) {
-  for (const GaugeCoupling& coupling : couplings({.lattice = {8, 8}})) {
+  for (const LoopCoupling& coupling : couplings({.lattice = {8, 8}})) {
     std::size_t plaquettes = 0, wide = 0, tall = 0;
     for (const auto& site : coupling.context) {
       ASSERT_EQ(site.size(), 3u);
@@ -44,16 +44,16 @@ TEST(GaugeCoupling, HalfOfThePlaquettesAreFrozenUnderTheUsualMasks) {
 
 TEST(GaugeCoupling, AnActiveLoopHasItsLinkAndNoOtherActiveOne) {
   for (const GaugeCase& gauge_case : gauge_cases()) {
-    for (const GaugeCoupling& coupling : couplings(gauge_case)) {
+    for (const LoopCoupling& coupling : couplings(gauge_case)) {
       std::vector<bool> active(GaugeParts(gauge_case).variables());
-      for (const auto& link : coupling.active) active[link.variable] = true;
+      for (const auto& link : coupling.active) active[link.number] = true;
       for (const auto& link : coupling.active) {
         ASSERT_EQ(link.rest.size(), 3u);
-        for (const LoopLink& other : link.rest) EXPECT_FALSE(active[other.variable]);
+        for (const LoopLink& other : link.rest) EXPECT_FALSE(active[other.number]);
       }
       for (const auto& site : coupling.context) {
         for (const Loop& loop : site) {
-          for (const LoopLink& link : loop) EXPECT_FALSE(active[link.variable]);
+          for (const LoopLink& link : loop) EXPECT_FALSE(active[link.number]);
         }
       }
     }
@@ -65,10 +65,10 @@ TEST(GaugeCoupling, ActiveLoopsAreClosed) {
   for (const GaugeCase& gauge_case : gauge_cases()) {
     const GaugeParts parts(gauge_case);
     const std::vector<double> zero(parts.variables()), pure = gauge_transformed(parts.geometry(), zero, 3);
-    for (const GaugeCoupling& coupling : parts.architecture.couplings(parts.geometry())) {
+    for (const LoopCoupling& coupling : parts.architecture.couplings(parts.geometry())) {
       for (const auto& link : coupling.active) {
-        double sum = pure[link.variable];
-        for (const LoopLink& other : link.rest) sum += other.sign * pure[other.variable];
+        double sum = pure[link.number];
+        for (const LoopLink& other : link.rest) sum += other.sign * pure[other.number];
         EXPECT_NEAR(sum, 0, 1e-13);
       }
     }

@@ -3,6 +3,7 @@
 
 #include "flow/lanes/prelude.h"
 #include "flow_gauge_contract.h"
+#include "flow_spectral_contract.h"
 
 namespace flowloom::lanes {
 namespace flow_test {
@@ -20,6 +21,8 @@ namespace flow_test {
 #include "flow/lanes/affine_flow.inl"
 
 #include "flow/lanes/gauge_flow.inl"
+
+#include "flow/lanes/spectral_flow.inl"
 
 // The largest |inverse(forward(z)) - z| over sites and lanes relative to the largest |z|, and |log_det| there and back.
 template <class Real>
@@ -100,6 +103,87 @@ TEST(LanesFlow, AGaugeFlowCommutesWithGaugeTransformations) {
     const std::vector<double> then = gauge_transformed(parts.geometry(), forward(flow, z).first, 5);
     const std::vector<double> first = forward(flow, gauge_transformed(parts.geometry(), z, 5)).first;
     for (std::size_t i = 0; i < z.size(); ++i) EXPECT_NEAR(flowloom::wrap_angle(first[i] - then[i]), 0, 1e-10) << i;
+  }
+}
+
+// What a spectral flow makes of fields of matrices, kLanes at once, in float64, and their log_dets.
+template <int N>
+std::pair<std::vector<double>, std::vector<double>> forward(const SpectralFlow<SuGauge<N>, double>& flow,
+                                                            const std::vector<double>& z) {
+  std::vector<double> x(z.size()), log_det;
+  const std::size_t variables = flow.variables();
+  Field field(variables);
+  auto scratch = flow.scratch(Use::kSampling);
+  for (std::size_t begin = 0; begin < z.size(); begin += kLanes * variables) {
+    const std::size_t size = std::min(kLanes * variables, z.size() - begin);
+    load_fields(std::span(z).subspan(begin, size), field);
+    const Lanes<double> found = flow.forward(field, scratch);
+    log_det.insert(log_det.end(), found.lane, found.lane + size / variables);
+    store_fields(field, std::span(x).subspan(begin, size));
+  }
+  return {x, log_det};
+}
+
+// In coordinates of links' neighbourhoods, U = exp(sum_a t_a T_a) U_0 with an orthonormal basis T of su(N): the Haar measure's
+// density is the same at all links.
+TEST(LanesFlow, ASpectralFlowsLogDetIsThatOfItsJacobianForTheHaarMeasure) {
+  for (SpectralCase spectral_case : {SpectralCase{.layers = 9}, SpectralCase{.colours = 3, .layers = 2},
+                                     SpectralCase{.colours = 3, .flow = "autoregressive = false\nbins = 3"}}) {
+    const SpectralParts parts(spectral_case);
+    parts.with_group([&](auto n) {
+      constexpr int N = n;
+      const SpectralFlow<SuGauge<N>, double> flow(std::get<SuGauge<N>>(parts.theory), parts.architecture, parts.weights,
+                                                  Use::kSampling);
+      const Geometry& geometry = parts.geometry();
+      const auto basis = algebra_basis<N>();
+      const std::size_t links = 2 * geometry.sites(), size = links * basis.size();
+      const auto z = random_su_field<N>(geometry, 3);
+      const auto [image, log_det] = forward(flow, z);
+      const auto moved = [&](std::size_t direction, double t) {
+        auto field = z;
+        const std::size_t link = direction / basis.size(), mu = link / geometry.sites(), x = link % geometry.sites();
+        const auto turn = exponential(scaled(basis[direction % basis.size()], t));
+        put_link<N>(geometry, field, mu, x, turn * link_of<N>(geometry, z, mu, x));
+        return field;
+      };
+      constexpr double kStep = 1e-4;
+      std::vector<double> fields;
+      for (std::size_t j = 0; j < size; ++j) {
+        for (const double t : {kStep, -kStep}) {
+          const auto field = moved(j, t);
+          fields.insert(fields.end(), field.begin(), field.end());
+        }
+      }
+      const auto images = forward(flow, fields).first;
+      std::vector<std::vector<double>> jacobian(size, std::vector<double>(size));
+      for (std::size_t j = 0; j < size; ++j) {
+        const auto above = std::span(images).subspan(2 * j * z.size(), z.size());
+        const auto below = std::span(images).subspan((2 * j + 1) * z.size(), z.size());
+        for (std::size_t link = 0; link < links; ++link) {
+          const std::size_t mu = link / geometry.sites(), x = link % geometry.sites();
+          const auto change = scaled(link_of<N>(geometry, above, mu, x) - link_of<N>(geometry, below, mu, x), 0.5 / kStep);
+          const auto slope = times_adjoint(change, link_of<N>(geometry, image, mu, x));
+          for (std::size_t a = 0; a < basis.size(); ++a) jacobian[link * basis.size() + a][j] = dot(basis[a], slope);
+        }
+      }
+      EXPECT_NEAR(log_det[0], direct_log_abs_det(std::move(jacobian)), 1e-5);
+      EXPECT_GT(std::abs(log_det[0]), 1e-2);
+    });
+  }
+}
+
+TEST(LanesFlow, ASpectralFlowCommutesWithGaugeTransformations) {
+  for (const SpectralCase& spectral_case : spectral_cases()) {
+    const SpectralParts parts(spectral_case);
+    parts.with_group([&](auto n) {
+      constexpr int N = n;
+      const SpectralFlow<SuGauge<N>, double> flow(std::get<SuGauge<N>>(parts.theory), parts.architecture, parts.weights,
+                                                  Use::kSampling);
+      const auto z = random_su_field<N>(parts.geometry(), 4);
+      const auto then = su_gauge_transformed<N>(parts.geometry(), forward(flow, z).first, 5);
+      const auto first = forward(flow, su_gauge_transformed<N>(parts.geometry(), z, 5)).first;
+      for (std::size_t i = 0; i < z.size(); ++i) EXPECT_NEAR(first[i], then[i], 1e-10) << i;
+    });
   }
 }
 

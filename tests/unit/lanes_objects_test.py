@@ -220,7 +220,7 @@ def every_processor_is_newer():
 
 def lane_objects():
     """(name, objdump's and nm's prefix, file) of the lane engine's objects, those for 64-bit ARM included if there are any."""
-    for name in ("vector", "portable"):
+    for name in ("vector", "vector_matrices", "portable", "portable_matrices"):
         yield name, "", object_of(f"flow/lanes/{name}.cc")
         arm = BUILD / f"tests/aarch64/flow_lanes_{name}.o"
         if arm.exists() and shutil.which("aarch64-linux-gnu-objdump"):
@@ -254,19 +254,20 @@ class LanesObjectsTest(unittest.TestCase):
     def test_vectors_multiply_and_add_in_one_operation(self):
         for name, prefix, file in lane_objects():
             text = disassembly(prefix, file)
-            if name != "vector":
+            if not name.startswith("vector"):
                 continue
             expected = [r"fmla\s+v"] if is_arm(text) else [X86_FMA + ".*%zmm", X86_FMA + ".*%ymm"]
             for pattern in expected:
                 self.assertTrue(list(bad_instructions(text, {"": pattern})), f"{file} has no {pattern}")
 
     def test_portable_code_asks_the_library_for_a_fused_multiply_add(self):
-        file = object_of("flow/lanes/portable.cc")
-        text = disassembly("", file)
-        if is_arm(text) or every_processor_is_newer():
-            self.skipTest("every processor of this build has the operation")
-        self.assert_none(bad_instructions(text, {"portable code may run where it is missing": X86_FMA}))
-        self.assertLess({"fma", "fmaf"}, set(run("nm", "-u", file).split()))
+        for name in ("portable", "portable_matrices"):
+            file = object_of(f"flow/lanes/{name}.cc")
+            text = disassembly("", file)
+            if is_arm(text) or every_processor_is_newer():
+                self.skipTest("every processor of this build has the operation")
+            self.assert_none(bad_instructions(text, {"portable code may run where it is missing": X86_FMA}))
+            self.assertLess({"fma", "fmaf"}, set(run("nm", "-u", file).split()))
 
     def test_functions_that_instruction_sets_share_are_for_every_processor(self):
         for name, prefix, file in lane_objects():
@@ -286,14 +287,14 @@ class LanesObjectsTest(unittest.TestCase):
             seen.update(files)
             self.assert_none(bad_flags(entry, files))
         self.assertLess({"spec/noise.cc", "lattice/phi4.cc", "flow/free_field.cc", "flow/lanes/plan.cc",
-                         "flow/lanes/portable.cc", "flow/lanes/vector.cc"}, seen)
+                         "flow/lanes/portable.cc", "flow/lanes/vector.cc", "flow/lanes/vector_matrices.cc"}, seen)
         self.assert_none(bad_rules((BUILD / "build.ninja").read_text()))
 
     def test_the_mathematics_calls_no_function_of_the_c_library(self):
         files = [file for folder in ("math", "spec", "lattice", "flow") for file in (ROOT / folder).rglob("*.inl")]
         files += [file for folder in ("math", "flow/lanes", "flow/cuda") for file in (ROOT / folder).iterdir()]
         files += [ROOT / name for name in ("spec/noise.cc", "flow/free_field.h", "flow/free_field.cc", "flow/affine.h",
-                                           "flow/activation.h", "flow/spline.h", "flow/circle_mixture.h", "lattice/theories.h")]
+                                           "flow/activation.h", "flow/spline.h", "flow/spectral_splines.h", "flow/circle_mixture.h", "lattice/theories.h")]
         files = [file for file in sorted(set(files)) if file.suffix in (".h", ".inl", ".cc", ".cu")]
         self.assertIn(ROOT / "math/elementary.inl", files)
         self.assertIn(ROOT / "flow/lanes/model.inl", files)

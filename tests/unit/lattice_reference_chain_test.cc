@@ -35,8 +35,8 @@ TEST(ReferenceChain, FieldsHaveTheirShapesAndStartCold) {
     const auto chain = heat_bath_reference(static_cast<int>(n), small(), 2, 1, key());
     ASSERT_EQ(chain->field().size(), 16 * 2 * n * n);
     for (std::size_t k = 0; k < chain->field().size(); ++k) {
-      const std::size_t entry = k / 2 % (n * n);
-      EXPECT_EQ(chain->field()[k], k % 2 == 0 && entry % (n + 1) == 0 ? 1 : 0);
+      const std::size_t component = k / 8 % (2 * n * n), entry = component / 2;
+      EXPECT_EQ(chain->field()[k], component % 2 == 0 && entry % (n + 1) == 0 ? 1 : 0);
     }
   }
 }
@@ -75,8 +75,9 @@ TEST(ReferenceChain, MatricesAreTheLinks) {
   for (std::size_t link = 0; link < 16; ++link) {
     for (std::size_t i = 0; i < 3; ++i) {
       for (std::size_t j = 0; j < 3; ++j) {
-        EXPECT_EQ(field[((link * 3 + i) * 3 + j) * 2], links.links()[link].re(i, j));
-        EXPECT_EQ(field[((link * 3 + i) * 3 + j) * 2 + 1], links.links()[link].im(i, j));
+        const std::size_t component = link / 8 * 18 + 2 * (3 * i + j);
+        EXPECT_EQ(field[component * 8 + link % 8], links.links()[link].re(i, j));
+        EXPECT_EQ(field[(component + 1) * 8 + link % 8], links.links()[link].im(i, j));
       }
     }
   }

@@ -15,12 +15,14 @@ using testing::HasSubstr;
 
 const AnyTheory kPhi4 = theory_of_keys(phi4_keys({4, 4}, "m2 = -4.0, lambda = 8.0"));
 const AnyTheory kU1 = theory_of_keys(u1_keys({4, 6}, 2));
+const AnyTheory kSu3 = theory_of_keys("kind = 'su3', lattice = [4, 6], beta = 4");
 const NoiseKey kKey = NoiseKey::from("references");
 
 TEST(References, EveryTheoryHasAlgorithmsThatMakeChainsOfIt) {
   EXPECT_THAT(reference_algorithms(kPhi4), ElementsAre("hmc"));
   EXPECT_THAT(reference_algorithms(kU1), ElementsAre("heatbath", "hmc"));
-  for (const AnyTheory& theory : {kPhi4, kU1}) {
+  EXPECT_THAT(reference_algorithms(kSu3), ElementsAre("heatbath"));
+  for (const AnyTheory& theory : {kPhi4, kU1, kSu3}) {
     for (const std::string& name : reference_algorithms(theory)) {
       const auto chain = make_reference(theory, name, kKey);
       chain->step();
@@ -52,6 +54,27 @@ TEST(ExactValue, OfU1IsTheOneOfItsLatticeAndCoupling) {
   EXPECT_EQ(exact_value(kU1, "action"), -48 * exact.wilson_loop(1, 24));
   EXPECT_EQ(exact_value(kU1, "charge"), 0);
   EXPECT_EQ(exact_value(kU1, "abs_polyakov"), std::nullopt);
+}
+
+TEST(ExactValue, OfMatricesIsTheOneOfTheirGroup) {
+  EXPECT_EQ(exact_value(kSu3, "plaquette"), Exact2d::su3(4).wilson_loop(1, 24));
+  EXPECT_EQ(exact_value(kSu3, "action"), -4 * 24 * Exact2d::su3(4).wilson_loop(1, 24));
+  EXPECT_EQ(exact_value(kSu3, "polyakov"), 0);
+  EXPECT_EQ(exact_value(theory_of_keys("kind = 'su2', lattice = [4, 6], beta = 4"), "wilson_3x3"),
+            Exact2d::su2(4).wilson_loop(9, 24));
+}
+
+// What the chain's own field gives, which is laid out as the theory's.
+TEST(References, ChainsOfMatricesHaveTheTheorysPlaquette) {
+  const auto chain = make_reference(kSu3, "auto", kKey);
+  chain->thermalise(100);
+  double mean = 0;
+  for (int i = 0; i < 2000; ++i) {
+    chain->step();
+    const auto sums = theory_sums_of(kSu3, chain->field());
+    mean += find_observable(kSu3, "plaquette").value(theory_log_p(kSu3, sums), sums) / 2000;
+  }
+  EXPECT_NEAR(mean, *exact_value(kSu3, "plaquette"), 0.01);
 }
 
 TEST(ExactValue, IsAbsentBeyondTheCouplingsThatTheFormulaIsMeasuredFor) {

@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <map>
 
 #include "flow_gauge_contract.h"
+#include "theory_cases.h"
 
 namespace flowloom {
 namespace {
@@ -19,15 +19,6 @@ std::vector<double> random_field(const AnyTheory& theory, std::uint64_t number) 
   fill_uniform(kTestKey, Purpose::kBase, number, field);
   for (double& angle : field) angle *= kTwoPi;
   return field;
-}
-
-std::map<std::string, double> observables(const AnyTheory& theory, const std::vector<double>& field) {
-  std::map<std::string, double> values;
-  const auto sums = theory_sums_of(theory, field);
-  for (const Observable& observable : theory_observables(theory)) {
-    values[observable.name] = observable.value(theory_log_p(theory, sums), sums);
-  }
-  return values;
 }
 
 TEST(U1Gauge, TheActionIsTheDirectSum) {
@@ -66,8 +57,8 @@ TEST(U1Gauge, TheForceIsTheActionsSlope) {
 TEST(U1Gauge, NothingThatIsMeasuredDependsOnTheGauge) {
   const AnyTheory theory = u1({8, 8}, 1.0);
   const auto field = random_field(theory, 3);
-  const auto before = observables(theory, field);
-  const auto after = observables(theory, gauge_transformed(theory_geometry(theory), field, 4));
+  const auto before = observables_of(theory, field);
+  const auto after = observables_of(theory, gauge_transformed(theory_geometry(theory), field, 4));
   for (const auto& [name, value] : before) EXPECT_NEAR(after.at(name), value, 1e-11) << name;
 }
 
@@ -76,7 +67,7 @@ TEST(U1Gauge, TheChargeIsAnIntegerAndTheSumOfTheWrappedPlaquettes) {
   double square = 0;
   for (std::uint64_t number = 0; number < 50; ++number) {
     const auto field = random_field(theory, number);
-    const double charge = observables(theory, field)["charge"];
+    const double charge = observables_of(theory, field)["charge"];
     EXPECT_EQ(charge, std::round(charge));
     const Geometry& geometry = theory_geometry(theory);
     double wrapped = 0;
@@ -101,7 +92,7 @@ TEST(U1Gauge, AConstantFieldOfChargeTwoHasTheWilsonLoopsOfItsAreas) {
     field[32 + x] = unit * static_cast<double>(at[0]);
     if (at[0] == 7) field[x] = -unit * 8 * static_cast<double>(at[1]);
   }
-  const auto values = observables(theory, field);
+  const auto values = observables_of(theory, field);
   EXPECT_EQ(values.at("charge"), 2);
   EXPECT_NEAR(values.at("chi_q"), 4 / 32.0, 1e-15);
   EXPECT_NEAR(values.at("plaquette"), std::cos(unit), 1e-13);
@@ -114,7 +105,7 @@ TEST(U1Gauge, ThePolyakovLoopIsThePhaseAroundTime) {
   const AnyTheory theory = u1({4, 8}, 1.0);
   std::vector<double> field(64);
   std::fill(field.begin() + 32, field.end(), 0.1);
-  const auto values = observables(theory, field);
+  const auto values = observables_of(theory, field);
   EXPECT_NEAR(values.at("polyakov"), std::cos(0.8), 1e-13);
   EXPECT_NEAR(values.at("abs_polyakov"), 1, 1e-13);
 }

@@ -187,7 +187,7 @@ TEST(Wilson2d, TheSlopesAreTracesWithTheDenseInverse) {
     const auto found = wilson.find();
     const DenseMatrix inverse = dense_solve(wilson.dense()).inverse;
     double largest = 1;
-    for (const Complex& element : inverse.elements) largest = std::max(largest, std::norm(element));
+    for (const StdComplex& element : inverse.elements) largest = std::max(largest, std::norm(element));
     double trace = 0;
     for (std::size_t k = 0; k < inverse.size; ++k) trace += inverse(k, k).real();
     EXPECT_NEAR(found.by_mass, trace, 1e-12 * largest) << name_of(wilson);
@@ -197,7 +197,7 @@ TEST(Wilson2d, TheSlopesAreTracesWithTheDenseInverse) {
       ahead.angles[link] += kPi / 2;
       behind.angles[link] -= kPi / 2;
       const DenseMatrix there = ahead.dense(), back = behind.dense();
-      Complex slope = 0;
+      StdComplex slope = 0;
       for (std::size_t k = 0; k < inverse.size; ++k) {
         for (std::size_t l = 0; l < inverse.size; ++l) slope += inverse(k, l) * (there(l, k) - back(l, k)) / 2.0;
       }

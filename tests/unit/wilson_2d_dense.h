@@ -9,21 +9,21 @@
 
 namespace flowloom {
 
-using Complex = std::complex<double>;
+using StdComplex = std::complex<double>;
 
 struct DenseMatrix {
   std::size_t size;
-  std::vector<Complex> elements;  // [row][column]
+  std::vector<StdComplex> elements;  // [row][column]
 
   explicit DenseMatrix(std::size_t of_size) : size(of_size), elements(of_size * of_size) {}
-  Complex& operator()(std::size_t i, std::size_t j) { return elements[i * size + j]; }
-  const Complex& operator()(std::size_t i, std::size_t j) const { return elements[i * size + j]; }
+  StdComplex& operator()(std::size_t i, std::size_t j) { return elements[i * size + j]; }
+  const StdComplex& operator()(std::size_t i, std::size_t j) const { return elements[i * size + j]; }
 };
 
 // Component 2 site + spin, the spin in the basis of Pauli's matrices; `angles` [mu][site].
 inline DenseMatrix dense_wilson(std::size_t space, std::size_t time, double mass, const std::vector<double>& angles) {
-  constexpr Complex kI(0, 1);
-  const Complex one[2][2] = {{1, 0}, {0, 1}}, sigma[2][2][2] = {{{0, 1}, {1, 0}}, {{0, -kI}, {kI, 0}}};
+  constexpr StdComplex kI(0, 1);
+  const StdComplex one[2][2] = {{1, 0}, {0, 1}}, sigma[2][2][2] = {{{0, 1}, {1, 0}}, {{0, -kI}, {kI, 0}}};
   const std::size_t sites = space * time;
   DenseMatrix d(2 * sites);
   for (std::size_t i = 0; i < 2 * sites; ++i) d(i, i) += mass + 2;
@@ -31,7 +31,7 @@ inline DenseMatrix dense_wilson(std::size_t space, std::size_t time, double mass
     for (std::size_t site = 0; site < sites; ++site) {
       const std::size_t x = site / time, t = site % time;
       const std::size_t forward = mu == 0 ? (x + 1) % space * time + t : x * time + (t + 1) % time;
-      Complex link = std::polar(1.0, angles[mu * sites + site]);
+      StdComplex link = std::polar(1.0, angles[mu * sites + site]);
       if (mu == 1 && t + 1 == time) link = -link;
       for (std::size_t a = 0; a < 2; ++a) {
         for (std::size_t b = 0; b < 2; ++b) {
@@ -46,7 +46,7 @@ inline DenseMatrix dense_wilson(std::size_t space, std::size_t time, double mass
 
 struct DenseSolution {
   double log_abs_det = 0;
-  Complex phase = 1;  // of the determinant
+  StdComplex phase = 1;  // of the determinant
   DenseMatrix inverse;
 };
 
@@ -67,7 +67,7 @@ inline DenseSolution dense_solve(DenseMatrix m) {
       }
       solution.phase = -solution.phase;
     }
-    const Complex pivot = m(k, k);
+    const StdComplex pivot = m(k, k);
     solution.log_abs_det += std::log(std::abs(pivot));
     solution.phase *= pivot / std::abs(pivot);
     for (std::size_t j = 0; j < m.size; ++j) {
@@ -75,7 +75,7 @@ inline DenseSolution dense_solve(DenseMatrix m) {
       inverse(k, j) /= pivot;
     }
     for (std::size_t i = 0; i < m.size; ++i) {
-      const Complex factor = m(i, k);
+      const StdComplex factor = m(i, k);
       if (i == k || factor == 0.0) continue;
       for (std::size_t j = 0; j < m.size; ++j) {
         m(i, j) -= factor * m(k, j);

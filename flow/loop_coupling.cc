@@ -1,0 +1,339 @@
+#include "flow/loop_coupling.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "lattice/theories.h"
+#include "spec/error.h"
+
+namespace flowloom {
+namespace {
+
+// A loop as the list of its links: what the formulas of lattice/loops.inl give for variables that are lists of one
+// link.
+struct LinkList {
+  Loop links;
+};
+LinkList operator+(LinkList a, const LinkList& b) {
+  a.links.insert(a.links.end(), b.links.begin(), b.links.end());
+  return a;
+}
+LinkList operator-(LinkList a, LinkList b) {
+  for (LoopLink& link : b.links) link.sign = -link.sign;
+  return std::move(a) + b;
+}
+
+struct ReadLinks {
+  std::size_t sites;
+  LinkList operator()(std::size_t mu, std::size_t x) const {
+    return {{{static_cast<std::uint32_t>(mu * sites + x), 1.0}}};
+  }
+};
+
+// Loops of a lattice as lists.
+class Loops {
+ public:
+  explicit Loops(const Geometry& geometry) : geometry_(geometry), neighbours_(geometry) {}
+
+  Loop rectangle_at(std::size_t x, std::size_t mu, std::size_t a, std::size_t nu, std::size_t b) const {
+    return rectangle(Cursor(ReadLinks{geometry_.sites()}, neighbours_.steps(), x), mu, a, nu, b).links;
+  }
+
+  // The plaquettes that begin with link (mu, x): forwards and backwards in each plane.
+  std::vector<Loop> beginning_with(std::size_t mu, std::size_t x) const {
+    std::vector<Loop> loops;
+    for (std::size_t nu = 0; nu < geometry_.dimensions(); ++nu) {
+      if (nu == mu) continue;
+      loops.push_back(rectangle_at(x, mu, 1, nu, 1));
+      const std::size_t below = neighbours_.backward()[nu * geometry_.sites() + x];
+      loops.push_back(rectangle_at(below, nu, 1, mu, 1));
+      const auto own =
+          std::ranges::find(loops.back(), static_cast<std::uint32_t>(mu * geometry_.sites() + x), &LoopLink::number);
+      std::ranges::rotate(loops.back(), own);
+    }
+    return loops;
+  }
+
+  // The loops of a context at x: plaquettes, then rectangles of two plaquettes in both orientations.
+  std::vector<Loop> context_at(std::size_t x, bool rectangles) const {
+    std::vector<Loop> loops;
+    for (std::size_t mu = 0; mu < geometry_.dimensions(); ++mu) {
+      for (std::size_t nu = mu + 1; nu < geometry_.dimensions(); ++nu) {
+        loops.push_back(rectangle_at(x, mu, 1, nu, 1));
+        if (!rectangles) continue;
+        loops.push_back(rectangle_at(x, mu, 2, nu, 1));
+        loops.push_back(rectangle_at(x, mu, 1, nu, 2));
+      }
+    }
+    return loops;
+  }
+
+ private:
+  const Geometry& geometry_;
+  Neighbours neighbours_;
+};
+
+// How many of a loop's links are active, each as often as the loop goes along it.
+std::ptrdiff_t count_active(const Loop& loop, const std::vector<bool>& active) {
+  return std::ranges::count_if(loop, [&](const LoopLink& link) { return active[link.number]; });
+}
+
+std::string text_of(const LinkMask& mask) {
+  const auto list = [](const auto& numbers) { return nlohmann::json(numbers).dump(); };
+  return "the mask with directions = " + list(mask.directions) + ", steps = " + list(mask.steps) +
+         ", width = " + std::to_string(mask.width);
+}
+
+// The masks of the section with all their offsets, in the order of layers; by default, for each direction, lines of
+// links in that direction, every fourth (arXiv:2003.06413): as in two dimensions, where they are lines across the other
+// one.
+std::vector<LinkMask> masks_of(const Section& section, std::size_t dimensions) {
+  std::vector<LinkMask> kinds;
+  if (section.has("masks")) {
+    for (const Section& mask : section.tables("masks")) {
+      const auto directions = mask.integers("directions");
+      kinds.push_back({{directions.begin(), directions.end()}, mask.integers("steps"), mask.integer("width"), 0});
+    }
+  } else {
+    for (std::size_t mu = 0; mu < dimensions; ++mu) {
+      LinkMask mask{{mu}, std::vector<std::int64_t>(dimensions, 1), 4, 0};
+      mask.steps[mu] = 0;
+      kinds.push_back(mask);
+    }
+  }
+  std::vector<LinkMask> masks;
+  std::int64_t widest = 0;
+  for (const LinkMask& mask : kinds) widest = std::max(widest, mask.width);
+  for (std::int64_t offset = 0; offset < widest; ++offset) {
+    for (LinkMask mask : kinds) {
+      mask.offset = offset;
+      if (offset < mask.width) masks.push_back(mask);
+    }
+  }
+  return masks;
+}
+
+std::size_t most_directions(const std::vector<LinkMask>& masks) {
+  std::size_t most = 1;
+  for (const LinkMask& mask : masks) most = std::max(most, mask.directions.size());
+  return most;
+}
+
+bool has_rectangles(const Section& section) { return section.text("context") == "1x1+2x1"; }
+
+NetworkShape network_of(const Section& section, std::size_t dimensions, std::size_t loop_channels,
+                        std::size_t link_parameters) {
+  const std::size_t loops = dimensions * (dimensions - 1) / 2 * (has_rectangles(section) ? 3 : 1);
+  const std::size_t directions = most_directions(masks_of(section, dimensions));
+  return NetworkShape(section, static_cast<std::int64_t>(loop_channels * loops),
+                      static_cast<std::int64_t>(link_parameters * directions), Activation::kIdentity);
+}
+
+// Refuses masks that are none in so many dimensions.
+void check_masks(const RunSpec& run, const Geometry& geometry) {
+  const auto refuse = [&](const std::string& key, const std::string& what) {
+    throw Error(ErrorCode::kInvalidInput, run.flow.where(key) + ": " + what);
+  };
+  const auto dimensions = static_cast<std::int64_t>(geometry.dimensions());
+  if (run.flow.has("masks")) {
+    for (const Section& mask : run.flow.tables("masks")) {
+      std::vector<std::int64_t> directions = mask.integers("directions");
+      std::ranges::sort(directions);
+      if (std::ranges::adjacent_find(directions) != directions.end() || directions.back() >= dimensions) {
+        refuse("masks", "directions = " + nlohmann::json(directions).dump() + " must be different ones of 0 to " +
+                            std::to_string(dimensions - 1) + ".");
+      }
+      if (static_cast<std::int64_t>(mask.integers("steps").size()) != dimensions) {
+        refuse("masks", "steps = " + nlohmann::json(mask.integers("steps")).dump() +
+                            " must have one number for each of the " + std::to_string(dimensions) + " directions.");
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Key> loop_coupling_keys(std::vector<Key> own) {
+  std::vector<Key> keys = {
+      {.name = "layers",
+       .type = KeyType::kInteger,
+       .sentence = "Coupling layers; with the usual masks in two dimensions, eight change every link once.",
+       .default_value = 16,
+       .min = 1,
+       .max = 1024},
+  };
+  std::ranges::move(own, std::back_inserter(keys));
+  const std::vector<Key> common = {
+      {.name = "context",
+       .type = KeyType::kText,
+       .sentence =
+           "What networks see of the links that do not change: plaquettes, or rectangles of two plaquettes too.",
+       .default_value = "1x1+2x1",
+       .choices = {"1x1", "1x1+2x1"}},
+      {.name = "masks",
+       .type = KeyType::kTables,
+       .sentence = "Which links change together; left out: for each direction, lines of its links, every fourth.",
+       .keys =
+           {{.name = "directions",
+             .type = KeyType::kIntegers,
+             .sentence = "Links in these directions.",
+             .required = true,
+             .min = 0,
+             .max = 5,
+             .min_size = 1,
+             .max_size = 6},
+            {.name = "steps",
+             .type = KeyType::kIntegers,
+             .sentence =
+                 "A link at x changes if the sum of steps times coordinates is a multiple of the width, and then with "
+                 "each offset in turn; a number for each direction.",
+             .required = true,
+             .min = -64,
+             .max = 64,
+             .min_size = 1,
+             .max_size = 6},
+            {.name = "width",
+             .type = KeyType::kInteger,
+             .sentence = "So many layers change every link of these directions once.",
+             .required = true,
+             .min = 1,
+             .max = 64}},
+       .min_size = 1,
+       .max_size = 16},
+  };
+  std::ranges::copy(common, std::back_inserter(keys));
+  std::ranges::copy(network_keys(), std::back_inserter(keys));
+  return keys;
+}
+
+void check_loop_coupling(const RunSpec& run, const std::function<LoopCouplingFlow()>& make) {
+  const AnyTheory theory = make_theory(run.theory);
+  const Geometry& geometry = theory_geometry(theory);
+  check_masks(run, geometry);
+  check_network(run.flow, geometry);
+  const LoopCouplingFlow flow = make();
+  refuse_too_many_weights(flow, run.flow);
+  try {
+    flow.couplings(geometry);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kInvalidInput,
+                run.flow.where(run.flow.has("masks") ? "masks" : "kind") + ": " + error.what());
+  }
+}
+
+Loop in_order(const Loop& loop, const Geometry& geometry) {
+  const std::size_t sites = geometry.sites();
+  const auto ends = [&](const LoopLink& link) {
+    const std::size_t x = link.number % sites;
+    const auto ahead = static_cast<std::size_t>(geometry.forward(link.number / sites)[x]);
+    return link.sign > 0 ? std::pair(x, ahead) : std::pair(ahead, x);
+  };
+  Loop left = loop, found;
+  std::size_t next = 0;
+  while (true) {
+    found.push_back(left[next]);
+    left.erase(left.begin() + static_cast<std::ptrdiff_t>(next));
+    const std::size_t here = ends(found.back()).second;
+    if (left.empty() && here == ends(found.front()).first) return found;
+    const auto follows = std::ranges::find_if(left, [&](const LoopLink& link) { return ends(link).first == here; });
+    if (follows == left.end()) throw Error(ErrorCode::kInternal, "A loop of a coupling is not closed.");
+    next = static_cast<std::size_t>(follows - left.begin());
+  }
+}
+
+Loop LoopCoupling::Active::loop(const Geometry& geometry) const {
+  Loop whole{{number, 1}};
+  whole.insert(whole.end(), rest.begin(), rest.end());
+  return in_order(whole, geometry);
+}
+
+bool LinkMask::active(std::size_t mu, std::span<const std::int64_t> x) const {
+  if (std::ranges::find(directions, mu) == directions.end()) return false;
+  return (std::inner_product(x.begin(), x.end(), steps.begin(), offset)) % width == 0;
+}
+
+std::vector<CouplingSites> sites_of(const std::vector<LoopCoupling>& couplings) {
+  std::vector<CouplingSites> sites;
+  for (const LoopCoupling& coupling : couplings) sites.push_back(coupling.sites);
+  return sites;
+}
+
+LoopCouplingFlow::LoopCouplingFlow(const Section& section, std::size_t dimensions, std::size_t loop_channels,
+                                   std::size_t link_parameters)
+    : Architecture(section.size("layers"), dimensions, network_of(section, dimensions, loop_channels, link_parameters)),
+      masks_(masks_of(section, dimensions)),
+      rectangles_(has_rectangles(section)),
+      loop_channels_(loop_channels),
+      link_parameters_(link_parameters) {
+  add_networks(section.real("init_scale"));
+}
+
+std::vector<LoopCoupling> LoopCouplingFlow::couplings(const Geometry& geometry) const {
+  const std::size_t sites = geometry.sites(), choices = 2 * (dimensions() - 1);
+  const Loops loops(geometry);
+  std::vector<std::vector<LoopCoupling>> found(choices);  // [round][mask]
+  for (const LinkMask& mask : masks_) {
+    for (std::size_t nu = 0; nu < dimensions(); ++nu) {
+      if (geometry.extents()[nu] * mask.steps[nu] % mask.width == 0) continue;
+      throw Error(ErrorCode::kInvalidInput, text_of(mask) + " does not close around the lattice in direction " +
+                                                std::to_string(nu) + ", whose extent is " +
+                                                std::to_string(geometry.extents()[nu]) +
+                                                "; extent times step must be a multiple of the width.");
+    }
+    std::vector<bool> active(dimensions() * sites);
+    for (std::size_t mu = 0; mu < dimensions(); ++mu) {
+      for (std::size_t x = 0; x < sites; ++x) active[mu * sites + x] = mask.active(mu, geometry.coordinates(x));
+    }
+    LoopCoupling coupling;
+    for (std::size_t x = 0; x < sites; ++x) {
+      std::vector<Loop> context = loops.context_at(x, rectangles_);
+      for (Loop& loop : context) {
+        if (count_active(loop, active) > 0) loop.clear();
+      }
+      if (std::ranges::all_of(context, [](const Loop& loop) { return loop.empty(); })) continue;
+      coupling.sites.inputs.push_back(static_cast<std::uint32_t>(x));
+      coupling.context.push_back(std::move(context));
+    }
+    // [active link]: the loops that it can change
+    std::vector<std::pair<LoopCoupling::Active, std::vector<Loop>>> links;
+    for (std::size_t x = 0; x < sites; ++x) {
+      for (std::size_t slot = 0; slot < mask.directions.size(); ++slot) {
+        const std::size_t mu = mask.directions[slot];
+        const auto number = static_cast<std::uint32_t>(mu * sites + x);
+        if (!active[number]) continue;
+        auto& outputs = coupling.sites.outputs;
+        if (outputs.empty() || outputs.back() != x) outputs.push_back(static_cast<std::uint32_t>(x));
+        std::vector<Loop> own = loops.beginning_with(mu, x);
+        std::erase_if(own, [&](const Loop& loop) { return count_active(loop, active) != 1; });
+        links.push_back({{number,
+                          {},
+                          static_cast<std::uint32_t>(outputs.size() - 1),
+                          static_cast<std::uint32_t>(slot * link_parameters_)},
+                         std::move(own)});
+      }
+    }
+    if (links.empty()) throw Error(ErrorCode::kInvalidInput, text_of(mask) + " has no link on this lattice.");
+    for (std::size_t round = 0; round < choices; ++round) {
+      LoopCoupling& own = found[round].emplace_back(coupling);
+      for (auto& [link, candidates] : links) {
+        if (candidates.empty()) {
+          throw Error(ErrorCode::kInvalidInput,
+                      text_of(mask) +
+                          " has links without a plaquette that contains no other link of the mask; take fewer "
+                          "links at once.");
+        }
+        const Loop& loop = candidates[round % candidates.size()];
+        own.active.push_back(link);
+        // The loop along the link: its other links, their signs relative to that of this one.
+        for (const LoopLink& other : loop) {
+          if (other.number != link.number) own.active.back().rest.push_back({other.number, other.sign * loop[0].sign});
+        }
+      }
+    }
+  }
+  std::vector<LoopCoupling> all;
+  for (auto& round : found) std::ranges::move(round, std::back_inserter(all));
+  return all;
+}
+
+}  // namespace flowloom

@@ -1,0 +1,93 @@
+// What couplings of gauge fields have in common, whatever the links are (arXiv:2003.06413): which links change
+// together, the loops through which they do, and what the networks see.
+//
+// A layer has active links. Each is the first link of a loop, its active loop, that contains no other active link. A
+// map of the loop, which commutes with gauge transformations, tells how the link changes. The map's parameters come
+// from a network at the link's site, which sees numbers of loops without any active link (its context; zero where a
+// loop is not frozen) that no gauge transformation changes.
+//
+// Link (mu, x) is active in a mask iff mu is one of its directions and sum_nu step_nu x_nu + offset = 0 modulo its
+// width. Masks take turns, each with one offset after the other; when all links have had their turn, the next active
+// loop of each link has its: the plaquettes that begin with the link, forwards and backwards in each plane.
+//
+// Weights: the networks'.
+#pragma once
+
+#include <functional>
+
+#include "flow/architecture.h"
+#include "spec/run_spec.h"
+
+namespace flowloom {
+
+struct LinkMask {
+  std::vector<std::size_t> directions;  // different ones
+  std::vector<std::int64_t> steps;      // one for each direction
+  std::int64_t width, offset;
+
+  bool active(std::size_t mu, std::span<const std::int64_t> x) const;
+};
+
+// A link in a loop: its number, mu V + x for the one at site x in direction mu of V sites, and whether the loop goes
+// along it (1) or against it (-1).
+struct LoopLink {
+  std::uint32_t number;
+  double sign;
+};
+using Loop = std::vector<LoopLink>;
+
+// The links of a closed loop in the order in which it goes through them, the first one staying first. Throws
+// `kInternal` if it is not closed.
+Loop in_order(const Loop& loop, const Geometry& geometry);
+
+// One layer on a lattice.
+struct LoopCoupling {
+  struct Active {
+    std::uint32_t number;
+    Loop rest;              // of its active loop, which goes along the link
+    std::uint32_t output;   // its site's place among sites.outputs
+    std::uint32_t channel;  // the first of its numbers among the network's outputs there
+
+    // The whole loop in order, the link itself first.
+    Loop loop(const Geometry& geometry) const;
+  };
+
+  CouplingSites sites;  // inputs: where a loop of the context is frozen
+  std::vector<Active> active;
+  std::vector<std::vector<Loop>> context;  // [input site][loop of the context]: empty where it is not frozen
+};
+
+// What their networks see and change, in the same order.
+std::vector<CouplingSites> sites_of(const std::vector<LoopCoupling>& couplings);
+
+class LoopCouplingFlow : public Architecture {
+ public:
+  // Layer i is coupling i modulo their number. Throws `kInvalidInput`, saying which mask, if a mask does not fit the
+  // lattice, has no active link on it, or none of its links has an active loop.
+  std::vector<LoopCoupling> couplings(const Geometry& geometry) const;
+
+  // Whether networks see anything: a context loop that is never frozen, or out of the network's reach, is nothing to
+  // see.
+  bool couples() const { return network().kernel > 1; }
+
+  // Numbers that a network gives for each active link, and that it sees of each loop.
+  std::size_t link_parameters() const { return link_parameters_; }
+  std::size_t loop_channels() const { return loop_channels_; }
+
+ protected:
+  LoopCouplingFlow(const Section& section, std::size_t dimensions, std::size_t loop_channels,
+                   std::size_t link_parameters);
+
+ private:
+  std::vector<LinkMask> masks_;  // offsets included
+  bool rectangles_;
+  std::size_t loop_channels_, link_parameters_;
+};
+
+// The keys of such a flow, those of its maps being `own`.
+std::vector<Key> loop_coupling_keys(std::vector<Key> own);
+
+// The check of its section; `make` gives the flow of a section whose masks are well formed.
+void check_loop_coupling(const RunSpec& run, const std::function<LoopCouplingFlow()>& make);
+
+}  // namespace flowloom

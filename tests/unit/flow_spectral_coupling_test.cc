@@ -1,0 +1,123 @@
+#include "flow/spectral_coupling.h"
+
+#include <gtest/gtest.h>
+
+#include "flow/lanes/lanes_engine.h"
+#include "flow_spectral_contract.h"
+
+namespace flowloom {
+namespace {
+
+TEST(SpectralCoupling, PathsOfLoopsGoFromSiteToSite) {
+  for (const SpectralCase& spectral_case : spectral_cases()) {
+    const SpectralParts parts(spectral_case);
+    const Geometry& geometry = parts.geometry();
+    const auto expect_closed = [&](const Loop& loop) {
+      const auto ends = [&](const LoopLink& link) {
+        const std::size_t x = link.number % geometry.sites();
+        const auto ahead = static_cast<std::size_t>(geometry.forward(link.number / geometry.sites())[x]);
+        return link.sign > 0 ? std::pair(x, ahead) : std::pair(ahead, x);
+      };
+      for (std::size_t k = 0; k < loop.size(); ++k) {
+        EXPECT_EQ(ends(loop[k]).second, ends(loop[(k + 1) % loop.size()]).first);
+      }
+    };
+    for (const LoopCoupling& coupling : parts.architecture.couplings(geometry)) {
+      for (const auto& link : coupling.active) {
+        const Loop loop = link.loop(geometry);
+        ASSERT_EQ(loop.size(), 4u);
+        EXPECT_EQ(loop[0].number, link.number);
+        EXPECT_EQ(loop[0].sign, 1);
+        expect_closed(loop);
+      }
+      for (const auto& site : coupling.context) {
+        for (const Loop& loop : site) {
+          if (!loop.empty()) expect_closed(in_order(loop, geometry));
+        }
+      }
+    }
+  }
+  const Loop open{{0, 1}, {1, 1}};
+  EXPECT_NE(sentence_of([&] { in_order(open, Geometry({4, 4})); }), "");
+}
+
+TEST(SpectralCoupling, NetworksGiveTheNumbersOfTheirMaps) {
+  const auto outputs = [](int colours, const std::string& flow) {
+    return SpectralParts({.colours = colours, .flow = flow}).architecture.network().channels.back();
+  };
+  EXPECT_EQ(outputs(2, "bins = 5"), 16);
+  EXPECT_EQ(outputs(3, "bins = 5\nautoregressive = false"), 32);
+  EXPECT_EQ(outputs(3, "bins = 5"), 48);
+}
+
+TEST(SpectralCoupling, FlowsAreForTheirOwnFields) {
+  EXPECT_EQ(sentence_of([] {
+              load_run_text(
+                  "[run]\nname = \"x\"\n[theory]\nkind = \"su3\"\nlattice = [4, 4]\nbeta = 1.0\n[flow]\nkind = "
+                  "\"gauge-coupling\"\n[chain]\nlength = 1\n",
+                  "x.toml");
+            }),
+            "x.toml:8: [flow] kind = \"gauge-coupling\" does not act on the variables of the theory \"su3\"; use "
+            "\"spectral-coupling\".");
+}
+
+TEST(SpectralLanes, FieldsAndLogPAreRight) { expect_spectral_fields_and_log_p_are_right(lane_engine()); }
+TEST(SpectralLanes, AFlowOfZerosIsTheIdentity) { expect_a_spectral_flow_of_zeros_is_the_identity(lane_engine()); }
+TEST(ExactnessRule7, TheInverseFindsTheDrawsLogQOfMatrices) {
+  expect_spectral_inverse_finds_the_draws_log_q(lane_engine());
+}
+TEST(SpectralLanes, LogQIsGaugeInvariant) { expect_spectral_log_q_is_gauge_invariant(lane_engine()); }
+TEST(SpectralLanes, NoNetworkSeesAnActiveLink) { expect_no_spectral_network_sees_an_active_link(lane_engine()); }
+TEST(SpectralLanes, PathGradientsDifferByTheScore) { expect_spectral_path_gradients(lane_engine()); }
+TEST(SpectralLanes, GradientsAreTheLosssSlopes) { expect_spectral_gradients_are_the_losss_slopes(lane_engine()); }
+
+// Links are not projected back to the group: what many layers leave of it.
+TEST(SpectralLanes, ManyLayersKeepLinksInTheGroup) {
+  for (const int colours : {2, 3}) {
+    const SpectralParts parts(
+        {.colours = colours, .layers = 192, .precision = Precision::kMixed, .flow = "init_scale = 0.3"});
+    const Draws draws = parts.model(lane_engine())->draw(kTestKey, Purpose::kBase, 0, 16);
+    double largest = 0;
+    for (std::size_t i = 0; i < 16; ++i) {
+      const auto field = std::span(draws.fields).subspan(i * parts.variables(), parts.variables());
+      parts.with_group([&](auto n) { largest = std::max(largest, distance_from_group<n>(parts.geometry(), field)); });
+    }
+    EXPECT_LT(largest, 1e-13) << colours;
+    RecordProperty("distance" + std::to_string(colours), std::to_string(largest * 1e16) + "e-16");
+  }
+}
+
+TEST(SpectralLanes, EveryInstructionSetGivesTheSameBits) {
+  const std::vector<lanes::InstructionSet> sets = lanes::instruction_sets();
+  for (SpectralCase spectral_case : spectral_cases()) {
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      spectral_case.precision = precision;
+      const SpectralParts parts(spectral_case);
+      const auto portable = lanes_engine(sets.back());
+      const Draws draws = parts.model(*portable)->draw(kTestKey, Purpose::kBase, 7, 3);
+      const Densities densities = parts.model(*portable)->densities(draws.fields);
+      const Gradient gradient = reverse_kl(*portable, parts, 3, 18, Estimator::kPath);
+      for (const lanes::InstructionSet& set : sets) {
+        SCOPED_TRACE(set.name);
+        const auto engine = lanes_engine(set);
+        expect_equal_bits(parts.model(*engine)->draw(kTestKey, Purpose::kBase, 7, 3), draws);
+        expect_equal_bits(parts.model(*engine)->densities(draws.fields), densities);
+        expect_equal_bits(reverse_kl(*engine, parts, 3, 18, Estimator::kPath), gradient);
+      }
+    }
+  }
+}
+
+TEST(SpectralLanes, ASamplesBitsDoNotDependOnItsPlace) {
+  const SpectralParts parts({.colours = 3, .lattice = {8, 4}, .layers = 9, .precision = Precision::kMixed});
+  const auto model = parts.model(lane_engine());
+  const Draws all = model->draw(kTestKey, Purpose::kBase, 0, 40);
+  for (const std::size_t i : {0u, 7u, 15u, 16u, 39u}) {
+    const Draws one = model->draw(kTestKey, Purpose::kBase, i, 1);
+    EXPECT_EQ(bits(one.log_q[0]), bits(all.log_q[i]));
+    EXPECT_EQ(bits(one.log_p[0]), bits(all.log_p[i]));
+  }
+}
+
+}  // namespace
+}  // namespace flowloom
