@@ -1,10 +1,11 @@
-// Chains of a flow's proposals of U(1) gauge fields against exact results. A flow is trained here, briefly, from random weights; the
-// chain is exact whatever it became.
+// Chains of a flow's proposals of U(1), SU(2) and SU(3) gauge fields against exact results. A flow is trained here, briefly, from
+// random weights; the chain is exact whatever it became.
 //
-// False alarms: 36 means, each wrongly refused beyond 4 sigma with a probability of 6e-5 if errors were known: 0.2 % in all. Seeds are
-// fixed, so that a test which passes goes on passing. ln Z comes with the delta method's error, of independent draws.
+// False alarms: 96 means and Z's, each wrongly refused beyond 4 sigma with a probability of 6e-5 if errors were known: 0.6 % in all. Seeds
+// are fixed, so that a test which passes goes on passing. ln Z comes with the delta method's error, of independent draws.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -19,6 +20,15 @@
 namespace flowloom {
 namespace {
 
+struct Case {
+  std::string theory;  // "u1", "su2", "su3"
+  std::int64_t extent;
+  double beta;
+  std::string flow;  // further lines of the section
+  std::int64_t steps;
+  std::size_t count;
+};
+
 struct GaugeRun {
   RunSpec run;
   AnyTheory theory;
@@ -26,19 +36,21 @@ struct GaugeRun {
   std::vector<double> weights;
 };
 
-GaugeRun trained(std::int64_t extent, double beta, const std::string& map, std::int64_t steps) {
-  const std::string lattice = "[" + std::to_string(extent) + ", " + std::to_string(extent) + "]";
+GaugeRun trained(const Case& own) {
+  const std::string lattice = "[" + std::to_string(own.extent) + ", " + std::to_string(own.extent) + "]";
   const RunSpec run = load_run_text(
-      "[run]\nname = \"u1\"\n[theory]\nkind = \"u1\"\nlattice = " + lattice + "\nbeta = " + std::to_string(beta) +
-          "\n[flow]\nkind = \"gauge-coupling\"\nlayers = 8\nhidden = [6]\nbins = 6\ninit_scale = 0.1\nmap = \"" + map +
-          "\"\n[train]\nlearning_rate = 1e-2\n[chain]\nlength = 1\n",
-      "u1.toml");
+      "[run]\nname = \"gauge\"\n[theory]\nkind = \"" + own.theory + "\"\nlattice = " + lattice +
+          "\nbeta = " + std::to_string(own.beta) + "\n[flow]\nkind = \"" +
+          (own.theory == "u1" ? "gauge-coupling" : "spectral-coupling") +
+          "\"\nlayers = 8\nhidden = [6]\ninit_scale = 0.1\n" + own.flow +
+          "\n[train]\nlearning_rate = 1e-2\n[chain]\nlength = 1\n",
+      "gauge.toml");
   GaugeRun made{run, theory_of(run), architecture_of(run), {}};
   made.weights = made.flow->initial_weights(run.noise_key());
   const auto objective = open_engine("lanes")->objective(made.theory, made.flow, Precision::kMixed);
   Adam adam(made.weights.size());
   constexpr std::size_t kBatch = 64;
-  for (std::int64_t step = 0; step < steps; ++step) {
+  for (std::int64_t step = 0; step < own.steps; ++step) {
     Gradient gradient = objective->reverse_kl(Estimator::kPath, made.weights, run.noise_key(),
                                               training_index(static_cast<std::uint64_t>(step), 0), kBatch);
     // A few samples near the steep parts of a map can have slopes that are larger than all others' by orders of magnitude.
@@ -47,7 +59,7 @@ GaugeRun trained(std::int64_t extent, double beta, const std::string& map, std::
     if (!std::isfinite(square)) continue;
     const double scale = std::min(1.0, 20 / std::sqrt(square)) / kBatch;
     for (double& slope : gradient.sum) slope *= scale;
-    adam.update(run.train, made.weights, gradient.sum, 1e-2 * (1 - static_cast<double>(step) / static_cast<double>(steps)),
+    adam.update(run.train, made.weights, gradient.sum, 1e-2 * (1 - static_cast<double>(step) / static_cast<double>(own.steps)),
                 true);
   }
   return made;
@@ -79,18 +91,26 @@ History chain_of(const GaugeRun& made, std::size_t count) {
   return history;
 }
 
-void expect_exact(std::int64_t extent, double beta, const std::string& map, std::int64_t steps, std::size_t count) {
-  const GaugeRun made = trained(extent, beta, map, steps);
-  const History history = chain_of(made, count);
-  const std::int64_t volume = extent * extent;
-  const Exact2d exact = Exact2d::u1(beta);
-  const std::map<std::string, double> known{{"plaquette", exact.average_plaquette(volume)},
-                                            {"wilson_1x2", exact.wilson_loop(2, volume)},
-                                            {"wilson_2x2", exact.wilson_loop(4, volume)},
-                                            {"wilson_3x3", exact.wilson_loop(9, volume)},
-                                            {"chi_q", u1_susceptibility(beta, volume)}};
+Exact2d exact_of(const Case& own) {
+  if (own.theory == "u1") return Exact2d::u1(own.beta);
+  return own.theory == "su2" ? Exact2d::su2(own.beta) : Exact2d::su3(own.beta);
+}
+
+void expect_exact(const Case& own) {
+  const GaugeRun made = trained(own);
+  const History history = chain_of(made, own.count);
+  const std::int64_t volume = own.extent * own.extent;
+  const auto count = static_cast<double>(own.count);
+  const Exact2d exact = exact_of(own);
+  std::map<std::string, double> known{{"plaquette", exact.average_plaquette(volume)},
+                                      {"wilson_1x2", exact.wilson_loop(2, volume)},
+                                      {"wilson_2x2", exact.wilson_loop(4, volume)},
+                                      {"wilson_3x3", exact.wilson_loop(9, volume)}};
+  if (own.theory == "u1") known["chi_q"] = u1_susceptibility(own.beta, volume);
   const auto observables = theory_observables(made.theory);
-  const std::string name = std::to_string(extent) + "x" + std::to_string(extent) + " beta " + std::to_string(beta) + " " + map;
+  const std::string size = std::to_string(own.extent);
+  std::string name = own.theory + " " + size + "x" + size + " beta " + std::to_string(own.beta) + " " + own.flow;
+  std::ranges::replace(name, '\n', ' ');
   for (std::size_t k = 0; k < observables.size(); ++k) {
     const auto found = known.find(observables[k].name);
     if (found == known.end()) continue;
@@ -100,30 +120,53 @@ void expect_exact(std::int64_t extent, double beta, const std::string& map, std:
     std::printf("%s %-10s %.6f(%.6f) exact %.6f: %+.2f sigma, tau_int %.2f\n", name.c_str(), found->first.c_str(),
                 estimate.value, estimate.error, found->second, sigma, estimate.tau_int);
   }
-  // Z with respect to d theta: (2 pi)^2V times that with respect to Haar's measure.
+  // Z of U(1) is with respect to d theta: (2 pi)^2V times that with respect to Haar's measure.
   double mean = 0, square = 0;
-  const double log_z = exact.log_z(volume) + 2 * static_cast<double>(volume) * std::log(kTwoPi);
+  const double log_z =
+      exact.log_z(volume) + (own.theory == "u1" ? 2 * static_cast<double>(volume) * std::log(kTwoPi) : 0);
   for (const double log_w : history.log_w) {
-    mean += std::exp(log_w - log_z) / static_cast<double>(count);
-    square += std::exp(2 * (log_w - log_z)) / static_cast<double>(count);
+    mean += std::exp(log_w - log_z) / count;
+    square += std::exp(2 * (log_w - log_z)) / count;
   }
-  const double error = std::sqrt((square - mean * mean) / static_cast<double>(count));
+  const double error = std::sqrt((square - mean * mean) / count);
   EXPECT_LT(std::abs(mean - 1), 4 * error) << name << " Z";
   std::printf("%s Z/exact %.5f(%.5f): %+.2f sigma; ESS %.3f, acceptance %.3f\n", name.c_str(), mean, error,
               (mean - 1) / error, stats::ess(history.log_w), history.acceptance);
   EXPECT_GT(history.acceptance, 0.1) << name << ": a chain that hardly moves proves nothing";
 }
 
+constexpr char kSpline[] = "map = \"spline\"\nbins = 6", kMixture[] = "map = \"mixture\"";
+
 TEST(ExactnessOfGaugeChains, U1OnTheTorusIsExactOnASmallVolume) {
-  expect_exact(4, 1, "spline", 150, 100000);
-  expect_exact(4, 2, "mixture", 300, 100000);
-  expect_exact(4, 3, "mixture", 400, 100000);
+  expect_exact({"u1", 4, 1, kSpline, 150, 100000});
+  expect_exact({"u1", 4, 2, kMixture, 300, 100000});
+  expect_exact({"u1", 4, 3, kMixture, 400, 100000});
 }
 
 TEST(ExactnessOfGaugeChains, U1OnTheTorusIsExactOnALargerVolume) {
-  expect_exact(8, 0.5, "mixture", 100, 50000);
-  expect_exact(8, 1, "spline", 250, 50000);
-  expect_exact(8, 1.5, "spline", 500, 50000);
+  expect_exact({"u1", 8, 0.5, kMixture, 100, 50000});
+  expect_exact({"u1", 8, 1, kSpline, 250, 50000});
+  expect_exact({"u1", 8, 1.5, kSpline, 500, 50000});
+}
+
+constexpr char kFewBins[] = "bins = 4", kIndependent[] = "autoregressive = false\nbins = 4";
+
+TEST(ExactnessOfGaugeChains, Su2OnTheTorusIsExact) {
+  expect_exact({"su2", 4, 1, kFewBins, 100, 100000});
+  expect_exact({"su2", 4, 2.2, kFewBins, 200, 100000});
+  expect_exact({"su2", 4, 4, kFewBins, 300, 100000});
+  expect_exact({"su2", 8, 1, kFewBins, 100, 40000});
+  expect_exact({"su2", 8, 1.6, kFewBins, 150, 40000});
+  expect_exact({"su2", 8, 2.2, kFewBins, 250, 40000});
+}
+
+TEST(ExactnessOfGaugeChains, Su3OnTheTorusIsExact) {
+  expect_exact({"su3", 4, 1, kIndependent, 50, 50000});
+  expect_exact({"su3", 4, 3, kFewBins, 150, 50000});
+  expect_exact({"su3", 4, 5, kFewBins, 250, 50000});
+  expect_exact({"su3", 8, 1, kIndependent, 50, 20000});
+  expect_exact({"su3", 8, 2, kFewBins, 100, 20000});
+  expect_exact({"su3", 8, 3, kFewBins, 150, 20000});
 }
 
 }  // namespace
