@@ -8,9 +8,17 @@
 // and the sine of loops without any active link (its context; two channels a loop, zero where a loop is not frozen), so that the
 // layer commutes with gauge transformations and log_det = sum of log f'(x) over the active links.
 //
-// Link (mu, x) is active in a mask iff mu is one of its directions and sum_nu step_nu x_nu + offset = 0 modulo its width. Masks take
-// turns, each with one offset after the other; when all links have had their turn, the next active loop of each link has its: the
-// plaquettes that begin with the link, forwards and backwards in each plane.
+// Link (mu, x) is active in a mask iff mu is one of its directions and sum_nu step_nu x_nu + offset = 0 modulo its
+// width; or, for a mask that is a single layer, x_nu = at_nu modulo every_nu. Masks take turns, each with one offset
+// after the other; when all have had their turn, the next active loop of each link has its: the rectangles of the
+// mask's extents (plaquettes, unless it says otherwise) that begin with the link, forwards and backwards in each plane.
+//
+// An active loop and the one across its link make a rectangle, whose angle the layer does not change. As a loop of the
+// context, "around", it stands at the link's site. In two dimensions without fermions its halves depend on it alone,
+// and masks that halve loops from the torus down to plaquettes have the theory's density with one layer for each
+// halving:
+//
+//   p(x | around) = p_A(x) p_A(around - x) / p_2A(around),   p_A(x) = sum_n I_n(beta)^A cos(n x)
 //
 // Weights: the networks'.
 #pragma once
@@ -23,10 +31,17 @@ namespace flowloom {
 
 struct LinkMask {
   std::vector<std::size_t> directions;  // different ones
-  std::vector<std::int64_t> steps;      // one for each direction
-  std::int64_t width, offset;
+  std::vector<std::int64_t> steps = {};  // one for each direction, as in what follows
+  std::int64_t width = 1, offset = 0;
+  std::vector<std::int64_t> at = {}, every = {};  // or both empty
+  std::vector<std::int64_t> loop = {};  // extents
 
   bool active(std::size_t mu, std::span<const std::int64_t> x) const;
+};
+
+// Which loops networks see.
+struct LoopContext {
+  bool plaquettes, rectangles, around;
 };
 
 // A link in a loop: its variable, and whether the loop goes along it (1) or against it (-1).
@@ -74,13 +89,13 @@ class GaugeCouplingFlow : public Architecture {
   std::vector<GaugeCoupling> couplings(const Geometry& geometry) const;
 
   // Whether networks see anything: a context loop that is never frozen, or out of the network's reach, is nothing to see.
-  bool couples() const { return network().kernel > 1; }
+  bool couples() const { return context_.around || network().kernel > 1; }
 
  private:
   std::vector<LinkMask> masks_;  // offsets included
   CircleMap map_;
   std::size_t pieces_;
-  bool rectangles_;
+  LoopContext context_;
 };
 
 }  // namespace flowloom
