@@ -39,28 +39,37 @@ class Loops {
     return rectangle(Cursor(ReadLinks{geometry_.sites()}, neighbours_.steps(), x), mu, a, nu, b).links;
   }
 
-  // The plaquettes that begin with link (mu, x): forwards and backwards in each plane.
-  std::vector<Loop> beginning_with(std::size_t mu, std::size_t x) const {
-    std::vector<Loop> loops;
+  // A loop that begins with a link, and the rectangle of it and of its neighbour across that link.
+  struct Beginning {
+    Loop loop, around;
+  };
+
+  // The rectangles with these extents that begin with link (mu, x): forwards and backwards in each plane.
+  std::vector<Beginning> beginning_with(std::size_t mu, std::size_t x, const std::vector<std::int64_t>& extents) const {
+    std::vector<Beginning> loops;
+    const auto a = static_cast<std::size_t>(extents[mu]);
     for (std::size_t nu = 0; nu < geometry_.dimensions(); ++nu) {
       if (nu == mu) continue;
-      loops.push_back(rectangle_at(x, mu, 1, nu, 1));
-      const std::size_t below = neighbours_.backward()[nu * geometry_.sites() + x];
-      loops.push_back(rectangle_at(below, nu, 1, mu, 1));
-      const auto own =
-          std::ranges::find(loops.back(), static_cast<std::uint32_t>(mu * geometry_.sites() + x), &LoopLink::number);
-      std::ranges::rotate(loops.back(), own);
+      const auto b = static_cast<std::size_t>(extents[nu]);
+      std::size_t below = x;
+      for (std::size_t i = 0; i < b; ++i) below = neighbours_.backward()[nu * geometry_.sites() + below];
+      const Loop around = rectangle_at(below, mu, a, nu, 2 * b);
+      loops.push_back({rectangle_at(x, mu, a, nu, b), around});
+      Loop backwards = rectangle_at(below, nu, b, mu, a);
+      std::ranges::rotate(backwards, backwards.begin() + static_cast<std::ptrdiff_t>(b));
+      loops.push_back({std::move(backwards), around});
     }
     return loops;
   }
 
-  // The loops of a context at x: plaquettes, then rectangles of two plaquettes in both orientations.
-  std::vector<Loop> context_at(std::size_t x, bool rectangles) const {
+  // The loops of a context at x, but for those around links: plaquettes, then rectangles of two plaquettes in both
+  // orientations.
+  std::vector<Loop> context_at(std::size_t x, const LoopContext& context) const {
     std::vector<Loop> loops;
     for (std::size_t mu = 0; mu < geometry_.dimensions(); ++mu) {
       for (std::size_t nu = mu + 1; nu < geometry_.dimensions(); ++nu) {
-        loops.push_back(rectangle_at(x, mu, 1, nu, 1));
-        if (!rectangles) continue;
+        if (context.plaquettes) loops.push_back(rectangle_at(x, mu, 1, nu, 1));
+        if (!context.rectangles) continue;
         loops.push_back(rectangle_at(x, mu, 2, nu, 1));
         loops.push_back(rectangle_at(x, mu, 1, nu, 2));
       }
@@ -80,8 +89,9 @@ std::ptrdiff_t count_active(const Loop& loop, const std::vector<bool>& active) {
 
 std::string text_of(const LinkMask& mask) {
   const auto list = [](const auto& numbers) { return nlohmann::json(numbers).dump(); };
-  return "the mask with directions = " + list(mask.directions) + ", steps = " + list(mask.steps) +
-         ", width = " + std::to_string(mask.width);
+  return "the mask with directions = " + list(mask.directions) +
+         (mask.every.empty() ? ", steps = " + list(mask.steps) + ", width = " + std::to_string(mask.width)
+                             : ", at = " + list(mask.at) + ", every = " + list(mask.every));
 }
 
 // The masks of the section with all their offsets, in the order of layers; by default, for each direction, lines of
@@ -92,11 +102,21 @@ std::vector<LinkMask> masks_of(const Section& section, std::size_t dimensions) {
   if (section.has("masks")) {
     for (const Section& mask : section.tables("masks")) {
       const auto directions = mask.integers("directions");
-      kinds.push_back({{directions.begin(), directions.end()}, mask.integers("steps"), mask.integer("width"), 0});
+      LinkMask& kind = kinds.emplace_back();
+      kind.directions.assign(directions.begin(), directions.end());
+      if (mask.has("every")) {
+        kind.at = mask.integers("at");
+        kind.every = mask.integers("every");
+      } else {
+        kind.steps = mask.integers("steps");
+        kind.width = mask.integer("width");
+      }
+      kind.loop = mask.has("loop") ? mask.integers("loop") : std::vector<std::int64_t>(dimensions, 1);
     }
   } else {
     for (std::size_t mu = 0; mu < dimensions; ++mu) {
-      LinkMask mask{{mu}, std::vector<std::int64_t>(dimensions, 1), 4, 0};
+      LinkMask mask{.directions = {mu}, .steps = std::vector<std::int64_t>(dimensions, 1), .width = 4};
+      mask.loop = mask.steps;
       mask.steps[mu] = 0;
       kinds.push_back(mask);
     }
@@ -119,12 +139,17 @@ std::size_t most_directions(const std::vector<LinkMask>& masks) {
   return most;
 }
 
-bool has_rectangles(const Section& section) { return section.text("context") == "1x1+2x1"; }
+LoopContext context_of(const Section& section) {
+  const std::string text = section.text("context");
+  return {text.find("1x1") != text.npos, text.find("2x1") != text.npos, text.find("around") != text.npos};
+}
 
 NetworkShape network_of(const Section& section, std::size_t dimensions, std::size_t loop_channels,
                         std::size_t link_parameters) {
-  const std::size_t loops = dimensions * (dimensions - 1) / 2 * (has_rectangles(section) ? 3 : 1);
+  const LoopContext context = context_of(section);
   const std::size_t directions = most_directions(masks_of(section, dimensions));
+  const std::size_t in_a_plane = (context.plaquettes ? 1 : 0) + (context.rectangles ? 2 : 0);
+  const std::size_t loops = dimensions * (dimensions - 1) / 2 * in_a_plane + (context.around ? directions : 0);
   return NetworkShape(section, static_cast<std::int64_t>(loop_channels * loops),
                       static_cast<std::int64_t>(link_parameters * directions), Activation::kIdentity);
 }
@@ -143,8 +168,12 @@ void check_masks(const RunSpec& run, const Geometry& geometry) {
         refuse("masks", "directions = " + nlohmann::json(directions).dump() + " must be different ones of 0 to " +
                             std::to_string(dimensions - 1) + ".");
       }
-      if (static_cast<std::int64_t>(mask.integers("steps").size()) != dimensions) {
-        refuse("masks", "steps = " + nlohmann::json(mask.integers("steps")).dump() +
+      if ((mask.has("steps") && mask.has("width")) == (mask.has("at") && mask.has("every"))) {
+        refuse("masks", "a mask needs either steps and width, or at and every.");
+      }
+      for (const char* key : {"steps", "at", "every", "loop"}) {
+        if (!mask.has(key) || static_cast<std::int64_t>(mask.integers(key).size()) == dimensions) continue;
+        refuse("masks", std::string(key) + " = " + nlohmann::json(mask.integers(key)).dump() +
                             " must have one number for each of the " + std::to_string(dimensions) + " directions.");
       }
     }
@@ -166,10 +195,11 @@ std::vector<Key> loop_coupling_keys(std::vector<Key> own) {
   const std::vector<Key> common = {
       {.name = "context",
        .type = KeyType::kText,
-       .sentence =
-           "What networks see of the links that do not change: plaquettes, or rectangles of two plaquettes too.",
+       .sentence = "What networks see of the links that do not change: plaquettes (1x1), rectangles of two plaquettes "
+                   "(2x1), and for each link that changes the rectangle of its active loop and of the one across it "
+                   "(around).",
        .default_value = "1x1+2x1",
-       .choices = {"1x1", "1x1+2x1"}},
+       .choices = {"1x1", "1x1+2x1", "around", "1x1+around", "1x1+2x1+around"}},
       {.name = "masks",
        .type = KeyType::kTables,
        .sentence = "Which links change together; left out: for each direction, lines of its links, every fourth.",
@@ -187,7 +217,6 @@ std::vector<Key> loop_coupling_keys(std::vector<Key> own) {
              .sentence =
                  "A link at x changes if the sum of steps times coordinates is a multiple of the width, and then with "
                  "each offset in turn; a number for each direction.",
-             .required = true,
              .min = -64,
              .max = 64,
              .min_size = 1,
@@ -195,9 +224,31 @@ std::vector<Key> loop_coupling_keys(std::vector<Key> own) {
             {.name = "width",
              .type = KeyType::kInteger,
              .sentence = "So many layers change every link of these directions once.",
-             .required = true,
              .min = 1,
-             .max = 64}},
+             .max = 64},
+            {.name = "at",
+             .type = KeyType::kIntegers,
+             .sentence = "Instead of steps and width, for one layer: a link at x changes if each coordinate is "
+                         "this modulo the number in `every`.",
+             .min = 0,
+             .max = 4095,
+             .min_size = 1,
+             .max_size = 6},
+            {.name = "every",
+             .type = KeyType::kIntegers,
+             .sentence = "Divides the extents.",
+             .min = 1,
+             .max = 4096,
+             .min_size = 1,
+             .max_size = 6},
+            {.name = "loop",
+             .type = KeyType::kIntegers,
+             .sentence = "Extents of the active loop, a rectangle that begins with the link; all 1 if left out: a "
+                         "plaquette.",
+             .min = 1,
+             .max = 4096,
+             .min_size = 1,
+             .max_size = 6}},
        .min_size = 1,
        .max_size = 16},
   };
@@ -249,6 +300,10 @@ Loop LoopCoupling::Active::loop(const Geometry& geometry) const {
 
 bool LinkMask::active(std::size_t mu, std::span<const std::int64_t> x) const {
   if (std::ranges::find(directions, mu) == directions.end()) return false;
+  for (std::size_t nu = 0; nu < every.size(); ++nu) {
+    if ((x[nu] - at[nu]) % every[nu] != 0) return false;
+  }
+  if (!every.empty()) return true;
   return (std::inner_product(x.begin(), x.end(), steps.begin(), offset)) % width == 0;
 }
 
@@ -262,7 +317,7 @@ LoopCouplingFlow::LoopCouplingFlow(const Section& section, std::size_t dimension
                                    std::size_t link_parameters)
     : Architecture(section.size("layers"), dimensions, network_of(section, dimensions, loop_channels, link_parameters)),
       masks_(masks_of(section, dimensions)),
-      rectangles_(has_rectangles(section)),
+      context_(context_of(section)),
       loop_channels_(loop_channels),
       link_parameters_(link_parameters) {
   add_networks(section.real("init_scale"));
@@ -274,60 +329,66 @@ std::vector<LoopCoupling> LoopCouplingFlow::couplings(const Geometry& geometry) 
   std::vector<std::vector<LoopCoupling>> found(choices);  // [round][mask]
   for (const LinkMask& mask : masks_) {
     for (std::size_t nu = 0; nu < dimensions(); ++nu) {
-      if (geometry.extents()[nu] * mask.steps[nu] % mask.width == 0) continue;
+      const bool by_steps = mask.every.empty();
+      const std::int64_t step = by_steps ? mask.steps[nu] : 1, period = by_steps ? mask.width : mask.every[nu];
+      if (geometry.extents()[nu] * step % period == 0) continue;
       throw Error(ErrorCode::kInvalidInput, text_of(mask) + " does not close around the lattice in direction " +
                                                 std::to_string(nu) + ", whose extent is " +
-                                                std::to_string(geometry.extents()[nu]) +
-                                                "; extent times step must be a multiple of the width.");
+                                                std::to_string(geometry.extents()[nu]) + "; " +
+                                                (by_steps ? "extent times step must be a multiple of the width."
+                                                          : "the extent must be a multiple of `every`."));
     }
     std::vector<bool> active(dimensions() * sites);
     for (std::size_t mu = 0; mu < dimensions(); ++mu) {
       for (std::size_t x = 0; x < sites; ++x) active[mu * sites + x] = mask.active(mu, geometry.coordinates(x));
     }
-    LoopCoupling coupling;
+    const auto frozen_or_empty = [&](Loop loop) { return count_active(loop, active) > 0 ? Loop() : std::move(loop); };
+    std::vector<std::vector<Loop>> context(sites);  // of every site
     for (std::size_t x = 0; x < sites; ++x) {
-      std::vector<Loop> context = loops.context_at(x, rectangles_);
-      for (Loop& loop : context) {
-        if (count_active(loop, active) > 0) loop.clear();
-      }
-      if (std::ranges::all_of(context, [](const Loop& loop) { return loop.empty(); })) continue;
-      coupling.sites.inputs.push_back(static_cast<std::uint32_t>(x));
-      coupling.context.push_back(std::move(context));
+      for (Loop& loop : loops.context_at(x, context_)) context[x].push_back(frozen_or_empty(std::move(loop)));
+      if (context_.around) context[x].resize(context[x].size() + most_directions(masks_));
     }
-    // [active link]: the loops that it can change
-    std::vector<std::pair<LoopCoupling::Active, std::vector<Loop>>> links;
+    std::vector<std::vector<std::vector<Loop>>> contexts(choices, context);  // [round]
+    std::vector<std::vector<LoopCoupling::Active>> links(choices);
+    std::vector<std::uint32_t> outputs;
     for (std::size_t x = 0; x < sites; ++x) {
       for (std::size_t slot = 0; slot < mask.directions.size(); ++slot) {
         const std::size_t mu = mask.directions[slot];
         const auto number = static_cast<std::uint32_t>(mu * sites + x);
         if (!active[number]) continue;
-        auto& outputs = coupling.sites.outputs;
         if (outputs.empty() || outputs.back() != x) outputs.push_back(static_cast<std::uint32_t>(x));
-        std::vector<Loop> own = loops.beginning_with(mu, x);
-        std::erase_if(own, [&](const Loop& loop) { return count_active(loop, active) != 1; });
-        links.push_back({{number,
-                          {},
-                          static_cast<std::uint32_t>(outputs.size() - 1),
-                          static_cast<std::uint32_t>(slot * link_parameters_)},
-                         std::move(own)});
-      }
-    }
-    if (links.empty()) throw Error(ErrorCode::kInvalidInput, text_of(mask) + " has no link on this lattice.");
-    for (std::size_t round = 0; round < choices; ++round) {
-      LoopCoupling& own = found[round].emplace_back(coupling);
-      for (auto& [link, candidates] : links) {
-        if (candidates.empty()) {
+        std::vector<Loops::Beginning> own = loops.beginning_with(mu, x, mask.loop);
+        std::erase_if(own, [&](const auto& candidate) { return count_active(candidate.loop, active) != 1; });
+        if (own.empty()) {
           throw Error(ErrorCode::kInvalidInput,
                       text_of(mask) +
-                          " has links without a plaquette that contains no other link of the mask; take fewer "
-                          "links at once.");
+                          " has links without an active loop that contains no other link of the mask; take "
+                          "fewer links at once.");
         }
-        const Loop& loop = candidates[round % candidates.size()];
-        own.active.push_back(link);
-        // The loop along the link: its other links, their signs relative to that of this one.
-        for (const LoopLink& other : loop) {
-          if (other.number != link.number) own.active.back().rest.push_back({other.number, other.sign * loop[0].sign});
+        for (std::size_t round = 0; round < choices; ++round) {
+          const auto& [loop, around] = own[round % own.size()];
+          // The loop along the link: its other links, their signs relative to that of this one.
+          Loop rest;
+          for (const LoopLink& other : loop) {
+            if (other.number != number) rest.push_back({other.number, other.sign * loop[0].sign});
+          }
+          links[round].push_back({number, std::move(rest), static_cast<std::uint32_t>(outputs.size() - 1),
+                                  static_cast<std::uint32_t>(slot * link_parameters_)});
+          if (!context_.around) continue;
+          contexts[round][x][context[x].size() - most_directions(masks_) + slot] = frozen_or_empty(around);
         }
+      }
+    }
+    if (outputs.empty()) throw Error(ErrorCode::kInvalidInput, text_of(mask) + " has no link on this lattice.");
+    for (std::size_t round = 0; round < choices; ++round) {
+      LoopCoupling& own = found[round].emplace_back();
+      own.active = std::move(links[round]);
+      own.sites.outputs = outputs;
+      for (std::size_t x = 0; x < sites; ++x) {
+        std::vector<Loop>& seen = contexts[round][x];
+        if (std::ranges::all_of(seen, [](const Loop& loop) { return loop.empty(); })) continue;
+        own.sites.inputs.push_back(static_cast<std::uint32_t>(x));
+        own.context.push_back(std::move(seen));
       }
     }
   }

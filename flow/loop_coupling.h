@@ -7,8 +7,16 @@
 // loop is not frozen) that no gauge transformation changes.
 //
 // Link (mu, x) is active in a mask iff mu is one of its directions and sum_nu step_nu x_nu + offset = 0 modulo its
-// width. Masks take turns, each with one offset after the other; when all links have had their turn, the next active
-// loop of each link has its: the plaquettes that begin with the link, forwards and backwards in each plane.
+// width; or, for a mask that is a single layer, x_nu = at_nu modulo every_nu. Masks take turns, each with one offset
+// after the other; when all have had their turn, the next active loop of each link has its: the rectangles of the
+// mask's extents (plaquettes, unless it says otherwise) that begin with the link, forwards and backwards in each plane.
+//
+// An active loop and the one across its link make a rectangle, whose angle the layer does not change. As a loop of the
+// context, "around", it stands at the link's site. In two dimensions without fermions its halves depend on it alone,
+// and masks that halve loops from the torus down to plaquettes have the theory's density with one layer for each
+// halving:
+//
+//   p(x | around) = p_A(x) p_A(around - x) / p_2A(around),   p_A(x) = sum_n I_n(beta)^A cos(n x)
 //
 // Weights: the networks'.
 #pragma once
@@ -21,11 +29,18 @@
 namespace flowloom {
 
 struct LinkMask {
-  std::vector<std::size_t> directions;  // different ones
-  std::vector<std::int64_t> steps;      // one for each direction
-  std::int64_t width, offset;
+  std::vector<std::size_t> directions;   // different ones
+  std::vector<std::int64_t> steps = {};  // one for each direction, as in what follows
+  std::int64_t width = 1, offset = 0;
+  std::vector<std::int64_t> at = {}, every = {};  // or both empty
+  std::vector<std::int64_t> loop = {};            // extents
 
   bool active(std::size_t mu, std::span<const std::int64_t> x) const;
+};
+
+// Which loops networks see.
+struct LoopContext {
+  bool plaquettes, rectangles, around;
 };
 
 // A link in a loop: its number, mu V + x for the one at site x in direction mu of V sites, and whether the loop goes
@@ -68,7 +83,7 @@ class LoopCouplingFlow : public Architecture {
 
   // Whether networks see anything: a context loop that is never frozen, or out of the network's reach, is nothing to
   // see.
-  bool couples() const { return network().kernel > 1; }
+  bool couples() const { return context_.around || network().kernel > 1; }
 
   // Numbers that a network gives for each active link, and that it sees of each loop.
   std::size_t link_parameters() const { return link_parameters_; }
@@ -80,7 +95,7 @@ class LoopCouplingFlow : public Architecture {
 
  private:
   std::vector<LinkMask> masks_;  // offsets included
-  bool rectangles_;
+  LoopContext context_;
   std::size_t loop_channels_, link_parameters_;
 };
 

@@ -10,7 +10,7 @@
 // Raw parameters, unconstrained, in this order: K widths a, K heights b, the derivatives c. With eps = kSplineFloor
 //
 //   widths   w = length (eps + (1 - K eps) softmax(a));   heights in the same way from b
-//   delta    = eps + softplus(c + softplus^-1(1 - eps))
+//   delta    = exp(c), c clamped to [-kMostLogDerivative, kMostLogDerivative]
 //
 // so that all raw parameters 0 are the identity, to rounding. Any finite raw parameters give finite numbers.
 #pragma once
@@ -24,11 +24,12 @@ namespace flowloom {
 
 inline constexpr std::size_t kMaxSplineBins = 32;
 
-// The least width and height of a bin, in lengths, and the least derivative at a knot.
+// The least width and height of a bin, in lengths.
 inline constexpr double kSplineFloor = 1e-3;
 
-// softplus^-1(1 - kSplineFloor) = log(e^0.999 - 1)
-inline constexpr double kSplineUnitDerivative = 0.53974241723695208;
+// Derivatives by their logs: where a density has a tail of e^-10 of its mean, slopes are e^10, which a softplus would
+// have at a raw parameter of 2e4.
+inline constexpr double kMostLogDerivative = 10.0;
 
 struct SplineShape {
   std::size_t bins;  // K, 1 to kMaxSplineBins

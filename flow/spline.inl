@@ -38,13 +38,13 @@ struct Spline {
 // delta of a raw derivative; and its slope.
 template <class T>
 constexpr T spline_derivative(const T& raw) {
-  const T x = raw + T(kSplineUnitDerivative);
-  const auto negative = x < T(0.0);
-  return T(kSplineFloor) + (select(negative, T(0.0), x) + log(exp(select(negative, x, -x)) + T(1.0)));
+  const T low(-kMostLogDerivative), high(kMostLogDerivative);
+  return exp(select(raw < low, low, select(high < raw, high, raw)));
 }
 template <class T>
 constexpr T spline_derivative_slope(const T& raw) {
-  return T(1.0) / (exp(-(raw + T(kSplineUnitDerivative))) + T(1.0));
+  const T low(-kMostLogDerivative), high(kMostLogDerivative), zero(0.0);
+  return select(raw < low, zero, select(high < raw, zero, spline_derivative(raw)));
 }
 
 // The bin of a point: its number, its lower corner and its sides, and the raw derivatives at both ends.

@@ -26,6 +26,13 @@ struct GaugeCase {
 
 inline constexpr char kFermions[] = "kind = \"schwinger\"\nkappa = 0.276";
 
+// On 4x4: columns in two, in four; each column in two, in four.
+inline constexpr char kHalvingMasks[] =
+    "masks = [{ directions = [1], at = [0, 2], every = [4, 4], loop = [2, 4] }, "
+    "{ directions = [1], at = [1, 2], every = [2, 4], loop = [1, 4] }, "
+    "{ directions = [0], at = [0, 0], every = [1, 4], loop = [1, 2] }, "
+    "{ directions = [0], at = [0, 1], every = [1, 2] }]\n";
+
 inline std::vector<GaugeCase> pure_gauge_cases() {
   return {
       {},
@@ -36,6 +43,10 @@ inline std::vector<GaugeCase> pure_gauge_cases() {
        .layers = 8,
        .flow = "bins = 2\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }, { directions = [1], steps = [1, 0], "
                "width = 2 }]"},
+      {.layers = 6, .flow = std::string(kHalvingMasks) + "bins = 3\nkernel = 1\ncontext = \"around\""},
+      {.lattice = {4, 8},
+       .layers = 5,
+       .flow = std::string(kHalvingMasks) + "map = \"mixture\"\ncomponents = 2\ncontext = \"1x1+2x1+around\""},
   };
 }
 
@@ -157,6 +168,8 @@ inline void expect_gauge_gradients_are_the_losss_slopes(const Engine& engine) {
       engine, GaugeParts({.layers = 3, .hidden = {2}, .flow = "map = \"mixture\"\ncomponents = 2"}));
   expect_the_gradient_is_the_losss_slope(
       engine, GaugeParts({.layers = 3, .hidden = {2}, .flow = "bins = 2", .theory = kFermions}));
+  const std::string halving = std::string(kHalvingMasks) + "bins = 2\ncontext = \"1x1+around\"";
+  expect_the_gradient_is_the_losss_slope(engine, GaugeParts({.layers = 4, .hidden = {2}, .flow = halving}));
 }
 
 }  // namespace flowloom

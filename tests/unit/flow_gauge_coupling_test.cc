@@ -48,7 +48,7 @@ TEST(GaugeCoupling, AnActiveLoopHasItsLinkAndNoOtherActiveOne) {
       std::vector<bool> active(GaugeParts(gauge_case).variables());
       for (const auto& link : coupling.active) active[link.number] = true;
       for (const auto& link : coupling.active) {
-        ASSERT_EQ(link.rest.size(), 3u);
+        ASSERT_GE(link.rest.size(), 3u);
         for (const LoopLink& other : link.rest) EXPECT_FALSE(active[other.number]);
       }
       for (const auto& site : coupling.context) {
@@ -58,6 +58,59 @@ TEST(GaugeCoupling, AnActiveLoopHasItsLinkAndNoOtherActiveOne) {
       }
     }
   }
+}
+
+// How often each plaquette is in a loop of two dimensions, but for multiples of all: two neighbours differ by how often
+// the link between them is.
+std::vector<int> plaquettes_in(const Loop& loop, const Geometry& geometry) {
+  const std::size_t sites = geometry.sites();
+  std::vector<int> by_link(2 * sites), count(sites);
+  for (const LoopLink& link : loop) by_link[link.number] += static_cast<int>(link.sign);
+  const auto forward = [&](std::size_t mu, std::size_t x) { return static_cast<std::size_t>(geometry.forward(mu)[x]); };
+  // theta_0(x) has the plaquette at x once and the one below it minus once; theta_1(x) the other way round.
+  for (std::size_t row = 0, x = 0; row < static_cast<std::size_t>(geometry.extents()[0]); ++row) {
+    for (std::int64_t i = 1; i < geometry.extents()[1]; ++i) {
+      count[forward(1, x)] = count[x] + by_link[forward(1, x)];
+      x = forward(1, x);
+    }
+    x = forward(1, x);
+    const std::size_t next = forward(0, x);
+    count[next] = count[x] - by_link[sites + next];
+    x = next;
+  }
+  return count;
+}
+
+// Halves from the whole torus down to plaquettes: 15 links give all 15 independent angles of 16 plaquettes.
+TEST(GaugeCoupling, MasksThatHalveLoopsSeeTheWholeAroundEveryHalf) {
+  const GaugeCase gauge_case{.flow = std::string(kHalvingMasks) + "context = \"around\""};
+  const GaugeParts parts(gauge_case);
+  const auto all = couplings(gauge_case);
+  ASSERT_EQ(all.size(), 8u);  // two rounds
+  std::size_t links = 0;
+  for (std::size_t layer = 0; layer < 4; ++layer) {
+    const LoopCoupling& coupling = all[layer];
+    EXPECT_EQ(coupling.sites.inputs, coupling.sites.outputs);
+    const int size = 8 >> layer;
+    for (std::size_t i = 0; i < coupling.active.size(); ++i, ++links) {
+      Loop loop = coupling.active[i].rest;
+      loop.push_back({coupling.active[i].number, 1});
+      const auto sizes = [&](const Loop& of) {
+        const std::vector<int> in = plaquettes_in(of, parts.geometry());
+        const int least = *std::ranges::min_element(in);
+        int inside = 0;
+        for (const int count : in) {
+          EXPECT_LE(count - least, 1);
+          inside += count - least;
+        }
+        return std::min(inside, 16 - inside);  // either orientation
+      };
+      EXPECT_EQ(sizes(loop), size);
+      ASSERT_EQ(coupling.context[i].size(), 1u);
+      EXPECT_EQ(sizes(coupling.context[i][0]), 2 * size % 16);
+    }
+  }
+  EXPECT_EQ(links, 15u);
 }
 
 // A loop's angle is gauge invariant only if it is closed.
@@ -81,13 +134,25 @@ TEST(GaugeCoupling, RefusesMasksThatDoNotFit) {
             "test.toml:9: [flow] kind: the mask with directions = [0], steps = [0,1], width = 4 does not close around the "
             "lattice in direction 1, whose extent is 6; extent times step must be a multiple of the width.");
   EXPECT_NE(sentence({.flow = "masks = [{ directions = [0], steps = [0, 0], width = 1 }]"})
-                .find("has links without a plaquette that contains no other link of the mask"),
+                .find("has links without an active loop that contains no other link of the mask"),
             std::string::npos);
   EXPECT_NE(sentence({.flow = "masks = [{ directions = [0, 2], steps = [0, 1], width = 2 }]"})
                 .find("must be different ones of 0 to 1"),
             std::string::npos);
   EXPECT_NE(sentence({.flow = "masks = [{ directions = [0], steps = [1], width = 2 }]"})
                 .find("must have one number for each of the 2 directions"),
+            std::string::npos);
+  EXPECT_NE(sentence({.flow = "masks = [{ directions = [0], at = [0, 0], every = [1, 3] }]"})
+                .find("the mask with directions = [0], at = [0,0], every = [1,3] does not close around the lattice in "
+                      "direction 1, whose extent is 4; the extent must be a multiple of `every`."),
+            std::string::npos);
+  for (const char* half : {"at = [0, 0]", "steps = [0, 1], width = 4, at = [0, 0], every = [1, 4]", "width = 4"}) {
+    EXPECT_NE(sentence({.flow = "masks = [{ directions = [0], " + std::string(half) + " }]"})
+                  .find("a mask needs either steps and width, or at and every"),
+              std::string::npos);
+  }
+  EXPECT_NE(sentence({.flow = "masks = [{ directions = [0], at = [0, 0], every = [1, 4], loop = [1] }]"})
+                .find("loop = [1] must have one number for each of the 2 directions"),
             std::string::npos);
 }
 

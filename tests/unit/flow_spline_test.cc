@@ -51,9 +51,9 @@ struct PrintedSpline {
         knots->push_back(knots->back() + length * (eps + (1 - static_cast<Wide>(bins) * eps) * share));
       }
     }
-    const Wide unit = std::log(std::expm1(1 - eps));
+    const Wide most = kMostLogDerivative;
     for (std::size_t k = 2 * shape.bins; k < raw.size(); ++k) {
-      delta.push_back(eps + std::log1p(std::exp(static_cast<Wide>(raw[k]) + unit)));
+      delta.push_back(std::exp(std::clamp(static_cast<Wide>(raw[k]), -most, most)));
     }
     if (shape.circular) delta.push_back(delta[0]);
   }
