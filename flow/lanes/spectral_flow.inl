@@ -9,31 +9,82 @@ struct LinkRows {
   using Step = MatrixCoupling::Step;
   using Path = MatrixCoupling::Path;
 
+  static Complex<V> entry(const Row<double>* link, std::size_t i, std::size_t j, std::size_t sites) {
+    const Row<double>* at = link + 2 * (N * i + j) * sites;
+    return {V(*at), V(at[sites])};
+  }
+  static void put_entry(const Complex<V>& entry, Row<double>* link, std::size_t i, std::size_t j, std::size_t sites) {
+    Row<double>* at = link + 2 * (N * i + j) * sites;
+    entry.re.store(*at);
+    entry.im.store(at[sites]);
+  }
   static M load(const Row<double>* link, std::size_t sites) {
-    return matrix_of<N, V>([&](auto i, auto j) {
-      const Row<double>* entry = link + 2 * (N * i + j) * sites;
-      return Complex<V>{V(*entry), V(entry[sites])};
-    });
+    return matrix_of<N, V>([&](auto i, auto j) { return entry(link, i, j, sites); });
   }
   static void store(const M& m, Row<double>* link, std::size_t sites) {
+    each<N>([&](auto i) { each<N>([&](auto j) { put_entry(m.at[i][j], link, i, j, sites); }); });
+  }
+
+  // A matrix of su(N) among the slopes: what is left of and below the diagonal follows from the rest, and is not used.
+  static M load_slope(const Row<double>* link, std::size_t sites) {
+    return matrix_of<N, V>([&](auto i, auto j) -> Complex<V> {
+      if constexpr (i == j) {
+        return {V(0.0), entry(link, i, i, sites).im};
+      } else if constexpr (i < j) {
+        return entry(link, i, j, sites);
+      } else {
+        return -conj(entry(link, j, i, sites));
+      }
+    });
+  }
+  static void store_slope(const M& m, Row<double>* link, std::size_t sites) {
     each<N>([&](auto i) {
       each<N>([&](auto j) {
-        Row<double>* entry = link + 2 * (N * i + j) * sites;
-        m.at[i][j].re.store(*entry);
-        m.at[i][j].im.store(entry[sites]);
+        if constexpr (i <= j) put_entry(m.at[i][j], link, i, j, sites);
       });
     });
   }
 
-  // m = m U, m U^dagger, U m
-  [[gnu::noinline]] FLOWLOOM_FLATTEN static void link_times(M& m, const Row<double>* link, std::size_t sites) {
-    m = load(link, sites) * m;
-  }
+  // Products with a link's rows as they stand, in place: m = m U, m U^dagger, U m.
   [[gnu::noinline]] FLOWLOOM_FLATTEN static void times_link(M& m, const Row<double>* link, std::size_t sites) {
-    m = m * load(link, sites);
+    each<N>([&](auto i) {
+      Complex<V> row[N];
+      each<N>([&](auto j) {
+        row[j] = m.at[i][0] * entry(link, 0, j, sites);
+        each<N - 1>([&](auto k) { row[j] = multiply_add(m.at[i][k + 1], entry(link, k + 1, j, sites), row[j]); });
+      });
+      each<N>([&](auto j) { m.at[i][j] = row[j]; });
+    });
   }
   [[gnu::noinline]] FLOWLOOM_FLATTEN static void times_adjoint_link(M& m, const Row<double>* link, std::size_t sites) {
-    m = times_adjoint(m, load(link, sites));
+    each<N>([&](auto i) {
+      Complex<V> row[N];
+      each<N>([&](auto j) {
+        row[j] = zero<V>();
+        each<N>([&](auto k) { row[j] = conj_multiply_add(entry(link, j, k, sites), m.at[i][k], row[j]); });
+      });
+      each<N>([&](auto j) { m.at[i][j] = row[j]; });
+    });
+  }
+  [[gnu::noinline]] FLOWLOOM_FLATTEN static void link_times(M& m, const Row<double>* link, std::size_t sites) {
+    each<N>([&](auto j) {
+      Complex<V> column[N];
+      each<N>([&](auto i) {
+        column[i] = entry(link, i, 0, sites) * m.at[0][j];
+        each<N - 1>([&](auto k) { column[i] = multiply_add(entry(link, i, k + 1, sites), m.at[k + 1][j], column[i]); });
+      });
+      each<N>([&](auto i) { m.at[i][j] = column[i]; });
+    });
+  }
+  [[gnu::noinline]] FLOWLOOM_FLATTEN static void adjoint_link_times(M& m, const Row<double>* link, std::size_t sites) {
+    each<N>([&](auto j) {
+      Complex<V> column[N];
+      each<N>([&](auto i) {
+        column[i] = zero<V>();
+        each<N>([&](auto k) { column[i] = conj_multiply_add(entry(link, k, i, sites), m.at[k][j], column[i]); });
+      });
+      each<N>([&](auto i) { m.at[i][j] = column[i]; });
+    });
   }
 
   // The product of a path's links before `end`.
@@ -50,30 +101,39 @@ struct LinkRows {
   // tr(m U) or tr(m U^dagger)
   [[gnu::noinline]] FLOWLOOM_FLATTEN static Complex<V> trace_with(const M& m, const Step& step,
                                                                   const Row<double>* field, std::size_t sites) {
-    const M link = load(field + step.first, sites);
+    const Row<double>* link = field + step.first;
     Complex<V> sum = zero<V>();
     if (step.backwards) {
-      each<N>([&](auto i) { each<N>([&](auto j) { sum = conj_multiply_add(link.at[i][j], m.at[i][j], sum); }); });
+      each<N>([&](auto i) {
+        each<N>([&](auto j) { sum = conj_multiply_add(entry(link, i, j, sites), m.at[i][j], sum); });
+      });
     } else {
-      each<N>([&](auto i) { each<N>([&](auto j) { sum = multiply_add(m.at[i][j], link.at[j][i], sum); }); });
+      each<N>([&](auto i) { each<N>([&](auto j) { sum = multiply_add(m.at[i][j], entry(link, j, i, sites), sum); }); });
     }
     return sum;
   }
 
   // U = m U
   [[gnu::noinline]] FLOWLOOM_FLATTEN static void turn_link(const M& m, Row<double>* link, std::size_t sites) {
-    store(m * load(link, sites), link, sites);
+    each<N>([&](auto j) {
+      Complex<V> column[N];
+      each<N>([&](auto i) {
+        column[i] = m.at[i][0] * entry(link, 0, j, sites);
+        each<N - 1>([&](auto k) { column[i] = multiply_add(m.at[i][k + 1], entry(link, k + 1, j, sites), column[i]); });
+      });
+      each<N>([&](auto i) { put_entry(column[i], link, i, j, sites); });
+    });
   }
 
   // A matrix of su(N) at a link's beginning carried to its end, U^dagger m U, and back, U m U^dagger.
-  [[gnu::noinline]] FLOWLOOM_FLATTEN static void carry_on(M& m, const Row<double>* link, std::size_t sites) {
-    const M u = load(link, sites);
-    m = adjoint_times(u, m * u);
+  static void carry_on(M& m, const Row<double>* link, std::size_t sites) {
+    times_link(m, link, sites);
+    adjoint_link_times(m, link, sites);
   }
-  [[gnu::noinline]] FLOWLOOM_FLATTEN static void carry_back(M& m, const Row<double>* link, std::size_t sites) {
-    carry_back(m, load(link, sites));
+  static void carry_back(M& m, const Row<double>* link, std::size_t sites) {
+    link_times(m, link, sites);
+    times_adjoint_link(m, link, sites);
   }
-  [[gnu::noinline]] FLOWLOOM_FLATTEN static void carry_back(M& m, const M& u) { m = times_adjoint(u * m, u); }
 
   // What is at the path's beginning taken to its steps 0 ... end - 1, and what is at its end to the others: added to
   // the slopes by their links, whose change is that of the path at the link's own beginning.
@@ -99,8 +159,14 @@ struct LinkRows {
   [[gnu::noinline]] FLOWLOOM_FLATTEN static void add(const M& m, const Step& step, Row<double>* slope,
                                                      std::size_t sites) {
     Row<double>* link = slope + step.first;
-    const M own = load(link, sites);
-    store(step.backwards ? own - m : own + m, link, sites);
+    each<N>([&](auto i) {
+      each<N>([&](auto j) {
+        if constexpr (i <= j) {
+          const Complex<V> own = entry(link, i, j, sites);
+          put_entry(step.backwards ? own - m.at[i][j] : own + m.at[i][j], link, i, j, sites);
+        }
+      });
+    });
   }
 };
 
@@ -441,11 +507,11 @@ class SpectralFlow<Theory, Real>::Gradients {
       const MatrixCoupling::Active& link = active[i];
       flow_.load_raw(outputs, link, raw_);
       const M rest = flow_.rest_of(link, block.field);
-      const M slope = Links::load(&block.slope[link.first], flow_.sites_);
+      const M slope = Links::load_slope(&block.slope[link.first], flow_.sites_);
       const auto pulled = map(flow_.loop_of(link, rest, block.field), slope);
       store_outer(link, valid);
       Links::turn_link(pulled.change.turn, &block.field[link.first], flow_.sites_);
-      Links::store(pulled.by.link, &block.slope[link.first], flow_.sites_);
+      Links::store_slope(pulled.by.link, &block.slope[link.first], flow_.sites_);
       add_to_rest(link, rest, pulled.by.rest, block);
       return pulled.change.log_det;
     });
@@ -456,7 +522,7 @@ class SpectralFlow<Theory, Real>::Gradients {
   void add_to_rest(const MatrixCoupling::Active& link, const M& rest, const M& slope, Block& block) const {
     M at_beginning = slope;
     const std::size_t from_beginning = link.rest.front().backwards ? 0 : 1;
-    if (from_beginning > 0) Links::carry_back(at_beginning, rest);
+    if (from_beginning > 0) at_beginning = times_adjoint(rest * slope, rest);
     Links::add_along(link.rest, from_beginning, at_beginning, slope, block.field.data(), block.slope.data(),
                      flow_.sites_);
   }

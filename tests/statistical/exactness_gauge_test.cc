@@ -1,8 +1,9 @@
-// Chains of a flow's proposals of U(1), SU(2) and SU(3) gauge fields against exact results. A flow is trained here, briefly, from
-// random weights; the chain is exact whatever it became.
+// Chains of a flow's proposals of U(1), SU(2) and SU(3) gauge fields against exact results. A flow is trained here,
+// briefly, from random weights; the chain is exact whatever it became.
 //
-// False alarms: 96 means and Z's, each wrongly refused beyond 4 sigma with a probability of 6e-5 if errors were known: 0.6 % in all. Seeds
-// are fixed, so that a test which passes goes on passing. ln Z comes with the delta method's error, of independent draws.
+// False alarms: 96 means and Z's, each wrongly refused beyond 4 sigma with a probability of 6e-5 if errors were known:
+// 0.6 % in all. Seeds are fixed, so that a test which passes goes on passing. ln Z comes with the delta method's error,
+// of independent draws.
 #include <gtest/gtest.h>
 
 #include <algorithm>
