@@ -38,7 +38,7 @@ class Loops {
     return rectangle(Cursor(ReadLinks{geometry_.sites()}, neighbours_.steps(), x), mu, a, nu, b).links;
   }
 
-  // A loop that begins with a link, and the rectangle of it and of its neighbour across that link.
+  // A loop that begins with a link, and the rectangle of it and of its neighbour across that link, the same way round.
   struct Beginning {
     Loop loop, around;
   };
@@ -52,11 +52,12 @@ class Loops {
       const auto b = static_cast<std::size_t>(extents[nu]);
       std::size_t below = x;
       for (std::size_t i = 0; i < b; ++i) below = neighbours_.backward()[nu * geometry_.sites() + below];
-      const Loop around = rectangle_at(below, mu, a, nu, 2 * b);
+      Loop around = rectangle_at(below, mu, a, nu, 2 * b);
       loops.push_back({rectangle_at(x, mu, a, nu, b), around});
+      for (LoopLink& link : around) link.sign = -link.sign;
       Loop backwards = rectangle_at(below, nu, b, mu, a);
       std::ranges::rotate(backwards, backwards.begin() + static_cast<std::ptrdiff_t>(b));
-      loops.push_back({std::move(backwards), around});
+      loops.push_back({std::move(backwards), std::move(around)});
     }
     return loops;
   }
@@ -109,6 +110,7 @@ std::vector<LinkMask> masks_of(const Section& section, std::size_t dimensions) {
         kind.steps = mask.integers("steps");
         kind.width = mask.integer("width");
       }
+      kind.half_around = mask.flag("half_around");
       kind.loop = mask.has("loop") ? mask.integers("loop") : std::vector<std::int64_t>(dimensions, 1);
     }
   } else {
@@ -273,7 +275,12 @@ std::vector<Key> gauge_coupling_keys() {
                  .min = 1,
                  .max = 4096,
                  .min_size = 1,
-                 .max_size = 6}},
+                 .max_size = 6},
+                {.name = "half_around",
+                 .type = KeyType::kFlag,
+                 .sentence = "Counts an active loop's angle from half that of the loop around (see context): two "
+                             "halves that share it alike have a density that is even about there.",
+                 .default_value = false}},
        .min_size = 1,
        .max_size = 16},
   };
@@ -366,10 +373,12 @@ std::vector<GaugeCoupling> GaugeCouplingFlow::couplings(const Geometry& geometry
           for (const LoopLink& other : loop) {
             if (other.variable != variable) rest.push_back({other.variable, other.sign * loop[0].sign});
           }
-          links[round].push_back({variable, std::move(rest), static_cast<std::uint32_t>(outputs.size() - 1),
+          Loop seen = frozen_or_empty(around);
+          links[round].push_back({variable, std::move(rest), mask.half_around ? seen : Loop(),
+                                  static_cast<std::uint32_t>(outputs.size() - 1),
                                   static_cast<std::uint32_t>(slot * (map_parameters() + 1))});
           if (!context_.around) continue;
-          contexts[round][x][context[x].size() - most_directions(masks_) + slot] = frozen_or_empty(around);
+          contexts[round][x][context[x].size() - most_directions(masks_) + slot] = std::move(seen);
         }
       }
     }

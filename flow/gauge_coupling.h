@@ -20,6 +20,9 @@
 //
 //   p(x | around) = p_A(x) p_A(around - x) / p_2A(around),   p_A(x) = sum_n I_n(beta)^A cos(n x)
 //
+// It is even about half the angle around, which no continuous function of cosine and sine is: a mask can have x counted
+// from there. (Not in long sequences of layers: what f stretches moves the places from where the next ones count.)
+//
 // Weights: the networks'.
 #pragma once
 
@@ -35,6 +38,7 @@ struct LinkMask {
   std::int64_t width = 1, offset = 0;
   std::vector<std::int64_t> at = {}, every = {};  // or both empty
   std::vector<std::int64_t> loop = {};  // extents
+  bool half_around = false;             // x is counted from half the angle around
 
   bool active(std::size_t mu, std::span<const std::int64_t> x) const;
 };
@@ -56,6 +60,7 @@ struct GaugeCoupling {
   struct Active {
     std::uint32_t variable;
     Loop rest;              // of its active loop, which goes along the link
+    Loop around;            // from half of whose angle, that in [-pi, pi], its own is counted; may be empty
     std::uint32_t output;   // its site's place among sites.outputs
     std::uint32_t channel;  // the first of its numbers among the network's outputs there
   };
