@@ -24,27 +24,35 @@ const Kind& GaugeCouplingFlow::kind() {
       .sentence =
           "Gauge-equivariant couplings of loops' angles, with parameters from convolution networks that see loops of "
           "links that do not change.",
-      .keys = loop_coupling_keys({
-          {.name = "map",
-           .type = KeyType::kText,
-           .sentence = "Of an active loop's angle. spline: rational quadratic, circular (arXiv:2002.02428); mixture: "
-                       "of non-compact "
-                       "projections (arXiv:2003.06413). A rotation follows.",
-           .default_value = "spline",
-           .choices = {"spline", "mixture"}},
-          {.name = "bins",
-           .type = KeyType::kInteger,
-           .sentence = "map = \"spline\": its pieces.",
-           .default_value = 8,
-           .min = 1,
-           .max = kMaxSplineBins},
-          {.name = "components",
-           .type = KeyType::kInteger,
-           .sentence = "map = \"mixture\": its projections.",
-           .default_value = 6,
-           .min = 1,
-           .max = kMaxMixtureComponents},
-      }),
+      .keys = loop_coupling_keys(
+          {
+              {.name = "map",
+               .type = KeyType::kText,
+               .sentence =
+                   "Of an active loop's angle. spline: rational quadratic, circular (arXiv:2002.02428); mixture: "
+                   "of non-compact "
+                   "projections (arXiv:2003.06413). A rotation follows.",
+               .default_value = "spline",
+               .choices = {"spline", "mixture"}},
+              {.name = "bins",
+               .type = KeyType::kInteger,
+               .sentence = "map = \"spline\": its pieces.",
+               .default_value = 8,
+               .min = 1,
+               .max = kMaxSplineBins},
+              {.name = "components",
+               .type = KeyType::kInteger,
+               .sentence = "map = \"mixture\": its projections.",
+               .default_value = 6,
+               .min = 1,
+               .max = kMaxMixtureComponents},
+          },
+          {{.name = "half_around",
+            .type = KeyType::kFlag,
+            .sentence =
+                "Counts an active loop's angle from half that of the loop around (see context): two halves that "
+                "share it alike have a density that is even about there.",
+            .default_value = false}}),
       .check =
           [](const RunSpec& run) {
             check_loop_coupling(run, [&] {

@@ -39,7 +39,8 @@ class Loops {
     return rectangle(Cursor(ReadLinks{geometry_.sites()}, neighbours_.steps(), x), mu, a, nu, b).links;
   }
 
-  // A loop that begins with a link, and the rectangle of it and of its neighbour across that link.
+  // A loop that begins with a link, and the rectangle of it and of its neighbour across that link, the same
+  // way round.
   struct Beginning {
     Loop loop, around;
   };
@@ -53,11 +54,12 @@ class Loops {
       const auto b = static_cast<std::size_t>(extents[nu]);
       std::size_t below = x;
       for (std::size_t i = 0; i < b; ++i) below = neighbours_.backward()[nu * geometry_.sites() + below];
-      const Loop around = rectangle_at(below, mu, a, nu, 2 * b);
+      Loop around = rectangle_at(below, mu, a, nu, 2 * b);
       loops.push_back({rectangle_at(x, mu, a, nu, b), around});
+      for (LoopLink& link : around) link.sign = -link.sign;
       Loop backwards = rectangle_at(below, nu, b, mu, a);
       std::ranges::rotate(backwards, backwards.begin() + static_cast<std::ptrdiff_t>(b));
-      loops.push_back({std::move(backwards), around});
+      loops.push_back({std::move(backwards), std::move(around)});
     }
     return loops;
   }
@@ -111,6 +113,7 @@ std::vector<LinkMask> masks_of(const Section& section, std::size_t dimensions) {
         kind.steps = mask.integers("steps");
         kind.width = mask.integer("width");
       }
+      kind.half_around = mask.has("half_around") && mask.flag("half_around");
       kind.loop = mask.has("loop") ? mask.integers("loop") : std::vector<std::int64_t>(dimensions, 1);
     }
   } else {
@@ -182,7 +185,7 @@ void check_masks(const RunSpec& run, const Geometry& geometry) {
 
 }  // namespace
 
-std::vector<Key> loop_coupling_keys(std::vector<Key> own) {
+std::vector<Key> loop_coupling_keys(std::vector<Key> own, const std::vector<Key>& of_masks) {
   std::vector<Key> keys = {
       {.name = "layers",
        .type = KeyType::kInteger,
@@ -192,7 +195,7 @@ std::vector<Key> loop_coupling_keys(std::vector<Key> own) {
        .max = 1024},
   };
   std::ranges::move(own, std::back_inserter(keys));
-  const std::vector<Key> common = {
+  std::vector<Key> common = {
       {.name = "context",
        .type = KeyType::kText,
        .sentence = "What networks see of the links that do not change: plaquettes (1x1), rectangles of two plaquettes "
@@ -252,6 +255,7 @@ std::vector<Key> loop_coupling_keys(std::vector<Key> own) {
        .min_size = 1,
        .max_size = 16},
   };
+  std::ranges::copy(of_masks, std::back_inserter(common.back().keys));
   std::ranges::copy(common, std::back_inserter(keys));
   std::ranges::copy(network_keys(), std::back_inserter(keys));
   return keys;
@@ -372,10 +376,12 @@ std::vector<LoopCoupling> LoopCouplingFlow::couplings(const Geometry& geometry) 
           for (const LoopLink& other : loop) {
             if (other.number != number) rest.push_back({other.number, other.sign * loop[0].sign});
           }
-          links[round].push_back({number, std::move(rest), static_cast<std::uint32_t>(outputs.size() - 1),
+          Loop seen = frozen_or_empty(around);
+          links[round].push_back({number, std::move(rest), mask.half_around ? seen : Loop(),
+                                  static_cast<std::uint32_t>(outputs.size() - 1),
                                   static_cast<std::uint32_t>(slot * link_parameters_)});
           if (!context_.around) continue;
-          contexts[round][x][context[x].size() - most_directions(masks_) + slot] = frozen_or_empty(around);
+          contexts[round][x][context[x].size() - most_directions(masks_) + slot] = std::move(seen);
         }
       }
     }

@@ -18,6 +18,10 @@
 //
 //   p(x | around) = p_A(x) p_A(around - x) / p_2A(around),   p_A(x) = sum_n I_n(beta)^A cos(n x)
 //
+// It is even about half the angle around, which no continuous function of cosine and sine is: of angles, a mask can have
+// x counted from there. (Not in long sequences of layers: what f stretches moves the places from where the next ones
+// count.)
+//
 // Weights: the networks'.
 #pragma once
 
@@ -34,6 +38,7 @@ struct LinkMask {
   std::int64_t width = 1, offset = 0;
   std::vector<std::int64_t> at = {}, every = {};  // or both empty
   std::vector<std::int64_t> loop = {};            // extents
+  bool half_around = false;                       // of angles: the loop's is counted from half the angle around
 
   bool active(std::size_t mu, std::span<const std::int64_t> x) const;
 };
@@ -60,6 +65,7 @@ struct LoopCoupling {
   struct Active {
     std::uint32_t number;
     Loop rest;              // of its active loop, which goes along the link
+    Loop around;            // from half of whose angle, that in [-pi, pi], its own is counted; may be empty
     std::uint32_t output;   // its site's place among sites.outputs
     std::uint32_t channel;  // the first of its numbers among the network's outputs there
 
@@ -99,8 +105,8 @@ class LoopCouplingFlow : public Architecture {
   std::size_t loop_channels_, link_parameters_;
 };
 
-// The keys of such a flow, those of its maps being `own`.
-std::vector<Key> loop_coupling_keys(std::vector<Key> own);
+// The keys of such a flow, those of its maps being `own`, and further ones of its masks.
+std::vector<Key> loop_coupling_keys(std::vector<Key> own, const std::vector<Key>& of_masks = {});
 
 // The check of its section; `make` gives the flow of a section whose masks are well formed.
 void check_loop_coupling(const RunSpec& run, const std::function<LoopCouplingFlow()>& make);

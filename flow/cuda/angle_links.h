@@ -49,7 +49,11 @@ struct CoupleAngle {
   constexpr void operator()(Index i, Index sample) const {
     const auto raw = active.raw(i, samples, sample);
     double& link = field[active.row[i] * samples + sample];
-    const double from = positive_angle(link + angle_of(active.rests, i, field, samples, sample));
+    double angle = link + angle_of(active.rests, i, field, samples, sample);
+    if (!active.arounds.empty(i)) {
+      angle = fma(wrap_angle(angle_of(active.arounds, i, field, samples, sample)), -0.5, angle);
+    }
+    const double from = positive_angle(angle);
     const double rotation = raw(parameters);
     const Transformed<double> to =
         with_circle_map<double>(map, pieces, raw, [&](const auto& of) -> Transformed<double> {
@@ -88,6 +92,7 @@ class AngleLinks {
     }
     for (const LoopCoupling::Active& link : coupling.active) {
       steps.rests.push_back(path_of(link.rest));
+      steps.arounds.push_back(path_of(link.around));
       steps.row.push_back(link.number);
     }
     return steps;

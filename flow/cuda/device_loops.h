@@ -28,6 +28,7 @@ constexpr bool is_backwards(std::uint32_t step) { return step % 2 == 1; }
 struct LayerSteps {
   using Path = std::vector<std::uint32_t>;
   std::vector<Path> context, rests;  // [input site and loop], [active link]
+  std::vector<Path> arounds;         // [active link], or none at all
   std::vector<std::uint32_t> row;    // [active link]: its first
 };
 
@@ -35,8 +36,8 @@ struct LayerSteps {
 template <class Real>
 struct ActiveRows {
   const std::uint32_t *row, *number;  // [active link]: its first row, and its first number among the outputs
-  LoopRows rests;
-  const Real* outputs;  // [number][sample]
+  LoopRows rests, arounds;            // of no `arounds`, nobody reads
+  const Real* outputs;                // [number][sample]
 
   constexpr auto raw(Index link, Index samples, Index sample) const {
     return [own = outputs + number[link] * samples + sample, samples](Index i) {
@@ -94,7 +95,7 @@ class DeviceLoops {
     LoopRows rows() const { return {begin.data(), steps.data()}; }
   };
   struct LayerArrays {
-    LoopArrays context, rests;
+    LoopArrays context, rests, arounds;
     Array<std::uint32_t> row, number;  // [active link]
   };
 
@@ -112,7 +113,8 @@ class DeviceLoops {
       const LayerSteps steps = links_.steps_of(coupling);
       std::vector<std::uint32_t> number;
       for (const LoopCoupling::Active& link : coupling.active) number.push_back(link.output * channels + link.channel);
-      layers_.push_back({upload(steps.context), upload(steps.rests), device.upload(steps.row), device.upload(number)});
+      layers_.push_back({upload(steps.context), upload(steps.rests), upload(steps.arounds), device.upload(steps.row),
+                         device.upload(number)});
     }
   }
 
@@ -144,7 +146,8 @@ class DeviceLoops {
     const LayerArrays& own = layers_[tables_.mask_of(layer)];
     device_.for_each(own.context.count, n,
                      links_.template take_context<Real>(own.context.rows(), field.data(), networks_.input(), n));
-    const ActiveRows<Real> active{own.row.data(), own.number.data(), own.rests.rows(), networks_.evaluate(layer, n)};
+    const ActiveRows<Real> active{own.row.data(), own.number.data(), own.rests.rows(), own.arounds.rows(),
+                                  networks_.evaluate(layer, n)};
     device_.for_each(own.rests.count, n, links_.template couple<Real>(active, inverse, field.data(), kept_.data(), n));
     sums_(KeptTerm{kept_.data(), n}, own.rests.count, sum_.data(), n);
   }

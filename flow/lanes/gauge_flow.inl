@@ -119,9 +119,11 @@ class GaugeFlow {
     for (const LoopLink& link : loop) sum = fma(V(link.sign), V(field[link.number]), sum);
     return sum;
   }
-  // Of a link's active loop, in [0, 2 pi].
+  // Of a link's active loop, from where it is counted, in [0, 2 pi].
   static V active_angle(const LoopCoupling::Active& link, const Field& field) {
-    return positive_angle(V(field[link.number]) + angle_of(link.rest, field));
+    V angle = V(field[link.number]) + angle_of(link.rest, field);
+    if (!link.around.empty()) angle = fma(wrap_angle(angle_of(link.around, field)), V(-0.5), angle);
+    return positive_angle(angle);
   }
 
   // The network's outputs for a layer, [output site][channel], in the evaluation.
@@ -235,6 +237,7 @@ class GaugeFlow<Theory, Real>::Gradients {
       move(block.field[link.number], x, y);
       after.store(block.slope[link.number]);
       add_along(link.rest, after - before, block);
+      add_along(link.around, (after - before) * -0.5, block);
       return log_slope;
     });
     pull_back(layer, block, add_slopes, -1.0);
@@ -256,6 +259,7 @@ class GaugeFlow<Theory, Real>::Gradients {
       move(block.field[link.number], y, x);
       before.store(block.slope[link.number]);
       add_along(link.rest, before - after, block);
+      add_along(link.around, (before - after) * -0.5, block);
     }
     pull_back(layer, block, true, 1.0);
   }

@@ -2,7 +2,9 @@
 // flow/torch/affine_flow.h.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <optional>
 
 #include "flow/affine.h"
 #include "flow/gauge_coupling.h"
@@ -23,7 +25,7 @@ class GaugeFlow {
         plan_(theory.geometry(), architecture.network(), sites_of(couplings_)) {
     for (const LoopCoupling& coupling : couplings_) {
       Tables tables;
-      std::vector<Loop> context, rest;
+      std::vector<Loop> context, rest, around;
       std::vector<std::int64_t> channels, links, numbers;
       const auto inputs = static_cast<std::int64_t>(2 * coupling.context.front().size());
       for (std::size_t site = 0; site < coupling.context.size(); ++site) {
@@ -36,11 +38,13 @@ class GaugeFlow {
       const std::int64_t outputs = architecture.network().channels.back();
       for (const LoopCoupling::Active& link : coupling.active) {
         rest.push_back(link.rest);
+        around.push_back(link.around);
         links.push_back(link.number);
         numbers.push_back(link.output * outputs + link.channel);
       }
       tables.context = LoopTable(context);
       tables.rest = LoopTable(rest);
+      if (!std::ranges::all_of(around, &Loop::empty)) tables.around = LoopTable(around);
       tables.channels = index_tensor(channels);
       tables.links = index_tensor(links);
       tables.numbers = index_tensor(numbers);
@@ -132,6 +136,7 @@ class GaugeFlow {
 
   struct Tables {
     LoopTable context, rest;
+    std::optional<LoopTable> around;  // if any of them is not empty
     at::Tensor channels;  // [frozen loop]: where its cosine stands in [input site][channel], its sine behind it
     at::Tensor links;     // [active link]: its variable
     at::Tensor numbers;   // [active link]: its first number in [output site][channel]
@@ -154,7 +159,9 @@ class GaugeFlow {
       return TensorValue(outputs.index_select(0, tables.numbers + static_cast<std::int64_t>(i)));
     };
     const at::Tensor own = field.index_select(0, tables.links);
-    const TensorValue angle = positive_angle(TensorValue(own + tables.rest.angles(field)));
+    at::Tensor total = own + tables.rest.angles(field);
+    if (tables.around) total = total - wrap_angle(TensorValue(tables.around->angles(field))).tensor * 0.5;
+    const TensorValue angle = positive_angle(TensorValue(total));
     const auto [change, log_slope] =
         with_circle_map<TensorValue>(architecture_.map(), architecture_.pieces(), raw, [&](const auto& map) {
           return step(map, angle, raw(architecture_.map_parameters()));

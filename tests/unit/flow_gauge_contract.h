@@ -28,10 +28,10 @@ inline constexpr char kFermions[] = "kind = \"schwinger\"\nkappa = 0.276";
 
 // On 4x4: columns in two, in four; each column in two, in four.
 inline constexpr char kHalvingMasks[] =
-    "masks = [{ directions = [1], at = [0, 2], every = [4, 4], loop = [2, 4] }, "
+    "masks = [{ directions = [1], at = [0, 2], every = [4, 4], loop = [2, 4], half_around = true }, "
     "{ directions = [1], at = [1, 2], every = [2, 4], loop = [1, 4] }, "
     "{ directions = [0], at = [0, 0], every = [1, 4], loop = [1, 2] }, "
-    "{ directions = [0], at = [0, 1], every = [1, 2] }]\n";
+    "{ directions = [0], at = [0, 1], every = [1, 2], half_around = true }]\n";
 
 inline std::vector<GaugeCase> pure_gauge_cases() {
   return {
@@ -47,6 +47,7 @@ inline std::vector<GaugeCase> pure_gauge_cases() {
       {.lattice = {4, 8},
        .layers = 5,
        .flow = std::string(kHalvingMasks) + "map = \"mixture\"\ncomponents = 2\ncontext = \"1x1+2x1+around\""},
+      {.layers = 8, .flow = std::string(kHalvingMasks) + "bins = 3"},
   };
 }
 
