@@ -161,6 +161,7 @@ def bad_calls(file, text):
 # PTX rounds add, sub and mul to nearest also without `.rn`, but only with it does ptxas leave a mul and an add apart (PTX ISA,
 # "add": a rounding modifier "is treated conservatively by the code optimizer"), whatever its --fmad is.
 PTX_INSTRUCTION = re.compile(r"^\s*(?:@!?%\w+\s+)?([a-z]\w*(?:\.[a-z]\w*(?:::\w+)*)*)\s+[^:=]*;")
+PTX_CONSTANT = re.compile(r"0d(?![08]0{15};)[0-9A-F]{16};")  # the last operand; zeros have signs, which min and max order
 PTX_ROUNDED = {"add", "sub", "mul", "fma", "mad", "div", "sqrt", "rcp"}
 PTX_APPROXIMATE = {"rsqrt", "ex2", "lg2", "sin", "cos", "tanh"}
 PTX_OTHER = {"min", "max", "red", "atom", "multimem", "mma", "wgmma", "wmma", "testp", "copysign"}
@@ -180,6 +181,8 @@ def bad_ptx(ptx):
             yield f"{where}: approximate, or not IEEE 754's"
         elif name in PTX_ROUNDED and "rn" not in modifiers:
             yield f"{where}: not .rn, so that ptxas may fuse it, or rounded otherwise"
+        elif name in ("min", "max") and PTX_CONSTANT.search(line):
+            pass  # what the compiler makes of a comparison and a choice, where a NaN gives the constant either way
         elif name in PTX_OTHER:
             yield f"{where}: not an operation of math/value.h"
         elif name == "cvt" and set(modifiers) & {"rz", "rm", "rp", "rna", "rs"}:
@@ -395,7 +398,8 @@ class RulesTest(unittest.TestCase):
         for line in ("add.rn.f32 \t%f1, %f2, %f3;", "@%p1 fma.rn.f64 %fd1, %fd2, %fd3, %fd4;", "cvt.f64.f32 %fd1, %f1;",
                      "cvt.rn.f32.f64 %f1, %fd1;", "add.s64 %rd1, %rd2, %rd3;", "mul.lo.s32 %r1, %r2, %r3;",
                      "min.u32 %r1, %r2, %r3;", "setp.lt.f32 %p1, %f1, %f2;", "rcp.rn.f64 %fd1, %fd2;",
-                     "neg.f64 %fd1, %fd2;", "cvt.rzi.s32.s64 %r1, %rd1;"):
+                     "neg.f64 %fd1, %fd2;", "cvt.rzi.s32.s64 %r1, %rd1;",
+                     "max.f64 %fd1, %fd2, 0dBFF0000000000000;"):
             self.assertEqual(list(bad_ptx("\t" + line)), [], line)
         for line in ("add.f32 \t%f1, %f2, %f3;", "mul.f64 %fd1, %fd2, %fd3;", "sub.f32 %f1, %f2, %f3;",
                      "@!%p2 add.f64 %fd1, %fd1, %fd2;", "fma.rm.f32 %f1, %f2, %f3, %f4;",
@@ -404,7 +408,7 @@ class RulesTest(unittest.TestCase):
                      "sqrt.approx.f32 %f1, %f2;", "rcp.approx.ftz.f64 %fd1, %fd2;", "rsqrt.approx.f32 %f1, %f2;",
                      "ex2.approx.f32 %f1, %f2;", "lg2.approx.f32 %f1, %f2;", "sin.approx.f32 %f1, %f2;",
                      "cos.approx.f32 %f1, %f2;", "tanh.approx.f32 %f1, %f2;", "max.f32 %f1, %f2, %f3;",
-                     "cvt.rz.f32.f64 %f1, %fd1;", "cvt.rn.f16.f32 %h1, %f1;",
+                     "max.f64 %fd1, %fd2, 0d8000000000000000;", "cvt.rz.f32.f64 %f1, %fd1;", "cvt.rn.f16.f32 %h1, %f1;",
                      "red.global.add.f32 [%rd1], %f1;", "atom.global.add.f64 %fd1, [%rd1], %fd2;"):
             self.assertEqual(len(list(bad_ptx("\t" + line))), 1, line)
 
