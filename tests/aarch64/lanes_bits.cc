@@ -1,6 +1,6 @@
-// Prints the bits of the lane engine on a few small flows, of the elementary functions and of the noise: two machines that
-// print the same lines compute the same (lanes_bits_test.py compares them). Fails if two instruction sets of this machine
-// differ.
+// Prints the bits of the lane engine on a few small flows of every kind, of the elementary functions and of the noise: two
+// machines that print the same lines compute the same (lanes_bits_test.py compares them). Fails if two instruction sets
+// of this machine differ.
 //
 // Besides sources of ours it takes headers alone (no TOML, no OpenSSL, no library of Highway's), so that it can be compiled
 // for a processor none of whose libraries are installed.
@@ -133,6 +133,43 @@ Section section(const Kind& kind, Json values) {
   return Section(kind.name, std::move(values), Json::object());
 }
 
+void add_flow(std::vector<std::string>& lines, const lanes::InstructionSet& set, const std::string& name,
+              const AnyTheory& theory, const AnyFlow& architecture, const std::vector<double>& weights) {
+  for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+    const auto model = set.make_model(theory, architecture, weights, precision);
+    const Draws draws = model->draw(kKey, Purpose::kBase, kFirst, 21);
+    const Densities densities = model->densities(draws.fields);
+    const auto add = [&](const std::string& what, const std::vector<double>& numbers) {
+      lines.push_back(line(name + ", " + to_string(precision) + ", " + what, numbers));
+    };
+    add("draw's log_p", draws.log_p);
+    add("draw's log_q", draws.log_q);
+    add("draw's sums", draws.sums);
+    add("draw's fields", draws.fields);
+    add("densities' log_p", densities.log_p);
+    add("densities' log_q", densities.log_q);
+    add("densities' round trip", densities.round_trip);
+  }
+}
+
+// Of gauge fields on 4x4: theories and flows by their keys.
+void add_gauge_flows(std::vector<std::string>& lines, const lanes::InstructionSet& set) {
+  const auto add = [&](const std::string& name, const AnyTheory& theory, const AnyFlow& architecture) {
+    add_flow(lines, set, name, theory, architecture, architecture->initial_weights(kKey));
+  };
+  const Json lattice = {4, 4}, pure = {{"lattice", lattice}, {"beta", 1.5}};
+  const auto angles = [&](const Json& keys) { return GaugeCouplingFlow(section(GaugeCouplingFlow::kind(), keys), 2); };
+  const auto matrices = [&](int colours, const Json& keys) {
+    return SpectralCouplingFlow(section(SpectralCouplingFlow::kind(), keys), 2, colours);
+  };
+  add("u1 spline", U1Gauge(section(U1Gauge::kind(), pure)), angles({{"layers", 9}, {"hidden", {3}}, {"bins", 4}}));
+  add("schwinger mixture",
+      Schwinger(section(Schwinger::kind(), {{"lattice", lattice}, {"beta", 1.5}, {"kappa", 0.276}})),
+      angles({{"layers", 3}, {"hidden", {2}}, {"map", "mixture"}, {"components", 3}}));
+  add("su2", Su2Gauge(section(Su2Gauge::kind(), pure)), matrices(2, {{"layers", 9}, {"hidden", {3}}, {"bins", 4}}));
+  add("su3", Su3Gauge(section(Su3Gauge::kind(), pure)), matrices(3, {{"layers", 3}, {"hidden", {2}}, {"bins", 3}}));
+}
+
 std::vector<std::string> lines_of(const lanes::InstructionSet& set) {
   std::vector<std::string> lines;
   for (const Flow& flow : flows()) {
@@ -142,22 +179,9 @@ std::vector<std::string> lines_of(const lanes::InstructionSet& set) {
     for (double& weight : weights) weight *= flow.weight_factor;
     if (architecture.prior() == Prior::kFreeField) weights.front() = flow.log_mass2;
     if (architecture.rescales()) weights.back() = flow.log_scale;
-    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
-      const auto model = set.make_model(theory, architecture, weights, precision);
-      const Draws draws = model->draw(kKey, Purpose::kBase, kFirst, 21);
-      const Densities densities = model->densities(draws.fields);
-      const auto add = [&](const std::string& what, const std::vector<double>& numbers) {
-        lines.push_back(line(flow.name + ", " + to_string(precision) + ", " + what, numbers));
-      };
-      add("draw's log_p", draws.log_p);
-      add("draw's log_q", draws.log_q);
-      add("draw's sums", draws.sums);
-      add("draw's fields", draws.fields);
-      add("densities' log_p", densities.log_p);
-      add("densities' log_q", densities.log_q);
-      add("densities' round trip", densities.round_trip);
-    }
+    add_flow(lines, set, flow.name, theory, architecture, weights);
   }
+  add_gauge_flows(lines, set);
   return lines;
 }
 
