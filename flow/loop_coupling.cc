@@ -9,8 +9,15 @@
 namespace flowloom {
 namespace {
 
-// A loop as the list of its links: what the formulas of lattice/loops.inl give for variables that are lists of one
-// link.
+// The same loop the other way round.
+Loop reversed(Loop loop) {
+  std::ranges::reverse(loop);
+  for (LoopLink& link : loop) link.sign = -link.sign;
+  return loop;
+}
+
+// A path as the list of its links: what the formulas of lattice/loops.inl give for variables that are lists of one link.
+// Like products of matrices it goes on at its end by a link forwards, at its beginning by one backwards.
 struct LinkList {
   Loop links;
 };
@@ -18,10 +25,7 @@ LinkList operator+(LinkList a, const LinkList& b) {
   a.links.insert(a.links.end(), b.links.begin(), b.links.end());
   return a;
 }
-LinkList operator-(LinkList a, LinkList b) {
-  for (LoopLink& link : b.links) link.sign = -link.sign;
-  return std::move(a) + b;
-}
+LinkList operator-(const LinkList& a, const LinkList& b) { return LinkList{reversed(b.links)} + a; }
 
 struct ReadLinks {
   std::size_t sites;
@@ -39,7 +43,7 @@ class Loops {
     return rectangle(Cursor(ReadLinks{geometry_.sites()}, neighbours_.steps(), x), mu, a, nu, b).links;
   }
 
-  // A loop that begins with a link, and the rectangle of it and of its neighbour across that link, the same
+  // A loop that begins with a link, going along it, and the rectangle of it and of its neighbour across that link, the same
   // way round.
   struct Beginning {
     Loop loop, around;
@@ -54,12 +58,14 @@ class Loops {
       const auto b = static_cast<std::size_t>(extents[nu]);
       std::size_t below = x;
       for (std::size_t i = 0; i < b; ++i) below = neighbours_.backward()[nu * geometry_.sites() + below];
-      Loop around = rectangle_at(below, mu, a, nu, 2 * b);
+      const Loop around = rectangle_at(below, mu, a, nu, 2 * b);
       loops.push_back({rectangle_at(x, mu, a, nu, b), around});
-      for (LoopLink& link : around) link.sign = -link.sign;
-      Loop backwards = rectangle_at(below, nu, b, mu, a);
-      std::ranges::rotate(backwards, backwards.begin() + static_cast<std::ptrdiff_t>(b));
-      loops.push_back({std::move(backwards), std::move(around)});
+      loops.push_back({rectangle_at(below, nu, b, mu, a), reversed(around)});
+      for (std::size_t k = loops.size() - 2; k < loops.size(); ++k) {
+        Loop& loop = loops[k].loop;
+        const auto number = static_cast<std::uint32_t>(mu * geometry_.sites() + x);
+        std::ranges::rotate(loop, std::ranges::find(loop, number, &LoopLink::number));
+      }
     }
     return loops;
   }
@@ -276,32 +282,6 @@ void check_loop_coupling(const RunSpec& run, const std::function<LoopCouplingFlo
   }
 }
 
-Loop in_order(const Loop& loop, const Geometry& geometry) {
-  const std::size_t sites = geometry.sites();
-  const auto ends = [&](const LoopLink& link) {
-    const std::size_t x = link.number % sites;
-    const auto ahead = static_cast<std::size_t>(geometry.forward(link.number / sites)[x]);
-    return link.sign > 0 ? std::pair(x, ahead) : std::pair(ahead, x);
-  };
-  Loop left = loop, found;
-  std::size_t next = 0;
-  while (true) {
-    found.push_back(left[next]);
-    left.erase(left.begin() + static_cast<std::ptrdiff_t>(next));
-    const std::size_t here = ends(found.back()).second;
-    if (left.empty() && here == ends(found.front()).first) return found;
-    const auto follows = std::ranges::find_if(left, [&](const LoopLink& link) { return ends(link).first == here; });
-    if (follows == left.end()) throw Error(ErrorCode::kInternal, "A loop of a coupling is not closed.");
-    next = static_cast<std::size_t>(follows - left.begin());
-  }
-}
-
-Loop LoopCoupling::Active::loop(const Geometry& geometry) const {
-  Loop whole{{number, 1}};
-  whole.insert(whole.end(), rest.begin(), rest.end());
-  return in_order(whole, geometry);
-}
-
 bool LinkMask::active(std::size_t mu, std::span<const std::int64_t> x) const {
   if (std::ranges::find(directions, mu) == directions.end()) return false;
   for (std::size_t nu = 0; nu < every.size(); ++nu) {
@@ -371,13 +351,8 @@ std::vector<LoopCoupling> LoopCouplingFlow::couplings(const Geometry& geometry) 
         }
         for (std::size_t round = 0; round < choices; ++round) {
           const auto& [loop, around] = own[round % own.size()];
-          // The loop along the link: its other links, their signs relative to that of this one.
-          Loop rest;
-          for (const LoopLink& other : loop) {
-            if (other.number != number) rest.push_back({other.number, other.sign * loop[0].sign});
-          }
           Loop seen = frozen_or_empty(around);
-          links[round].push_back({number, std::move(rest), mask.half_around ? seen : Loop(),
+          links[round].push_back({number, Loop(loop.begin() + 1, loop.end()), mask.half_around ? seen : Loop(),
                                   static_cast<std::uint32_t>(outputs.size() - 1),
                                   static_cast<std::uint32_t>(slot * link_parameters_)});
           if (!context_.around) continue;

@@ -54,23 +54,16 @@ struct LoopLink {
   std::uint32_t number;
   double sign;
 };
-using Loop = std::vector<LoopLink>;
-
-// The links of a closed loop in the order in which it goes through them, the first one staying first. Throws
-// `kInternal` if it is not closed.
-Loop in_order(const Loop& loop, const Geometry& geometry);
+using Loop = std::vector<LoopLink>;  // in the order in which it goes through them
 
 // One layer on a lattice.
 struct LoopCoupling {
   struct Active {
     std::uint32_t number;
-    Loop rest;              // of its active loop, which goes along the link
+    Loop rest;              // of its active loop, which goes along the link: from the link's end to its beginning
     Loop around;            // from half of whose angle, that in [-pi, pi], its own is counted; may be empty
     std::uint32_t output;   // its site's place among sites.outputs
     std::uint32_t channel;  // the first of its numbers among the network's outputs there
-
-    // The whole loop in order, the link itself first.
-    Loop loop(const Geometry& geometry) const;
   };
 
   CouplingSites sites;  // inputs: where a loop of the context is frozen

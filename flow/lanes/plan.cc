@@ -247,13 +247,11 @@ MatrixCoupling::MatrixCoupling(const LoopCoupling& coupling, const Geometry& geo
     return steps;
   };
   for (const LoopCoupling::Active& link : coupling.active) {
-    Path rest = path(link.loop(geometry));
-    rest.erase(rest.begin());
-    active.push_back({first_row(link.number), std::move(rest), link.output, link.channel});
+    active.push_back({first_row(link.number), path(link.rest), link.output, link.channel});
   }
   for (const std::vector<Loop>& loops : coupling.context) {
     std::vector<Path>& site = context.emplace_back();
-    for (const Loop& loop : loops) site.push_back(loop.empty() ? Path{} : path(in_order(loop, geometry)));
+    for (const Loop& loop : loops) site.push_back(path(loop));
   }
 }
 

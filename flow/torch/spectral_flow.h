@@ -93,14 +93,12 @@ class SpectralFlow {
       for (std::size_t site = 0; site < coupling.context.size(); ++site) {
         for (std::size_t c = 0; c < coupling.context[site].size(); ++c) {
           if (coupling.context[site][c].empty()) continue;
-          context.push_back(in_order(coupling.context[site][c], theory.geometry()));
+          context.push_back(coupling.context[site][c]);
           channels.push_back(static_cast<std::int64_t>(site) * inputs + static_cast<std::int64_t>(c) * per_loop);
         }
       }
       for (const LoopCoupling::Active& link : coupling.active) {
-        Loop loop = link.loop(theory.geometry());
-        loop.erase(loop.begin());
-        rest.push_back(std::move(loop));
+        rest.push_back(link.rest);
         links.push_back(link.number);
         numbers.push_back(link.output * outputs + link.channel);
       }

@@ -38,6 +38,10 @@ inline std::vector<SpectralCase> spectral_cases() {
        .flow =
            "bins = 1\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }, { directions = [1], steps = [1, 0], "
            "width = 2 }]"},
+      // Loops around the torus, which meet themselves.
+      {.layers = 4,
+       .flow = "bins = 2\ncontext = \"1x1+around\"\nmasks = [{ directions = [1], at = [0, 2], every = [4, 4], loop = "
+               "[2, 4] }, { directions = [0], at = [0, 0], every = [1, 4], loop = [1, 2] }]"},
   };
 }
 
