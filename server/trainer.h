@@ -24,11 +24,11 @@
 
 #include "flow/checkpoint.h"
 #include "flow/engine.h"
+#include "program/thread_pool.h"
 #include "server/adam.h"
 #include "server/gate.h"
 #include "server/gradient_help.h"
 #include "server/schedule.h"
-#include "program/thread_pool.h"
 #include "spec/run_spec.h"
 
 namespace flowloom {

@@ -1,5 +1,5 @@
-// Prints the bits of the lane engine on a few small flows of every kind, of the elementary functions and of the noise: two
-// machines that print the same lines compute the same (lanes_bits_test.py compares them). Fails if two instruction sets
+// Prints the bits of the lane engine on a few small flows of every kind, of the elementary functions and of the noise:
+// two machines that print the same lines compute the same (lanes_bits_test.py compares them). Fails if two instruction sets
 // of this machine differ.
 //
 // Besides sources of ours it takes headers alone (no TOML, no OpenSSL, no library of Highway's), so that it can be compiled

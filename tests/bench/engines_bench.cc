@@ -55,11 +55,14 @@ void measure(const std::string& file, int rounds) {
 int run(std::vector<std::string> arguments) {
   int rounds = 5;
   if (arguments.size() > 1 && arguments[0] == "--rounds") {
-    rounds = std::max(1, std::atoi(arguments[1].c_str()));
+    rounds = rounds_of(arguments[1]);
     arguments.erase(arguments.begin(), arguments.begin() + 2);
   }
-  if (arguments.empty()) throw Error(ErrorCode::kInvalidInput, "Name run files: engines_bench [--rounds N] RUN.toml ...");
-  std::printf("%d rounds; samples/s (at once)\n\n| run | | lanes | LibTorch | ratio |\n| --- | --- | --- | --- | --- |\n", rounds);
+  if (arguments.empty())
+    throw Error(ErrorCode::kInvalidInput, "Name run files: engines_bench [--rounds N] RUN.toml ...");
+  std::printf(
+      "%d rounds; samples/s (at once)\n\n| run | | lanes | LibTorch | ratio |\n| --- | --- | --- | --- | --- |\n",
+      rounds);
   for (const std::string& file : arguments) measure(file, rounds);
   return 0;
 }

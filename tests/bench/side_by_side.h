@@ -94,6 +94,15 @@ inline std::string or_dash(double value, const char* format) {
   return value > 0 ? std::string(text) : std::string("–");
 }
 
+inline int rounds_of(const std::string& value) {
+  int rounds = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), rounds);
+  if (error != std::errc() || *end != '\0' || rounds < 1) {
+    throw Error(ErrorCode::kInvalidInput, "--rounds must be a number from 1, not " + value + ".");
+  }
+  return rounds;
+}
+
 // What a benchmark is asked for: [--rounds N] [--OPTION VALUE ...] [LATTICE HIDDEN ...]; without cases, all of `lattices` with 8,8
 // and with 16,16,16. `option` takes the others.
 struct Wanted {
@@ -108,11 +117,7 @@ inline Wanted wanted_of(const std::vector<std::string>& arguments, int rounds, c
   Wanted wanted{rounds, {}};
   for (std::size_t i = 0; i < arguments.size(); i += 2) {
     if (arguments[i] == "--rounds") {
-      const std::string& value = arguments[i + 1];
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), wanted.rounds);
-      if (error != std::errc() || *end != '\0' || wanted.rounds < 1) {
-        throw Error(ErrorCode::kInvalidInput, "--rounds must be a number from 1, not " + value + ".");
-      }
+      wanted.rounds = rounds_of(arguments[i + 1]);
     } else if (arguments[i].starts_with("--")) {
       if (!option)
         throw Error(ErrorCode::kInvalidInput, "There is no option " + arguments[i] + "; --rounds N is the only one.");

@@ -132,6 +132,16 @@ TEST_F(Reference, ItsFileHasWhatTheTableIsOf) {
   EXPECT_NEAR(sum / 50, rows_of(json).at("plaquette").at("value").get<double>(), 1e-14);
 }
 
+TEST_F(Reference, MeasuresWhatTakesAConfigurationOnRequest) {
+  const std::vector<std::string> run{phi4_, "--set", "theory.lattice=[4, 4]", "--sweeps", "50"};
+  EXPECT_FALSE(rows_of(json_of(run)).contains("correlator_0"));
+  std::vector<std::string> with = run;
+  with.push_back("--measure");
+  const auto rows = rows_of(json_of(with));
+  const auto value = [&](const std::string& name) { return rows.at(name).at("value").get<double>(); };
+  EXPECT_NEAR(value("correlator_0") + 2 * value("correlator_1") + value("correlator_2"), value("chi2"), 1e-12);
+}
+
 TEST_F(Reference, RefusesWhatItCannotDo) {
   ErrorCode code{};
   EXPECT_EQ(refusal({"reference", phi4_, "--algorithm", "heatbath"}, &code),

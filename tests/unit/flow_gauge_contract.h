@@ -99,28 +99,13 @@ inline void expect_gauge_fields_and_log_p_are_right(const Engine& engine) {
         EXPECT_GE(angle, 0);
         EXPECT_LE(angle, kTwoPi);
       }
-      const std::vector<double> sums = theory_sums_of(parts.theory, field);
-      for (std::size_t k = 0; k < sums.size(); ++k) EXPECT_NEAR(draws.sums[k * 5 + i], sums[k], 1e-11) << k;
-      EXPECT_NEAR(draws.log_p[i], theory_log_p(parts.theory, sums), 1e-11);
+      expect_the_theorys_numbers(parts, draws, i);
     }
   }
 }
 
 inline void expect_gauge_inverse_finds_the_draws_log_q(const Engine& engine) {
-  for (GaugeCase gauge_case : gauge_cases()) {
-    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
-      gauge_case.precision = precision;
-      const GaugeParts parts(gauge_case);
-      const auto model = parts.model(engine);
-      const Draws draws = model->draw(kTestKey, Purpose::kBase, 0, 21);
-      const Densities densities = model->densities(draws.fields);
-      for (std::size_t i = 0; i < 21; ++i) {
-        EXPECT_NEAR(densities.log_p[i], draws.log_p[i], 1e-11);
-        EXPECT_NEAR(densities.log_q[i], draws.log_q[i], 1e-10);
-        EXPECT_LT(densities.round_trip[i], 1e-10);
-      }
-    }
-  }
+  expect_the_inverse_finds_the_draws_log_q<GaugeParts>(engine, gauge_cases(), 1e-10);
 }
 
 inline void expect_log_q_is_gauge_invariant(const Engine& engine) {

@@ -174,35 +174,11 @@ TEST(GaugeLanes, PathGradientsDifferByTheScore) { expect_gauge_path_gradients(la
 TEST(GaugeLanes, GradientsAreTheLosssSlopes) { expect_gauge_gradients_are_the_losss_slopes(lane_engine()); }
 
 TEST(GaugeLanes, EveryInstructionSetGivesTheSameBits) {
-  const std::vector<lanes::InstructionSet> sets = lanes::instruction_sets();
-  for (GaugeCase gauge_case : gauge_cases()) {
-    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
-      gauge_case.precision = precision;
-      const GaugeParts parts(gauge_case);
-      const auto portable = lanes_engine(sets.back());
-      const Draws draws = parts.model(*portable)->draw(kTestKey, Purpose::kBase, 7, 3);
-      const Densities densities = parts.model(*portable)->densities(draws.fields);
-      const Gradient gradient = reverse_kl(*portable, parts, 3, 18, Estimator::kPath);
-      for (const lanes::InstructionSet& set : sets) {
-        SCOPED_TRACE(set.name);
-        const auto engine = lanes_engine(set);
-        expect_equal_bits(parts.model(*engine)->draw(kTestKey, Purpose::kBase, 7, 3), draws);
-        expect_equal_bits(parts.model(*engine)->densities(draws.fields), densities);
-        expect_equal_bits(reverse_kl(*engine, parts, 3, 18, Estimator::kPath), gradient);
-      }
-    }
-  }
+  expect_every_engine_gives_the_same_bits<GaugeParts>(every_lane_engine(), gauge_cases());
 }
 
 TEST(GaugeLanes, ASamplesBitsDoNotDependOnItsPlace) {
-  const GaugeParts parts({.lattice = {8, 4}, .layers = 9, .precision = Precision::kMixed});
-  const auto model = parts.model(lane_engine());
-  const Draws all = model->draw(kTestKey, Purpose::kBase, 0, 40);
-  for (const std::size_t i : {0u, 7u, 15u, 16u, 39u}) {
-    const Draws one = model->draw(kTestKey, Purpose::kBase, i, 1);
-    EXPECT_EQ(bits(one.log_q[0]), bits(all.log_q[i]));
-    EXPECT_EQ(bits(one.log_p[0]), bits(all.log_p[i]));
-  }
+  expect_a_samples_bits_do_not_depend_on_its_place(lane_engine(), GaugeParts({.lattice = {8, 4}, .layers = 9, .precision = Precision::kMixed}));
 }
 
 }  // namespace

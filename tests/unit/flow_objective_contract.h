@@ -3,13 +3,15 @@
 
 #include <thread>
 
+#include "flow/lanes/instruction_set.h"
+#include "flow/lanes/lanes_engine.h"
 #include "flow_engine_contract.h"
 
 namespace flowloom {
 
 // sum over samples of log_q + S under `weights`, by drawing.
-inline double loss(const Engine& engine, const auto& parts, const std::vector<double>& weights,
-                   std::uint64_t first, std::size_t count) {
+inline double loss(const Engine& engine, const auto& parts, const std::vector<double>& weights, std::uint64_t first,
+                   std::size_t count) {
   const Draws draws = engine.model(parts.theory, parts.architecture, weights, parts.precision)
                           ->draw(kTestKey, Purpose::kTrain, first, count);
   double sum = 0;
@@ -36,24 +38,24 @@ inline void expect_sum(const std::vector<double>& a, const std::vector<double>& 
 
 inline void expect_the_gradient_is_the_losss_slope(const Engine& engine, const auto& parts) {
   constexpr double kStep = 1e-5;
-    const Gradient gradient = reverse_kl(engine, parts, 3, 4);
-    ASSERT_EQ(gradient.sum.size(), parts.weights.size());
-    for (std::size_t k = 0; k < parts.weights.size(); ++k) {
-      auto above = parts.weights, below = parts.weights;
-      above[k] += kStep;
-      below[k] -= kStep;
-      const double slope = (loss(engine, parts, above, 3, 4) - loss(engine, parts, below, 3, 4)) / (2 * kStep);
-      EXPECT_NEAR(gradient.sum[k], slope, 1e-6 * (1 + std::abs(slope))) << "weight " << k;
-    }
+  const Gradient gradient = reverse_kl(engine, parts, 3, 4);
+  ASSERT_EQ(gradient.sum.size(), parts.weights.size());
+  for (std::size_t k = 0; k < parts.weights.size(); ++k) {
+    auto above = parts.weights, below = parts.weights;
+    above[k] += kStep;
+    below[k] -= kStep;
+    const double slope = (loss(engine, parts, above, 3, 4) - loss(engine, parts, below, 3, 4)) / (2 * kStep);
+    EXPECT_NEAR(gradient.sum[k], slope, 1e-6 * (1 + std::abs(slope))) << "weight " << k;
+  }
 }
 
 inline void expect_the_gradient_is_the_losss_slope(const Engine& engine) {
   for (const FlowCase& flow_case :
        {FlowCase{.layers = 3, .hidden = {2}}, FlowCase{.lattice = {4, 4, 4}, .layers = 2, .hidden = {1}},
         FlowCase{.layers = 2,
-        .hidden = {2},
-        .flow = "prior = \"free-field\"\nrescale = true\nsymmetry = \"z2\"\n"
-                "activation = \"silu\""}}) {
+                 .hidden = {2},
+                 .flow = "prior = \"free-field\"\nrescale = true\nsymmetry = \"z2\"\n"
+                         "activation = \"silu\""}}) {
     expect_the_gradient_is_the_losss_slope(engine, FlowParts(flow_case));
   }
 }
@@ -61,20 +63,20 @@ inline void expect_the_gradient_is_the_losss_slope(const Engine& engine) {
 // The path gradient in one pass is the one by the inverse, for every architecture; and what the reparameterised one has
 // besides is d(log_q)/dw at a fixed field, which the forward divergence has with the other sign.
 inline void expect_the_path_gradient_differs_by_the_score(const Engine& engine, const auto& parts) {
-    const Gradient path = reverse_kl(engine, parts, 7, 6, Estimator::kPath);
-    const Gradient two_pass = reverse_kl(engine, parts, 7, 6, Estimator::kPathTwoPass);
-    const Gradient all = reverse_kl(engine, parts, 7, 6);
-    const Draws draws = parts.model(engine)->draw(kTestKey, Purpose::kTrain, 7, 6);
-    const Gradient forward = objective_of(engine, parts)->forward_kl(parts.weights, draws.fields);
-    expect_sum(path.sum, two_pass.sum, std::vector<double>(path.sum.size()), 1e-10);
-    std::vector<double> score = forward.sum;
-    for (double& value : score) value = -value;
-    expect_sum(all.sum, path.sum, score, 1e-10);
-    for (std::size_t i = 0; i < 6; ++i) {
-      EXPECT_NEAR(path.log_w[i], all.log_w[i], 1e-10);
-      EXPECT_NEAR(two_pass.log_w[i], all.log_w[i], 1e-10);
-      EXPECT_NEAR(forward.log_w[i], all.log_w[i], 1e-10);
-    }
+  const Gradient path = reverse_kl(engine, parts, 7, 6, Estimator::kPath);
+  const Gradient two_pass = reverse_kl(engine, parts, 7, 6, Estimator::kPathTwoPass);
+  const Gradient all = reverse_kl(engine, parts, 7, 6);
+  const Draws draws = parts.model(engine)->draw(kTestKey, Purpose::kTrain, 7, 6);
+  const Gradient forward = objective_of(engine, parts)->forward_kl(parts.weights, draws.fields);
+  expect_sum(path.sum, two_pass.sum, std::vector<double>(path.sum.size()), 1e-10);
+  std::vector<double> score = forward.sum;
+  for (double& value : score) value = -value;
+  expect_sum(all.sum, path.sum, score, 1e-10);
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_NEAR(path.log_w[i], all.log_w[i], 1e-10);
+    EXPECT_NEAR(two_pass.log_w[i], all.log_w[i], 1e-10);
+    EXPECT_NEAR(forward.log_w[i], all.log_w[i], 1e-10);
+  }
 }
 inline void expect_the_path_gradient_differs_by_the_score(const Engine& engine) {
   for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
@@ -189,6 +191,73 @@ inline void expect_nan_weights_give_nan_gradients(const Engine& engine) {
   const Gradient gradient = reverse_kl(engine, parts, 0, 2);
   EXPECT_TRUE(std::isnan(gradient.log_w[0]));
   EXPECT_TRUE(std::isnan(gradient.sum[0]));
+}
+
+// What holds for fields of any kind. Parts: of a case, as the engines take it.
+
+// The sums and log_p of draw i of 5 are the theory's own.
+template <class Parts>
+void expect_the_theorys_numbers(const Parts& parts, const Draws& draws, std::size_t i) {
+  const auto field = std::span(draws.fields).subspan(i * parts.variables(), parts.variables());
+  const std::vector<double> sums = theory_sums_of(parts.theory, field);
+  for (std::size_t k = 0; k < sums.size(); ++k) EXPECT_NEAR(draws.sums[k * 5 + i], sums[k], 1e-11) << k;
+  EXPECT_NEAR(draws.log_p[i], theory_log_p(parts.theory, sums), 1e-11);
+}
+
+template <class Parts, class Case>
+void expect_the_inverse_finds_the_draws_log_q(const Engine& engine, std::vector<Case> cases, double round_trip) {
+  for (Case& own : cases) {
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      own.precision = precision;
+      const auto model = Parts(own).model(engine);
+      const Draws draws = model->draw(kTestKey, Purpose::kBase, 0, 21);
+      const Densities densities = model->densities(draws.fields);
+      for (std::size_t i = 0; i < 21; ++i) {
+        EXPECT_NEAR(densities.log_p[i], draws.log_p[i], 1e-11);
+        EXPECT_NEAR(densities.log_q[i], draws.log_q[i], 1e-10);
+        EXPECT_LT(densities.round_trip[i], round_trip);
+      }
+    }
+  }
+}
+
+// The lane engine on each of this machine's instruction sets, the portable one last.
+inline std::vector<std::shared_ptr<const Engine>> every_lane_engine() {
+  std::vector<std::shared_ptr<const Engine>> engines;
+  for (const lanes::InstructionSet& set : lanes::instruction_sets()) engines.push_back(lanes_engine(set));
+  return engines;
+}
+
+template <class Parts, class Case>
+void expect_every_engine_gives_the_same_bits(const std::vector<std::shared_ptr<const Engine>>& engines,
+                                             std::vector<Case> cases) {
+  for (Case& own : cases) {
+    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
+      own.precision = precision;
+      const Parts parts(own);
+      const auto draw = [&](const Engine& engine) { return parts.model(engine)->draw(kTestKey, Purpose::kBase, 7, 3); };
+      const Draws draws = draw(*engines.back());
+      const Densities densities = parts.model(*engines.back())->densities(draws.fields);
+      const Gradient gradient = reverse_kl(*engines.back(), parts, 3, 18, Estimator::kPath);
+      for (const auto& engine : engines) {
+        SCOPED_TRACE(engine->device());
+        expect_equal_bits(draw(*engine), draws);
+        expect_equal_bits(parts.model(*engine)->densities(draws.fields), densities);
+        expect_equal_bits(reverse_kl(*engine, parts, 3, 18, Estimator::kPath), gradient);
+      }
+    }
+  }
+}
+
+template <class Parts>
+void expect_a_samples_bits_do_not_depend_on_its_place(const Engine& engine, const Parts& parts) {
+  const auto model = parts.model(engine);
+  const Draws all = model->draw(kTestKey, Purpose::kBase, 0, 40);
+  for (const std::size_t i : {0u, 7u, 15u, 16u, 39u}) {
+    const Draws one = model->draw(kTestKey, Purpose::kBase, i, 1);
+    EXPECT_EQ(bits(one.log_q[0]), bits(all.log_q[i]));
+    EXPECT_EQ(bits(one.log_p[0]), bits(all.log_p[i]));
+  }
 }
 
 }  // namespace flowloom

@@ -92,9 +92,7 @@ inline void expect_spectral_fields_and_log_p_are_right(const Engine& engine) {
     for (std::size_t i = 0; i < 5; ++i) {
       const auto field = std::span(draws.fields).subspan(i * parts.variables(), parts.variables());
       parts.with_group([&](auto n) { EXPECT_LT(distance_from_group<n>(parts.geometry(), field), 1e-13); });
-      const std::vector<double> sums = theory_sums_of(parts.theory, field);
-      for (std::size_t k = 0; k < sums.size(); ++k) EXPECT_NEAR(draws.sums[k * 5 + i], sums[k], 1e-11) << k;
-      EXPECT_NEAR(draws.log_p[i], theory_log_p(parts.theory, sums), 1e-11);
+      expect_the_theorys_numbers(parts, draws, i);
       EXPECT_GT(std::abs(draws.log_q[i]), 1e-3);
     }
   }
@@ -120,20 +118,7 @@ inline void expect_a_spectral_flow_of_zeros_is_the_identity(const Engine& engine
 }
 
 inline void expect_spectral_inverse_finds_the_draws_log_q(const Engine& engine) {
-  for (SpectralCase spectral_case : spectral_cases()) {
-    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
-      spectral_case.precision = precision;
-      const SpectralParts parts(spectral_case);
-      const auto model = parts.model(engine);
-      const Draws draws = model->draw(kTestKey, Purpose::kBase, 0, 21);
-      const Densities densities = model->densities(draws.fields);
-      for (std::size_t i = 0; i < 21; ++i) {
-        EXPECT_NEAR(densities.log_p[i], draws.log_p[i], 1e-11);
-        EXPECT_NEAR(densities.log_q[i], draws.log_q[i], 1e-10);
-        EXPECT_LT(densities.round_trip[i], 1e-11);
-      }
-    }
-  }
+  expect_the_inverse_finds_the_draws_log_q<SpectralParts>(engine, spectral_cases(), 1e-11);
 }
 
 inline void expect_spectral_log_q_is_gauge_invariant(const Engine& engine) {

@@ -83,35 +83,12 @@ TEST(SpectralLanes, ManyLayersKeepLinksInTheGroup) {
 }
 
 TEST(SpectralLanes, EveryInstructionSetGivesTheSameBits) {
-  const std::vector<lanes::InstructionSet> sets = lanes::instruction_sets();
-  for (SpectralCase spectral_case : spectral_cases()) {
-    for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
-      spectral_case.precision = precision;
-      const SpectralParts parts(spectral_case);
-      const auto portable = lanes_engine(sets.back());
-      const Draws draws = parts.model(*portable)->draw(kTestKey, Purpose::kBase, 7, 3);
-      const Densities densities = parts.model(*portable)->densities(draws.fields);
-      const Gradient gradient = reverse_kl(*portable, parts, 3, 18, Estimator::kPath);
-      for (const lanes::InstructionSet& set : sets) {
-        SCOPED_TRACE(set.name);
-        const auto engine = lanes_engine(set);
-        expect_equal_bits(parts.model(*engine)->draw(kTestKey, Purpose::kBase, 7, 3), draws);
-        expect_equal_bits(parts.model(*engine)->densities(draws.fields), densities);
-        expect_equal_bits(reverse_kl(*engine, parts, 3, 18, Estimator::kPath), gradient);
-      }
-    }
-  }
+  expect_every_engine_gives_the_same_bits<SpectralParts>(every_lane_engine(), spectral_cases());
 }
 
 TEST(SpectralLanes, ASamplesBitsDoNotDependOnItsPlace) {
-  const SpectralParts parts({.colours = 3, .lattice = {8, 4}, .layers = 9, .precision = Precision::kMixed});
-  const auto model = parts.model(lane_engine());
-  const Draws all = model->draw(kTestKey, Purpose::kBase, 0, 40);
-  for (const std::size_t i : {0u, 7u, 15u, 16u, 39u}) {
-    const Draws one = model->draw(kTestKey, Purpose::kBase, i, 1);
-    EXPECT_EQ(bits(one.log_q[0]), bits(all.log_q[i]));
-    EXPECT_EQ(bits(one.log_p[0]), bits(all.log_p[i]));
-  }
+  expect_a_samples_bits_do_not_depend_on_its_place(
+      lane_engine(), SpectralParts({.colours = 3, .lattice = {8, 4}, .layers = 9, .precision = Precision::kMixed}));
 }
 
 }  // namespace

@@ -17,8 +17,7 @@ AnyTheory phi4(const std::string& lattice) {
                                  "test.toml"));
 }
 AnyTheory schwinger(const std::string& kappa) {
-  return theory_of(
-      GaugeCase{.lattice = {4, 8}, .theory = "kind = \"schwinger\"\nkappa = " + kappa}.run());
+  return theory_of(GaugeCase{.lattice = {4, 8}, .theory = "kind = \"schwinger\"\nkappa = " + kappa}.run());
 }
 std::vector<double> random_field(const AnyTheory& theory) { return noise_at(3, theory_variables(theory)); }
 
