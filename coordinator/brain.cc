@@ -1,5 +1,7 @@
 #include "coordinator/brain.h"
 
+#include <algorithm>
+
 #include <spdlog/spdlog.h>
 
 #include "program/retry.h"
@@ -324,11 +326,20 @@ void Brain::hand_out() {
   }
 }
 
-bool Brain::awaits_new_reader() const { return !done_since_ || now() - *done_since_ <= kFarewell; }
+std::shared_ptr<Time> Brain::awaited_reader() {
+  if (done_since_ && now() - *done_since_ > kFarewell) return nullptr;
+  auto last_read = std::make_shared<Time>(now());
+  std::erase_if(readers_, [](const auto& reader) { return reader.expired(); });
+  readers_.push_back(last_read);
+  return last_read;
+}
 
 bool Brain::awaits_readers() const {
-  if (!reader_read_ || draining_ || subscribers_.empty() || now() - *done_since_ > kReaders) return false;
-  return now() - *reader_read_ < limits::kSlowReader;
+  if (draining_ || now() - *done_since_ > kReaders) return false;
+  return std::ranges::any_of(readers_, [this](const std::weak_ptr<Time>& reader) {
+    const auto last_read = reader.lock();
+    return last_read && now() - *last_read < limits::kSlowReader;
+  });
 }
 
 void Brain::tick() {

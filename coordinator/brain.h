@@ -136,10 +136,10 @@ class Brain {
   void trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
-  // Somebody who reads the chain begins, and takes one unit more: a complete chain's coordinator waits for those who had begun
-  // before it would have left (and not for who comes again and again).
-  bool awaits_new_reader() const;
-  void awaited_reader_reads() { reader_read_ = now(); }
+  // Somebody who reads the chain begins: holds what this returns while at it, and notes there when it last took a unit. A complete
+  // chain's coordinator waits for those who had begun before it would have left, and not for who comes again and again, who gets
+  // nothing here.
+  std::shared_ptr<Time> awaited_reader();
 
   // To be called after every event: what follows from it is decided, handed out and written soon, together with what follows
   // from the others that wait.
@@ -164,7 +164,7 @@ class Brain {
   Time stays_until_{};  // for those who lost another coordinator of this run
   bool draining_ = false, finished_ = false;
   std::optional<Time> done_since_;
-  std::optional<Time> reader_read_;
+  std::vector<std::weak_ptr<Time>> readers_;  // who read the chain and are awaited: when they last took a unit
   std::optional<Time> trainer_heard_;  // a trainer at work, which was not told yet that the chain is complete
   const Rollback rollback_;
   const HeadSeal seal_;

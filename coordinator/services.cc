@@ -340,12 +340,12 @@ class ChainService final : public v1::Chain::CallbackService {
     return edge_.follow<v1::StatesReply>(
         context, "flowloom.v1.Chain/StreamStates",
         [this, request, reader = std::make_shared<UnitReader>(edge_.brain(), request->first_index()), asked = false,
-         first = true, awaited = false](v1::StatesReply& reply) mutable {
+         first = true, last_read = std::shared_ptr<Time>()](v1::StatesReply& reply) mutable {
           edge_.check(request->run());
           Brain& brain = edge_.brain();
           if (!std::exchange(asked, true)) {
             brain.heard("a client", request->seen());
-            awaited = brain.awaits_new_reader();
+            last_read = brain.awaited_reader();
           }
           const auto unit = reader->next();
           if (!unit) {
@@ -354,7 +354,7 @@ class ChainService final : public v1::Chain::CallbackService {
             return request->follow() ? end_of_stream<Stream>(brain.core()) : Stream::Step::kEnd;
           }
           fill(reply, *unit);
-          if (awaited) brain.awaited_reader_reads();
+          if (last_read) *last_read = brain.now();
           if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);
           if (std::exchange(first, false)) {
             for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory))) reply.add_columns(sum.name);

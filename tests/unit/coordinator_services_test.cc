@@ -613,7 +613,7 @@ bool finishes(Brain& brain) {
     brain.wait_until_finished();
     finished = true;
   });
-  for (int i = 0; i < 500 && !finished; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  for (int i = 0; i < 3000 && !finished; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   const bool result = finished;
   if (!result) brain.drain();
   waiter.join();
