@@ -3,7 +3,8 @@
 //
 // Keeps true:
 //   - the start state is the first valid proposal of non-zero weight;
-//   - proposal i replaces the current state c if log u_i < (log_p_i - log_q_i) - (log_p_c - log_q_c), with u_i addressed
+//   - proposal i replaces the current state c if log u_i < (log_p_i - log_q_i) - (log_p_c - log_q_c), with u_i
+//   addressed
 //     by i; an invalid proposal (rule 2, stats/ess.h) never does;
 //   - `current().log_q` is under the version that serves at the frontier: `reweigh` after every switch.
 //
@@ -58,8 +59,8 @@ class Chain {
   std::uint64_t frontier() const { return frontier_; }
 
  private:
-  // Calls `decide(k, margin)` for the unit's proposals in order, which says whether the chain moves to proposal k, and moves it.
-  // The margin is Delta - log u: +inf for a start state, -inf for an invalid one.
+  // Calls `decide(k, margin)` for the unit's proposals in order, which says whether the chain moves to proposal k, and
+  // moves it. The margin is Delta - log u: +inf for a start state, -inf for an invalid one.
   template <class Decide>
   void walk(const UnitView& unit, Decide decide);
 

@@ -1,5 +1,5 @@
-// Where a chain ends, and the events of its log: a stop that looks at the chain (docs/exactness.md, rule 6), and decisions of
-// the run's owner.
+// Where a chain ends, and the events of its log: a stop that looks at the chain (docs/exactness.md, rule 6), and
+// decisions of the run's owner.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +27,8 @@ class ChainEnd {
  public:
   explicit ChainEnd(const RunSpec& run);
 
-  // Records in order; what comes before a unit need not be shown. An event of another `until` than the run's does not end
-  // the chain: it went on, or will.
+  // Records in order; what comes before a unit need not be shown. An event of another `until` than the run's does not
+  // end the chain: it went on, or will.
   void add(const Record& record);
 
   // The first proposal that does not belong to the chain any more, on a unit boundary.

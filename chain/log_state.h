@@ -1,5 +1,5 @@
-// What a log says up to one of its records: the chain's current state, its figures, where it ends. A snapshot of it spares a
-// start the reading of everything before.
+// What a log says up to one of its records: the chain's current state, its figures, where it ends. A snapshot of it
+// spares a start the reading of everything before.
 //
 // Pure. One owner, no locks.
 #pragma once

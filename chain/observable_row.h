@@ -1,5 +1,5 @@
-// A quantity as tables show it: its mean over a Markov chain with the Gamma method's error, and its exact value if there
-// is one. Pure.
+// A quantity as tables show it: its mean over a Markov chain with the Gamma method's error, and its exact value if
+// there is one. Pure.
 #pragma once
 
 #include <limits>

@@ -3,8 +3,8 @@
 //   link = SHA-256(previous link ‖ SHA-256(canonical bytes)),   the first "previous link" being the identity's hash
 //
 // The canonical bytes hold what the chain is made of, and nothing about when, where and by whom it was computed: two
-// runs are the same if their heads (last links) are. Records are only ever added; one that turned out to be wrong is left
-// behind by a rewind. Pure.
+// runs are the same if their heads (last links) are. Records are only ever added; one that turned out to be wrong is
+// left behind by a rewind. Pure.
 #pragma once
 
 #include <cstdint>

@@ -48,8 +48,8 @@ class StateWalk {
 
   const std::vector<Observable>& observables() const { return observables_; }
 
-  // The values [observable][step] of the steps of a unit, units in order; there are none before the chain's start state.
-  // Throws `kCorrupt` for a unit with other columns.
+  // The values [observable][step] of the steps of a unit, units in order; there are none before the chain's start
+  // state. Throws `kCorrupt` for a unit with other columns.
   const std::vector<std::vector<double>>& walk(const UnitRecord& unit) {
     const UnitData& data = unit.data;
     if (data.sums.size() != sums_ * data.count()) {

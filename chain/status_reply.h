@@ -16,8 +16,8 @@ namespace flowloom {
 // All versions and switches, as `Models.List` answers.
 v1::ListReply list_reply(const std::vector<ModelRow>& models, const std::vector<SwitchRecord>& switches);
 
-// The facts and figures of the chain so far, and the notes on how exactly it is exact. Left out: the state, the head, and
-// what only a coordinator knows (epoch, rate, workers, training).
+// The facts and figures of the chain so far, and the notes on how exactly it is exact. Left out: the state, the head,
+// and what only a coordinator knows (epoch, rate, workers, training).
 v1::StatusReply chain_status(const RunSpec& run, const std::string& run_id, const std::string& pinned_build,
                              const ChainStatistics& statistics, const ChainEnd& end, v1::ListReply models);
 

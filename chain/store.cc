@@ -117,8 +117,8 @@ Store Store::create(const std::filesystem::path& file, const RunSpec& run, const
     return Error(ErrorCode::kConflict, "'" + file.string() + "' exists already; it is never overwritten.");
   };
   if (std::filesystem::exists(file)) throw exists_already();
-  // Filled under a name of its own, then linked: a creation that was cut short leaves no store behind, and of two at once
-  // only one succeeds.
+  // Filled under a name of its own, then linked: a creation that was cut short leaves no store behind, and of two at
+  // once only one succeeds.
   const std::filesystem::path unfinished = file.string() + ".new-" + run_id;
   auto impl = std::make_unique<Impl>();
   impl->file = file.string();
@@ -182,8 +182,8 @@ Store Store::open(const std::filesystem::path& file, Mode mode) {
                                             "; this build reads format " + std::to_string(kFormat) +
                                             ": use the Flowloom that wrote it.");
     }
-    // The log only grows, so a rollback journal holds next to nothing: what is appended is written once. (A write-ahead log
-    // would be written and copied.)
+    // The log only grows, so a rollback journal holds next to nothing: what is appended is written once. (A write-ahead
+    // log would be written and copied.)
     impl->db->exec("PRAGMA journal_mode=PERSIST; PRAGMA synchronous=FULL;");
     if (mode == Mode::kReadOnly) impl->db->exec("PRAGMA query_only=ON;");
     impl->load_head();

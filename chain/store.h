@@ -3,7 +3,8 @@
 //
 // Keeps true:
 //   - `write` returns only when all of it is on disk, or throws and nothing of it is (synchronous=FULL);
-//   - each record's link follows from the one before; the first from the identity. What is read is checked against them;
+//   - each record's link follows from the one before; the first from the identity. What is read is checked against
+//   them;
 //   - records are only added: what a rewind leaves behind stays, and is not of the chain any more;
 //   - one process owns the file at a time (locking_mode=EXCLUSIVE); a second one is refused with a sentence.
 // docs/log-format.md describes the tables. One owner thread.
@@ -124,13 +125,13 @@ class Store {
   std::optional<Snapshot> snapshot() const;
 
   // Calls `visit` for the chain's records from `first_sequence` (1-based) on, in order, until it returns false: without
-  // those that a rewind left behind (but for events, which stay true), and with the rewinds themselves that no later one
-  // left behind. Throws `kCorrupt`, naming the record, if one cannot be decoded or its link does not follow from it and the
-  // record before.
+  // those that a rewind left behind (but for events, which stay true), and with the rewinds themselves that no later
+  // one left behind. Throws `kCorrupt`, naming the record, if one cannot be decoded or its link does not follow from it
+  // and the record before.
   void for_each(std::int64_t first_sequence, const std::function<bool(const LinkedRecord&)>& visit) const;
 
-  // The same of all rows as they are stored: nothing is left out or decoded, and only the columns' types are checked. `row`
-  // lives for the call.
+  // The same of all rows as they are stored: nothing is left out or decoded, and only the columns' types are checked.
+  // `row` lives for the call.
   void for_each_row(
       std::int64_t first_sequence,
       const std::function<bool(std::int64_t sequence, const Row& row, std::string_view link)>& visit) const;
@@ -139,7 +140,8 @@ class Store {
   // `for_each`.
   std::vector<UnitRecord> units(std::uint64_t first_index, std::size_t limit) const;
 
-  // The chain's units that `wanted` chooses, from `first_index` on, at most `limit` of them, in order. Checked likewise.
+  // The chain's units that `wanted` chooses, from `first_index` on, at most `limit` of them, in order. Checked
+  // likewise.
   std::vector<UnitRecord> choose_units(std::uint64_t first_index, std::size_t limit,
                                        const std::function<bool(const UnitPlace&)>& wanted) const;
 
@@ -168,8 +170,8 @@ class Store {
   };
   std::vector<Event> events() const;
 
-  // The record of the training that is called `training`: durable; a point of a step that is there already replaces it, and
-  // points of another training all that is there. Read in the order of the steps.
+  // The record of the training that is called `training`: durable; a point of a step that is there already replaces it,
+  // and points of another training all that is there. Read in the order of the steps.
   void add_training(const std::string& training, const std::vector<TrainingPoint>& points);
   std::vector<TrainingPoint> training(std::int64_t after_step, std::size_t limit) const;
   enum class Points { kAll, kEvaluated };

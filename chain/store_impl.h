@@ -28,8 +28,8 @@ void bind_blob(SQLite::Statement& statement, int position, const Sha256& digest)
 
 [[noreturn]] void rethrow(const SQLite::Exception& error, const std::string& file);
 
-// Keeps a growing file from filling the machine's page cache: its older pages are on disk and rarely read again, and the next
-// ones are written faster to memory that was just let go.
+// Keeps a growing file from filling the machine's page cache: its older pages are on disk and rarely read again, and
+// the next ones are written faster to memory that was just let go.
 class OldPages {
  public:
   OldPages() = default;

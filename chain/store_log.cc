@@ -14,8 +14,8 @@ namespace {
 
 constexpr int kSnapshotsKept = 2;
 
-// The columns of a row and their types. SQLite stores any type in any column, reads one as another and compares them by type:
-// a row with others would be one thing to whoever reads it and another to an index.
+// The columns of a row and their types. SQLite stores any type in any column, reads one as another and compares them by
+// type: a row with others would be one thing to whoever reads it and another to an index.
 constexpr char kColumns[] = "sequence, kind, first_index, version, count, flags, data, link, worker, second";
 constexpr int kTypes[] = {SQLITE_INTEGER, SQLITE_TEXT, SQLITE_INTEGER, SQLITE_INTEGER, SQLITE_INTEGER,
                           SQLITE_BLOB,    SQLITE_BLOB, SQLITE_BLOB,    SQLITE_INTEGER, SQLITE_INTEGER};

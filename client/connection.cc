@@ -18,8 +18,8 @@ namespace {
 
 std::string named(const Peer& peer) { return "The coordinator at " + peer.address; }
 
-// Reads a stream until `visit` returns false or `stop` is requested; both cancel the call and are OK. With `patience` so does a
-// message that does not come within it, and is CANCELLED.
+// Reads a stream until `visit` returns false or `stop` is requested; both cancel the call and are OK. With `patience`
+// so does a message that does not come within it, and is CANCELLED.
 template <class Reply>
 grpc::Status follow_stream(grpc::ClientContext& context, grpc::ClientReaderInterface<Reply>& reader,
                            std::stop_token stop, const std::function<bool(const Reply&)>& visit,

@@ -4,8 +4,9 @@
 //   run.stream_states(0, true, {}, [](const flowloom::UnitRecord& unit) { …; return true; });
 //
 // Every method throws `Error` with a sentence that names the coordinator. Thread-safe: calls are independent;
-// a stop token ends a stream within milliseconds. Unary calls have the deadline of program/rpc.h, a read to the frontier has
-// limits::kSlowReader for each unit; streams that follow live on, and a peer that is gone is noticed by the keep-alive.
+// a stop token ends a stream within milliseconds. Unary calls have the deadline of program/rpc.h, a read to the
+// frontier has limits::kSlowReader for each unit; streams that follow live on, and a peer that is gone is noticed by
+// the keep-alive.
 #pragma once
 
 #include <chrono>
@@ -30,8 +31,8 @@ struct ConnectionOptions {
   bool insecure = false;             // accept an address that is not on loopback, without TLS
   std::filesystem::path tls = {};    // the folder that 'flowloom certs' made
   Role role = Role::kClient;         // whose token is shown
-  // Of what follows a run (client/source.h): how long a coordinator that was lost is awaited, nothing for ever; and who is told
-  // that it is lost, and that it is back.
+  // Of what follows a run (client/source.h): how long a coordinator that was lost is awaited, nothing for ever; and who
+  // is told that it is lost, and that it is back.
   std::optional<std::chrono::milliseconds> wait = {};
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };
@@ -60,8 +61,8 @@ class Connection {
                     const std::function<bool(const v1::StatusReply&)>& visit) const;
 
   // Calls `visit` with committed units in order, from the one that holds proposal `first_index` on. Returns
-  // as `watch_status` does, and without `follow` at the frontier. A coordinator ends the stream of a reader that pauses for
-  // long (limits::kSlowReader); then it is opened again where it was. Throws `kCorrupt` if a unit's arrays do not
+  // as `watch_status` does, and without `follow` at the frontier. A coordinator ends the stream of a reader that pauses
+  // for long (limits::kSlowReader); then it is opened again where it was. Throws `kCorrupt` if a unit's arrays do not
   // fit together.
   void stream_states(std::uint64_t first_index, bool follow, std::stop_token stop,
                      const std::function<bool(const UnitRecord&)>& visit) const;
@@ -78,8 +79,8 @@ class Connection {
   // The bytes of a checkpoint, checked against the SHA-256 that the registry names it by.
   std::string fetch(const v1::ModelVersion& version) const;
 
-  // From the first proposal that was never granted on, this version serves; returns that proposal. Durable once `models` has
-  // the switch.
+  // From the first proposal that was never granted on, this version serves; returns that proposal. Durable once
+  // `models` has the switch.
   std::uint64_t activate(std::uint32_t version, const std::string& reason) const;
 
   // Ends granting: what is leased is finished and committed, then the coordinator exits.

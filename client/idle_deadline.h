@@ -1,5 +1,5 @@
-// A deadline of each message of a stream instead of the whole: ends a call in which the next one does not come in time. What the
-// reader does with a message counts for nothing.
+// A deadline of each message of a stream instead of the whole: ends a call in which the next one does not come in time.
+// What the reader does with a message counts for nothing.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,8 @@ namespace flowloom {
 
 class IdleDeadline {
  public:
-  // `expired` is called once, on a thread of its own, if somebody waits for longer than `patience` (and a quarter, at most).
+  // `expired` is called once, on a thread of its own, if somebody waits for longer than `patience` (and a quarter, at
+  // most).
   IdleDeadline(std::chrono::milliseconds patience, std::function<void()> expired)
       : patience_(patience), thread_([this, expired = std::move(expired)](std::stop_token stop) {
           std::mutex mutex;

@@ -1,5 +1,6 @@
-// `flowloom measure`: what is measured on the configurations of a chain (lattice/measurements.h). They are not stored; each is
-// drawn again from its number and its version's checkpoint, and counts only if it has the log's log_p and log_q again.
+// `flowloom measure`: what is measured on the configurations of a chain (lattice/measurements.h). They are not stored;
+// each is drawn again from its number and its version's checkpoint, and counts only if it has the log's log_p and log_q
+// again.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,9 @@ struct MeasureOptions {
   std::filesystem::path output;  // a CSV of the quantities after each chain step; empty: none
 };
 
-// Prints progress to a terminal on `err`, the table to `out`. Of a chain that is served, what is committed when it begins.
-// Throws `kInvalidInput` where the theory has nothing to measure, `kConflict` if a configuration is not the log's.
+// Prints progress to a terminal on `err`, the table to `out`. Of a chain that is served, what is committed when it
+// begins. Throws `kInvalidInput` where the theory has nothing to measure, `kConflict` if a configuration is not the
+// log's.
 int measure(const MeasureOptions& options, const Console& console);
 
 }  // namespace flowloom

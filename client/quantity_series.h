@@ -1,4 +1,5 @@
-// Quantities after each step of a Markov chain: kept for the Gamma method, and written to a CSV file if there is to be one.
+// Quantities after each step of a Markov chain: kept for the Gamma method, and written to a CSV file if there is to be
+// one.
 #pragma once
 
 #include <cstdint>

@@ -26,12 +26,13 @@ struct RecomputeReport {
 // `progress` is told how many units are done.
 using RecomputeProgress = std::function<void(std::uint64_t units)>;
 
-// With a coordinator and workers that are started for it, on a directory that nobody serves. The chain is not made longer.
+// With a coordinator and workers that are started for it, on a directory that nobody serves. The chain is not made
+// longer.
 RecomputeReport recompute_here(const RunDirectory& directory, const RecomputeOptions& options,
                                const RecomputeProgress& progress);
 
-// With the workers of the coordinator at `where`, while the chain goes on; through losses of the connection as a Source does
-// (client/source.h). Throws `kConflict` if somebody else asks that coordinator for another sample meanwhile.
+// With the workers of the coordinator at `where`, while the chain goes on; through losses of the connection as a Source
+// does (client/source.h). Throws `kConflict` if somebody else asks that coordinator for another sample meanwhile.
 RecomputeReport recompute_there(const std::string& where, const ConnectionOptions& connection,
                                 const RecomputeOptions& options, const RecomputeProgress& progress);
 

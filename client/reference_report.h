@@ -25,7 +25,8 @@ struct ReferenceReport {
 std::vector<std::string> reference_lines(const ReferenceReport& report);
 nlohmann::json reference_json(const ReferenceReport& report);
 
-// One line of at most 79 columns while it runs: "phi4-8x8, no flow: 20000 of 1000000 sweeps, 61.2 k per second, ETA 16 s".
+// One line of at most 79 columns while it runs: "phi4-8x8, no flow: 20000 of 1000000 sweeps, 61.2 k per second, ETA 16
+// s".
 std::string reference_progress(const std::string& name, std::uint64_t sweeps, std::uint64_t wanted, double seconds);
 
 }  // namespace flowloom

@@ -26,8 +26,8 @@ struct ReferenceOptions {
 inline constexpr std::uint64_t kReferenceUpdates = 64'000'000;
 
 // Prints progress to a terminal on `err`, the result to `out`. SIGINT ends the sweeps and prints what there is (130);
-// before the first measurement, and a second time, it ends the process. The chain is a function of the run's identity, the
-// algorithm, the seed, and the numbers of sweeps to thermalise.
+// before the first measurement, and a second time, it ends the process. The chain is a function of the run's identity,
+// the algorithm, the seed, and the numbers of sweeps to thermalise.
 int reference(const ReferenceOptions& options, const Console& console);
 
 }  // namespace flowloom

@@ -34,8 +34,8 @@ class SampleWriter {
   // The first line of a CSV file; JSON lines have none.
   std::string header() const;
 
-  // Takes in proposal `k` of a unit; to be called in order, from an accepted proposal on or from the first of all. Throws
-  // `kCorrupt` if the unit has other sums.
+  // Takes in proposal `k` of a unit; to be called in order, from an accepted proposal on or from the first of all.
+  // Throws `kCorrupt` if the unit has other sums.
   void step(const UnitRecord& unit, std::size_t k);
 
   // The line of the last step, with its line end.

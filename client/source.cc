@@ -139,8 +139,8 @@ class LiveSource final : public Source {
     }
   }
 
-  // The rest of a chain that was left behind; false if that cannot be read now. The store is held for a moment at a time, because
-  // others may want it and `visit` may take long.
+  // The rest of a chain that was left behind; false if that cannot be read now. The store is held for a moment at a
+  // time, because others may want it and `visit` may take long.
   template <class Visit>
   bool read_rest(const std::uint64_t& first_index, bool complete, std::stop_token stop, Visit visit) const {
     while (!stop.stop_requested()) {
@@ -156,8 +156,8 @@ class LiveSource final : public Source {
     return true;
   }
 
-  // Makes the call, which says when it is answered; again, on a new connection, whenever it was and the connection is lost, unless
-  // `otherwise` has done what was left to do.
+  // Makes the call, which says when it is answered; again, on a new connection, whenever it was and the connection is
+  // lost, unless `otherwise` has done what was left to do.
   template <class Call, class Otherwise>
   void persist(std::stop_token stop, std::optional<std::chrono::milliseconds> wait, Call call, Otherwise otherwise) {
     Retry retry("the coordinator of '" + where_ + "'", options_.say);

@@ -31,13 +31,14 @@ class Source {
   virtual std::vector<v1::TrainingPoint> training() = 0;  // the whole record, in the order of its steps
   virtual std::string head() = 0;                         // of the log, hexadecimal
 
-  // As `Connection::watch_status`, through losses of the connection once a first status came (ConnectionOptions); from a
-  // store, also that of a coordinator which left a complete chain behind: the status once.
+  // As `Connection::watch_status`, through losses of the connection once a first status came (ConnectionOptions); from
+  // a store, also that of a coordinator which left a complete chain behind: the status once.
   virtual void watch(double interval, std::stop_token stop,
                      const std::function<bool(const v1::StatusReply&)>& visit) = 0;
 
-  // As `Connection::stream_states`, through losses of the connection as `watch`; without `follow` a lost coordinator is awaited
-  // for 10 seconds. A directory's store is read to its frontier if nobody serves it; with `follow` only if the chain is complete.
+  // As `Connection::stream_states`, through losses of the connection as `watch`; without `follow` a lost coordinator is
+  // awaited for 10 seconds. A directory's store is read to its frontier if nobody serves it; with `follow` only if the
+  // chain is complete.
   virtual void units(std::uint64_t first_index, bool follow, std::stop_token stop,
                      const std::function<bool(const UnitRecord&)>& visit) = 0;
 };

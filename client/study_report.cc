@@ -143,7 +143,8 @@ double core_seconds(const v1::TrainingPoint& point) { return point.core_seconds(
 double thousand_samples(const v1::TrainingPoint& point) { return 1e-3 * static_cast<double>(point.samples()); }
 double ess(const v1::TrainingPoint& point) { return point.ess(); }
 
-// The mean of a field at the point that `find` finds in a record, over the runs where there is one ("in 2": of the runs).
+// The mean of a field at the point that `find` finds in a record, over the runs where there is one ("in 2": of the
+// runs).
 template <class Find>
 std::string mean_over(const Members& runs, Find find, double (*field)(const v1::TrainingPoint&)) {
   std::vector<double> values;

@@ -89,7 +89,8 @@ class StudyRunner {
 
   const char* optimiser() const { return study_.keep_optimiser ? "keep" : "drop"; }
 
-  // What says that a cell is done: it was asked for the same. No comment of the run file and no place of the study matters.
+  // What says that a cell is done: it was asked for the same. No comment of the run file and no place of the study
+  // matters.
   std::string mark_of(std::size_t i) const {
     const StudyCell& cell = study_.cells[i];
     std::string text = load_run_file(study_.run_file, cell.overrides).toml;

@@ -40,8 +40,8 @@ std::filesystem::path directory_for(const UpOptions& options, const RunSpec& run
   return options.directory.empty() ? std::filesystem::path("runs") / run.name : options.directory;
 }
 
-// If `directory` holds this run to its end, by its own run file and by `run`, there is nothing to start: what the latter would
-// change, which would decide nothing any more.
+// If `directory` holds this run to its end, by its own run file and by `run`, there is nothing to start: what the
+// latter would change, which would decide nothing any more.
 std::optional<std::vector<std::string>> complete_but_for(const RunDirectory& directory, const RunSpec& run) {
   if (!directory.exists()) return {};
   try {

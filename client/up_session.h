@@ -1,4 +1,5 @@
-// One `flowloom up` or `flowloom train`: from the run file to the final table, through everything that may happen in between.
+// One `flowloom up` or `flowloom train`: from the run file to the final table, through everything that may happen in
+// between.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,8 @@ struct UpOptions {
   std::uint64_t burn_in = 0;
 };
 
-// The exit code: 0 complete (or trained), 1 the chain did not come to its end, 130 interrupted. Throws what the run file,
-// the coordinator or a program that keeps dying has to say. To be called before any thread is started.
+// The exit code: 0 complete (or trained), 1 the chain did not come to its end, 130 interrupted. Throws what the run
+// file, the coordinator or a program that keeps dying has to say. To be called before any thread is started.
 int up(const UpOptions& options, const Console& console);
 
 }  // namespace flowloom

@@ -20,7 +20,8 @@ constexpr std::size_t kCountedAtOnce = 8;  // records that go into the statistic
 constexpr Time kFarewell{3000};            // how long a finished coordinator waits for its peers to take leave
 constexpr Time kReaders{600000};           // and for those who read a complete chain, as long as they do
 
-// Whoever lost a coordinator has found the next one after this, and hears that the chain is complete, however soon it is.
+// Whoever lost a coordinator has found the next one after this, and hears that the chain is complete, however soon it
+// is.
 constexpr Time kReturn = Retry::kCap + limits::kComeBack;
 
 }  // namespace

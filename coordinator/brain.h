@@ -1,8 +1,8 @@
-// The coordinator's one thread of decisions: it owns the core, and everything that touches that runs on it. What takes the
-// disk's time runs on the store's thread (store_thread.h).
+// The coordinator's one thread of decisions: it owns the core, and everything that touches that runs on it. What takes
+// the disk's time runs on the store's thread (store_thread.h).
 //
-// gRPC's threads only post to these two (`post`, `on_store`). Streams (workers, subscribers, the trainer's) are known here
-// by their small interfaces; they live as long as gRPC needs them and are touched from this thread alone.
+// gRPC's threads only post to these two (`post`, `on_store`). Streams (workers, subscribers, the trainer's) are known
+// here by their small interfaces; they live as long as gRPC needs them and are touched from this thread alone.
 #pragma once
 
 #include <grpcpp/support/status.h>
@@ -63,8 +63,8 @@ inline Error going_down() { return Error(ErrorCode::kUnavailable, "the coordinat
 
 class Brain {
  public:
-  // With `stay`, a complete chain goes on to answer clients until `drain`. `only_recheck`: draws nothing but this sample of
-  // the chain's units, again.
+  // With `stay`, a complete chain goes on to answer clients until `drain`. `only_recheck`: draws nothing but this
+  // sample of the chain's units, again.
   Brain(OpenedRun opened, RunDirectory directory, bool stay = false, Rollback rollback = Rollback::kHalt,
         const std::optional<UnitSample>& only_recheck = {});
   ~Brain();
@@ -90,8 +90,8 @@ class Brain {
   const RunSpec& run() const { return run_; }
   Time now() const;
 
-  // Runs `work(store)` on the store's thread, then `then(future of its result)` on the brain's. The future holds what `work`
-  // threw: `then` must catch what `get()` throws, for nothing above it does. Any thread.
+  // Runs `work(store)` on the store's thread, then `then(future of its result)` on the brain's. The future holds what
+  // `work` threw: `then` must catch what `get()` throws, for nothing above it does. Any thread.
   template <class Work, class Then>
   void on_store(Work work, Then then) {
     store_.post([this, work = std::move(work), then = std::move(then)](Store& store) mutable {
@@ -105,8 +105,8 @@ class Brain {
     });
   }
 
-  // How the store contradicts what `peer` was told of the log, in this life of the coordinator or an earlier one; nothing if
-  // it does not, or cannot be read. On the store's thread.
+  // How the store contradicts what `peer` was told of the log, in this life of the coordinator or an earlier one;
+  // nothing if it does not, or cannot be read. On the store's thread.
   std::optional<std::string> look_up(const Store& store, const std::string& peer, const flowloom::v1::Seen& seen) const;
 
   // From here on: on the brain's thread only.
@@ -121,12 +121,12 @@ class Brain {
   void looked_up(const std::optional<std::string>& found);
   void heard(const std::string& peer, const flowloom::v1::Seen& seen);
 
-  // The core's, and what was heard of other runs: where a run directory was lost, another chain may have taken its place. Nobody
-  // can prove that (the lost directory's token is gone too), so it is only said.
+  // The core's, and what was heard of other runs: where a run directory was lost, another chain may have taken its
+  // place. Nobody can prove that (the lost directory's token is gone too), so it is only said.
   flowloom::v1::StatusReply status();
 
-  // What peers are to be told: it is durable. Nothing while a peer's word is looked up, or after it halted the chain: then peers
-  // keep what they know, and a coordinator that starts later hears it too.
+  // What peers are to be told: it is durable. Nothing while a peer's word is looked up, or after it halted the chain:
+  // then peers keep what they know, and a coordinator that starts later hears it too.
   std::optional<flowloom::v1::Seen> head_to_tell();
 
   // The stream through which a trainer shares its steps; the one before it ends.
@@ -136,13 +136,13 @@ class Brain {
   void trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
-  // Somebody who reads the chain begins: holds what this returns while at it, and notes there when it last took a unit. A complete
-  // chain's coordinator waits for those who had begun before it would have left, and not for who comes again and again, who gets
-  // nothing here.
+  // Somebody who reads the chain begins: holds what this returns while at it, and notes there when it last took a unit.
+  // A complete chain's coordinator waits for those who had begun before it would have left, and not for who comes again
+  // and again, who gets nothing here.
   std::shared_ptr<Time> awaited_reader();
 
-  // To be called after every event: what follows from it is decided, handed out and written soon, together with what follows
-  // from the others that wait.
+  // To be called after every event: what follows from it is decided, handed out and written soon, together with what
+  // follows from the others that wait.
   void settle();
 
  private:

@@ -171,8 +171,8 @@ void Core::turn(Time now) {
   if (nothing_left() && !closing()) dismiss();
 }
 
-// Decides on the switches that the next grant, or an "asap" version, asks for. Until they are durable nothing at or above
-// them is granted.
+// Decides on the switches that the next grant, or an "asap" version, asks for. Until they are durable nothing at or
+// above them is granted.
 void Core::place_switches() {
   if (!extends() || rollout_.placing()) return;
   const std::uint64_t first_fresh = ledger_.next_fresh() * run_.unit;
@@ -335,8 +335,8 @@ std::size_t Core::open(WorkerId id) const {
   return ledger_.leased(id) + sharing_.open(id) + (recheck_.ledger() ? recheck_.ledger()->leased(id) : 0);
 }
 
-// One unit each in turn, from the worker on that follows the last one: a few units are shared among all; one that is silent
-// gets what no other can serve. `end` is asked before each grant.
+// One unit each in turn, from the worker on that follows the last one: a few units are shared among all; one that is
+// silent gets what no other can serve. `end` is asked before each grant.
 template <class MayServe, class Granted>
 void Core::grant_in_turn(UnitLedger& ledger, const std::function<UnitNumber()>& end, MayServe may_serve,
                          Granted granted, Time now) {

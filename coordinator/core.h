@@ -6,8 +6,10 @@
 //   - a switch is durable before the first grant at or above it;
 //   - a version serves only after a worker verified it;
 //   - nothing is taken from a worker that was proved wrong, and what stands on its word alone is drawn again by others;
-//   - after a failed write no unit of the chain is granted, nothing is lost, and everything goes on once a write succeeds;
-//   - nothing waits for good for a worker that keeps its stream and does not answer: while it does not, what another that
+//   - after a failed write no unit of the chain is granted, nothing is lost, and everything goes on once a write
+//   succeeds;
+//   - nothing waits for good for a worker that keeps its stream and does not answer: while it does not, what another
+//   that
 //     answers can draw is neither granted to it nor kept open for it;
 //   - what is decided and not yet durable is bounded;
 //   - `status` shows what is durable and nothing else.
@@ -84,12 +86,12 @@ class Core {
   void published(const ModelRow& model, const std::vector<std::uint32_t>& entries);
   void reported(const flowloom::v1::TrainingReport& report, Time now);
 
-  // An operator's decision: from the first proposal that was never granted on, `version` serves. It is recorded with its
-  // reason. Returns that proposal. Throws `kNotFound` or `kConflict`, with what to do (Rollout::activation).
+  // An operator's decision: from the first proposal that was never granted on, `version` serves. It is recorded with
+  // its reason. Returns that proposal. Throws `kNotFound` or `kConflict`, with what to do (Rollout::activation).
   std::uint64_t activate(std::uint32_t version, const std::string& reason);
 
-  // A training step whose gradient units are granted with the credits that sampling leaves over. The trainer's answers are taken
-  // by `take_gradients`; `gradient_delivered`: one of them is on its way.
+  // A training step whose gradient units are granted with the credits that sampling leaves over. The trainer's answers
+  // are taken by `take_gradients`; `gradient_delivered`: one of them is on its way.
   void share(const flowloom::v1::GradientStep& step);
   void taken(const flowloom::v1::Taken& taken) { sharing_.taken(taken); }
   void stop_sharing() { sharing_.stop(); }
@@ -109,11 +111,12 @@ class Core {
   void written(const Sha256& head);
   void write_failed(const std::string& sentence);
 
-  // Takes of what was written last so many records into the figures, and says whether there are more. Whoever needs the figures
-  // has them complete (`status` too), so this is only to have done it before.
+  // Takes of what was written last so many records into the figures, and says whether there are more. Whoever needs the
+  // figures has them complete (`status` too), so this is only to have done it before.
   bool catch_up(std::size_t most = std::numeric_limits<std::size_t>::max());
 
-  // Expires leases, decides what waits for nobody any more, tries failed writes again. To be called a few times a second.
+  // Expires leases, decides what waits for nobody any more, tries failed writes again. To be called a few times a
+  // second.
   void tick(Time now);
 
   // Nothing of the chain is granted or decided any more, for a reason that needs a decision; the first one is shown.
@@ -123,13 +126,13 @@ class Core {
   // Nothing is granted any more; `finished` once nothing is leased.
   void drain();
 
-  // Decides all that the events since the last turn allow. Its cost grows with the number of workers: several events may
-  // share a turn.
+  // Decides all that the events since the last turn allow. Its cost grows with the number of workers: several events
+  // may share a turn.
   void turn(Time now);
 
-  // True when no more work will be given out and what was decided is written: the chain is complete, or only a recheck was
-  // wanted, and none is under way; or it is drained and no unit of the chain is leased (a recheck that is under way is left,
-  // and so is what cannot be written).
+  // True when no more work will be given out and what was decided is written: the chain is complete, or only a recheck
+  // was wanted, and none is under way; or it is drained and no unit of the chain is leased (a recheck that is under way
+  // is left, and so is what cannot be written).
   bool finished() const;
   bool complete() const { return durable_frontier() >= end_.index() && log_is_written(); }
 

@@ -304,8 +304,8 @@ void Core::settle() {
   if (recheck_.settle(alone_with(&Core::may_recheck))) take_rechecked();
 }
 
-// A unit of the log, drawn again. What comes late, or was not asked for, is the unit's old answer; and where one is wrong
-// nothing more is compared.
+// A unit of the log, drawn again. What comes late, or was not asked for, is the unit's old answer; and where one is
+// wrong nothing more is compared.
 void Core::logged_unit_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer) {
   const auto place = recheck_.place_of(answer.unit() * run_.unit);
   if (recheck_.wrong() || !place || !recheck_.ledger()->holds(id, *place) ||

@@ -1,8 +1,8 @@
-// Notices a store that is older than what its coordinators said before, or another one: a restored backup, a disk that lost its last
-// writes. Peers that lived on say what they were told (Seen), and the log must still hold it.
+// Notices a store that is older than what its coordinators said before, or another one: a restored backup, a disk that
+// lost its last writes. Peers that lived on say what they were told (Seen), and the log must still hold it.
 //
-// Keeps true: only what a coordinator of this very directory has said counts. It is sealed with the directory's token, and who
-// knows that may drain the chain anyway; a role's token, or a worker that errs, cannot make it up. Pure.
+// Keeps true: only what a coordinator of this very directory has said counts. It is sealed with the directory's token,
+// and who knows that may drain the chain anyway; a role's token, or a worker that errs, cannot make it up. Pure.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ class HeadSeal {
   std::string run_id_, token_;
 };
 
-// How a log of `records` records, whose record number `seen.records()` has the link `link`, contradicts what `peer` was told; nothing
-// if it does not.
+// How a log of `records` records, whose record number `seen.records()` has the link `link`, contradicts what `peer` was
+// told; nothing if it does not.
 std::optional<std::string> contradiction(const std::string& peer, const flowloom::v1::Seen& seen, std::int64_t records,
                                          const std::optional<Sha256>& link);
 

@@ -1,15 +1,17 @@
 // When the numbers of a unit are certain (docs/exactness.md, rule 9).
 //
-// A unit is drawn once, or twice: a share of all units, chosen by noise, and those with a log-weight above their version's
-// threshold. Drawn twice, it is certain once two workers have found the same numbers. Where only one worker can draw it
-// (others are away, or do not answer), the same numbers twice from that one do, as long as no other has found different
-// ones. Wrong is who contradicts itself, and whom two who agree contradict.
+// A unit is drawn once, or twice: a share of all units, chosen by noise, and those with a log-weight above their
+// version's threshold. Drawn twice, it is certain once two workers have found the same numbers. Where only one worker
+// can draw it (others are away, or do not answer), the same numbers twice from that one do, as long as no other has
+// found different ones. Wrong is who contradicts itself, and whom two who agree contradict.
 //
 // Keeps true:
 //   - which numbers win does not depend on when they came, as long as of two workers that agree at least one is right;
 //   - nobody's word counts twice but for the last rule above, and nobody is asked for a unit more than twice;
-//   - the numbers of the log, where a unit of it is drawn again, count as an answer of whoever drew them: those workers finding
-//     them again proves nothing to others. But they do not contradict themselves if they find others: a log can be damaged.
+//   - the numbers of the log, where a unit of it is drawn again, count as an answer of whoever drew them: those workers
+//   finding
+//     them again proves nothing to others. But they do not contradict themselves if they find others: a log can be
+//     damaged.
 //
 // Pure: no clock, file, socket or thread. One owner, no locks.
 #pragma once
@@ -43,8 +45,8 @@ double largest_difference(const UnitData& a, const UnitData& b);
 
 class Jury {
  public:
-  // `share` of all units is drawn twice; numbers are the same if they differ by no more than `tolerance`, in log_p and log_q
-  // (0: if all their bits are the same).
+  // `share` of all units is drawn twice; numbers are the same if they differ by no more than `tolerance`, in log_p and
+  // log_q (0: if all their bits are the same).
   Jury(NoiseKey key, double share, double tolerance) : key_(key), audit_{share, 0}, tolerance_(tolerance) {}
 
   static constexpr WorkerId kLog = 0;  // in a worker's place: the numbers that the log has
@@ -59,16 +61,18 @@ class Jury {
     std::vector<Wrong> wrong;         // workers that this answer has proved wrong
   };
 
-  // An answer, canonical, of a worker that may draw the unit. `threshold`: of its version. `alone`: nobody else can draw it now.
+  // An answer, canonical, of a worker that may draw the unit. `threshold`: of its version. `alone`: nobody else can
+  // draw it now.
   Finding heard(UnitNumber unit, WorkerId worker, UnitData numbers, double threshold, bool alone);
 
-  // A unit that waits for nobody any more: one worker has drawn it as often as it may be asked, no other has, and `alone` says
-  // that no other can draw it now, which it could not when the last answer came. It is certain. Nothing if there is none.
+  // A unit that waits for nobody any more: one worker has drawn it as often as it may be asked, no other has, and
+  // `alone` says that no other can draw it now, which it could not when the last answer came. It is certain. Nothing if
+  // there is none.
   using Alone = std::function<bool(WorkerId, UnitNumber)>;
   std::optional<std::pair<UnitNumber, Finding>> settle(const Alone& alone);
 
-  // The same of a unit of the log, which `authors` drew (0: nobody): it is certain once another worker's answer is what the log
-  // has, or two agree on something else.
+  // The same of a unit of the log, which `authors` drew (0: nobody): it is certain once another worker's answer is what
+  // the log has, or two agree on something else.
   using Authors = std::array<WorkerId, 2>;
   void logged(UnitNumber unit, UnitData numbers, const Authors& authors);
 

@@ -37,8 +37,8 @@ void take_over(Store& store, const RunDirectory& directory, const RunSpec& befor
     if (entry < placed) continue;
     if (!same_entry(before, wanted, entry)) store.unfulfil(entry);
   }
-  // What comes is drawn under other versions than the run file said so far (rules 4 and 5), or it says something of those
-  // that serve which is not true of them.
+  // What comes is drawn under other versions than the run file said so far (rules 4 and 5), or it says something of
+  // those that serve which is not true of them.
   for (const std::string& change : changes) {
     const bool decides = change.starts_with("chain.versions") || change.starts_with("chain.placement") ||
                          change.starts_with("train.") || change.starts_with("flow.");

@@ -1,7 +1,8 @@
-// Units of the log that are drawn again: those that stand on the word of a worker that was proved wrong, or a sample of all.
+// Units of the log that are drawn again: those that stand on the word of a worker that was proved wrong, or a sample of
+// all.
 //
-// They are read from the log in batches, in order; each is certain once another worker finds what the log has, and wrong
-// once others agree on something else. The first wrong one ends it.
+// They are read from the log in batches, in order; each is certain once another worker finds what the log has, and
+// wrong once others agree on something else. The first wrong one ends it.
 //
 // Pure: no clock, file, socket or thread. One owner, no locks.
 #pragma once
@@ -32,7 +33,8 @@ struct RecheckQuery {
   std::size_t limit = 0;
   std::optional<UnitSample> sample;  // nothing: the doubtful ones
 
-  // Whether a unit of the log, of `unit` proposals, is one of them. `quarantined`: the numbers of workers in quarantine.
+  // Whether a unit of the log, of `unit` proposals, is one of them. `quarantined`: the numbers of workers in
+  // quarantine.
   bool wants(NoiseKey key, std::size_t unit, const UnitPlace& place, const std::set<WorkerId>& quarantined) const {
     return sample ? sample->contains(key, place.first_index / unit) : doubtful(place, quarantined);
   }

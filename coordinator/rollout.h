@@ -28,8 +28,8 @@ class Rollout {
   Rollout(const RunSpec& run, std::vector<ModelRow> models,
           const std::vector<std::pair<std::uint32_t, std::uint32_t>>& fulfilled, std::vector<SwitchRecord> switches);
 
-  // Throws `kConflict` if `run` contradicts switches that were placed already (by `before`, the directory's run file), or
-  // schedules a new one below `frontier`.
+  // Throws `kConflict` if `run` contradicts switches that were placed already (by `before`, the directory's run file),
+  // or schedules a new one below `frontier`.
   static void check_policy(const RunSpec& run, const RunSpec& before, const std::vector<SwitchRecord>& switches,
                            std::uint64_t frontier);
 
@@ -40,8 +40,8 @@ class Rollout {
   // The switch that must be durable before `first_fresh` (the first proposal never granted) can be granted or, for
   // "asap", that a new version asks for there. Nothing if none is due.
   std::optional<SwitchRecord> due(std::uint64_t first_fresh) const;
-  // The switch to `version` at `first_fresh` that an operator asks for. Throws `kNotFound` if there is no such version and
-  // `kConflict` if it cannot serve from there.
+  // The switch to `version` at `first_fresh` that an operator asks for. Throws `kNotFound` if there is no such version
+  // and `kConflict` if it cannot serve from there.
   SwitchRecord activation(std::uint32_t version, std::uint64_t first_fresh) const;
   // `place`: it is being made durable; `placed`: it is.
   void place(const SwitchRecord& row) { placing_ = row; }

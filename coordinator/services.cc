@@ -471,7 +471,8 @@ Services::Services(Brain& brain, const std::string& address, const std::string& 
 
 Services::~Services() {
   if (!impl_) return;
-  // The brain still runs: it ends the streams that the shutdown cancels. What it has left to do for them comes before this.
+  // The brain still runs: it ends the streams that the shutdown cancels. What it has left to do for them comes before
+  // this.
   impl_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
   std::promise<void> passed;
   impl_->edge.brain().post([&] { passed.set_value(); });

@@ -1,4 +1,5 @@
-// The thread that owns the store: all that touches the disk waits here and nowhere else, in the order in which it was posted.
+// The thread that owns the store: all that touches the disk waits here and nowhere else, in the order in which it was
+// posted.
 #pragma once
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 // gRPC's side of the coordinator's streams: reactors that hand everything to the brain.
 //
-// Each keeps itself alive until gRPC is done with it (OnDone). gRPC's threads call `start` and On…; all else is touched on
-// the brain's thread only, except where a comment says otherwise.
+// Each keeps itself alive until gRPC is done with it (OnDone). gRPC's threads call `start` and On…; all else is touched
+// on the brain's thread only, except where a comment says otherwise.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -176,8 +176,8 @@ class Seats {
 };
 
 // A server-side stream fed by `pull`, which is asked on the brain's thread whenever the last reply is out or something
-// may be new. A reply that is not read within `patience` ends the stream with RESOURCE_EXHAUSTED; after as long again, in
-// which that word was not read either, it is cut off. Nobody else waits for a reader.
+// may be new. A reply that is not read within `patience` ends the stream with RESOURCE_EXHAUSTED; after as long again,
+// in which that word was not read either, it is cut off. Nobody else waits for a reader.
 template <class Reply>
 class Subscription final : public grpc::ServerWriteReactor<Reply>,
                            public Subscriber,

@@ -2,11 +2,13 @@
 //
 // Keeps true:
 //   - a unit below the frontier, above the window or at or above the end is never granted;
-//   - one inside the window is leased to at most two workers at a time (a second one only after the first lease expired);
+//   - one inside the window is leased to at most two workers at a time (a second one only after the first lease
+//   expired);
 //   - a worker that failed on a unit, or has drawn it, gets it again only if every worker that may serve it tried;
 //   - a lease that expired is kept for as long again: its worker may still answer, and is not given the unit once more
 //     meanwhile; then it is given up, so that a lost answer stops nothing, however few workers there are;
-//   - nothing here looks at the numbers in an answer (docs/exactness.md, rule 3), nor remembers grants beyond this process:
+//   - nothing here looks at the numbers in an answer (docs/exactness.md, rule 3), nor remembers grants beyond this
+//   process:
 //     an answer is judged by its unit number.
 //
 // Pure: no clock, file, socket or thread; time comes in with each call. One owner, no locks.
@@ -39,13 +41,13 @@ class UnitLedger {
   // Whether any unit below `end` needs a worker.
   bool has_work(UnitNumber end) const;
 
-  // The lowest unit that needs a worker and that this one may serve, below `end`; nothing if there is none. `connected`:
-  // all workers there are. The cost does not grow with the window.
+  // The lowest unit that needs a worker and that this one may serve, below `end`; nothing if there is none.
+  // `connected`: all workers there are. The cost does not grow with the window.
   std::optional<UnitNumber> grant(WorkerId worker, UnitNumber end, std::span<const WorkerId> connected,
                                   const MayServe& may_serve, Time now);
 
-  // What an answer is worth. kNew: the unit needs nothing more, and the caller keeps its numbers until the frontier gets
-  // there. kSame: drop it.
+  // What an answer is worth. kNew: the unit needs nothing more, and the caller keeps its numbers until the frontier
+  // gets there. kSame: drop it.
   enum class Verdict { kNew, kSame, kNotInWindow };
   Verdict verdict(UnitNumber unit) const;
   Verdict answered(UnitNumber unit);
@@ -64,8 +66,8 @@ class UnitLedger {
   // Gives a lost worker's leases back.
   void left(WorkerId worker);
 
-  // Marks leases that expired, so that others may take their units, and gives up those that did so long ago. Returns the
-  // newly expired.
+  // Marks leases that expired, so that others may take their units, and gives up those that did so long ago. Returns
+  // the newly expired.
   std::vector<std::pair<UnitNumber, WorkerId>> expire(Time now);
 
   UnitNumber frontier() const { return frontier_; }

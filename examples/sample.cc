@@ -1,4 +1,5 @@
-// Draws configurations of a trained flow and prints <phi^2> of the target by reweighting: sample RUN.toml MODEL.safetensors
+// Draws configurations of a trained flow and prints <phi^2> of the target by reweighting: sample RUN.toml
+// MODEL.safetensors
 #include <cmath>
 #include <cstdio>
 #include "flow/catalog.h"

@@ -1,5 +1,5 @@
-// The activations by the names of a run file, and as functions of plain numbers; LibTorch's functions of the same names are
-// found where the value is a tensor.
+// The activations by the names of a run file, and as functions of plain numbers; LibTorch's functions of the same names
+// are found where the value is a tensor.
 #pragma once
 
 #include <array>

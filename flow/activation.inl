@@ -48,7 +48,8 @@ constexpr decltype(auto) with_activation(Activation activation, Visitor&& visit)
   return visit([](const auto& x) { return x; });
 }
 
-// Slopes. They follow from the function's value, but for SiLU, whose slope follows from its argument (keeps_argument()).
+// Slopes. They follow from the function's value, but for SiLU, whose slope follows from its argument
+// (keeps_argument()).
 
 // Of leaky_relu() and, with slope 0, of relu().
 template <Value V>

@@ -1,5 +1,5 @@
-// The affine coupling's transform and the noise's density, for one variable (arXiv:2101.08176). T: a value (math/value.h), or
-// a tensor, whose exp is found by its type.
+// The affine coupling's transform and the noise's density, for one variable (arXiv:2101.08176). T: a value
+// (math/value.h), or a tensor, whose exp is found by its type.
 
 // y = x e^s + t; the layer's log_det is the sum of s over its active variables.
 template <class T>
@@ -25,8 +25,8 @@ constexpr AffineSlopes<T> affine_pull_back(const T& y, const T& e_s, const T& t,
   return {g * e_s, g * (y - t), g};
 }
 
-// The density of y, log q(y) = log q(x) - s, with D = d(log q(x))/dx: D of y, and the slopes of -log q(y) by s and t at fixed y,
-// from x and e^s (arXiv:2403.15881).
+// The density of y, log q(y) = log q(x) - s, with D = d(log q(x))/dx: D of y, and the slopes of -log q(y) by s and t at
+// fixed y, from x and e^s (arXiv:2403.15881).
 template <class T>
 constexpr AffineSlopes<T> affine_density_slopes(const T& x, const T& e_s, const T& d) {
   const T of_y = d / e_s;

@@ -1,5 +1,5 @@
-// What all kinds of flows have, without any engine: layers, each with a convolution network, and their weights, one flat array
-// of all tensors in the order of `parameters()`. No weight depends on the lattice's extents.
+// What all kinds of flows have, without any engine: layers, each with a convolution network, and their weights, one
+// flat array of all tensors in the order of `parameters()`. No weight depends on the lattice's extents.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace flowloom {
 
-// The sites whose variables a layer's network may see (others are zero in its input) and those for which it gives numbers,
-// ascending: what does not change in a layer, and what does.
+// The sites whose variables a layer's network may see (others are zero in its input) and those for which it gives
+// numbers, ascending: what does not change in a layer, and what does.
 struct CouplingSites {
   std::vector<std::uint32_t> inputs, outputs;
 };

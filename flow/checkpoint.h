@@ -2,8 +2,8 @@
 //
 // The header's metadata says what it is: format, architecture and theory (as TOML sections), precision,
 // training step, the log_p, log_q of a few reference draws, by which a worker proves its numbers before
-// it contributes, and the log-weight above which a proposal is an outlier. No time stamps: equal training gives equal bytes, and a checkpoint is named by its SHA-256.
-// Loading one runs no code.
+// it contributes, and the log-weight above which a proposal is an outlier. No time stamps: equal training gives equal
+// bytes, and a checkpoint is named by its SHA-256. Loading one runs no code.
 //
 // Reading needs no engine and trusts nothing: sizes, types, offsets, names and finiteness are checked.
 #pragma once
@@ -60,8 +60,8 @@ void verify_references(const Checkpoint& checkpoint, const Engine& engine, const
 // or no references.
 void refuse_unfit(const Checkpoint& checkpoint, const RunSpec& run, const std::string& name);
 
-// The same for every checkpoint that the run file's schedule names as a file, relative to `base`, and that `wanted` (by the
-// entry's number) says is needed; throws for one that cannot be read, too.
+// The same for every checkpoint that the run file's schedule names as a file, relative to `base`, and that `wanted` (by
+// the entry's number) says is needed; throws for one that cannot be read, too.
 void refuse_unfit_files(
     const RunSpec& run, const std::filesystem::path& base,
     const std::function<bool(std::uint32_t entry)>& wanted = [](std::uint32_t) { return true; });

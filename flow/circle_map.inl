@@ -1,5 +1,5 @@
-// The map of an active loop's angle in a gauge coupling (flow/gauge_coupling.h): one of two kinds, then a rotation. T: a value
-// (math/value.h), or a tensor. Raw parameters: those of the map, then the rotation's angle t.
+// The map of an active loop's angle in a gauge coupling (flow/gauge_coupling.h): one of two kinds, then a rotation. T:
+// a value (math/value.h), or a tensor. Raw parameters: those of the map, then the rotation's angle t.
 
 // Calls visit(a map) for the parameters raw(i); a map has forward(x), inverse(y), pull_back(...), density_slopes(...).
 template <class T>

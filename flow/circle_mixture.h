@@ -1,5 +1,5 @@
-// Mixtures of non-compact projections of the circle (arXiv:2002.02428; for U(1) arXiv:2003.06413), for plain numbers and
-// for tensors. With K raw parameters s_k, each clamped to [-kMostLogScale, kMostLogScale]:
+// Mixtures of non-compact projections of the circle (arXiv:2002.02428; for U(1) arXiv:2003.06413), for plain numbers
+// and for tensors. With K raw parameters s_k, each clamped to [-kMostLogScale, kMostLogScale]:
 //
 //   h(phi) = (1/K) sum_k h_k(phi),   h_k(phi) = 2 atan(e^s_k tan(phi/2)) on the sheet of phi
 //          = 2 atan2(e^s_k sin(phi/2), cos(phi/2)) for phi in [-pi, pi],   h_k(phi + 2 pi) = h_k(phi) + 2 pi

@@ -1,8 +1,8 @@
 // What evaluates flows: an engine turns (theory, architecture, weights) into numbers.
 //
 // Engines are interchangeable within the tolerance of spec/numerics.h. A model's numbers for an address
-// depend on the address and the weights only (with "torch" also on the size of the call, `count`, so callers that need the
-// same bits ask for whole units), never on threads or on earlier calls.
+// depend on the address and the weights only (with "torch" also on the size of the call, `count`, so callers that need
+// the same bits ask for whole units), never on threads or on earlier calls.
 //
 // Threads: an Engine, a Model and an Objective may be used from several threads at once.
 #pragma once
@@ -38,8 +38,8 @@ class Model {
  public:
   virtual ~Model() = default;
 
-  // The configurations at noise addresses (key, purpose, first .. first + count - 1). NaNs come out as NaNs. Who needs only
-  // their weights and sums drops the fields, the larger part of the memory.
+  // The configurations at noise addresses (key, purpose, first .. first + count - 1). NaNs come out as NaNs. Who needs
+  // only their weights and sums drops the fields, the larger part of the memory.
   virtual Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count,
                      Fields fields = Fields::kKept) const = 0;
 
@@ -72,14 +72,15 @@ class Engine {
 
   virtual std::string name() const = 0;
 
-  // What must be equal for equal bits, besides the run's numerics: with "torch" library and machine, with "lanes" nothing.
+  // What must be equal for equal bits, besides the run's numerics: with "torch" library and machine, with "lanes"
+  // nothing.
   virtual std::string build() const = 0;
 
   // What it runs on, for people: "cpu, avx512".
   virtual std::string device() const = 0;
 
-  // `weights` is the flat array of `architecture`, rounded to float32 where the precision is mixed. Throws `kInvalidInput` if
-  // this engine lacks a part of the architecture (`Architecture::only_torch`), as `objective` does.
+  // `weights` is the flat array of `architecture`, rounded to float32 where the precision is mixed. Throws
+  // `kInvalidInput` if this engine lacks a part of the architecture (`Architecture::only_torch`), as `objective` does.
   virtual std::unique_ptr<Model> model(const AnyTheory& theory, const AnyFlow& architecture,
                                        std::span<const double> weights, Precision precision) const = 0;
 
@@ -92,8 +93,9 @@ class Engine {
 // the remedy if it is missing, `kConflict` if it cannot be opened or belongs to another build, `kInvalidInput` for an
 // unknown name. May be called from any thread.
 //
-// `device` is where "lanes" runs ("torch" runs on the CPU): "cpu", or one of its instruction sets as in "cpu:avx2"; "cuda:0", a GPU by
-// its number; "auto", the first GPU if there is one, else the CPU. The bits are the same. A GPU needs the module libflowloom_cuda.so.
+// `device` is where "lanes" runs ("torch" runs on the CPU): "cpu", or one of its instruction sets as in "cpu:avx2";
+// "cuda:0", a GPU by its number; "auto", the first GPU if there is one, else the CPU. The bits are the same. A GPU
+// needs the module libflowloom_cuda.so.
 std::shared_ptr<const Engine> open_engine(const std::string& name, const std::string& device = "cpu");
 
 // What is wrong with a device's name, or nothing; and what such a name may be, for the help of an option.

@@ -42,7 +42,8 @@ class AnyFlow {
 
 std::vector<Kind> flow_kinds();
 
-// Calls visit(theory, flow) with what they are; a run file's checks see to it that the flow acts on the theory's variables.
+// Calls visit(theory, flow) with what they are; a run file's checks see to it that the flow acts on the theory's
+// variables.
 template <class Result, class Visit>
 Result visit_both(const AnyTheory& theory, const AnyFlow& flow, Visit visit) {
   return std::visit(

@@ -16,8 +16,8 @@ Loop reversed(Loop loop) {
   return loop;
 }
 
-// A path as the list of its links: what the formulas of lattice/loops.inl give for variables that are lists of one link.
-// Like products of matrices it goes on at its end by a link forwards, at its beginning by one backwards.
+// A path as the list of its links: what the formulas of lattice/loops.inl give for variables that are lists of one
+// link. Like products of matrices it goes on at its end by a link forwards, at its beginning by one backwards.
 struct LinkList {
   Loop links;
 };
@@ -43,8 +43,8 @@ class Loops {
     return rectangle(Cursor(ReadLinks{geometry_.sites()}, neighbours_.steps(), x), mu, a, nu, b).links;
   }
 
-  // A loop that begins with a link, going along it, and the rectangle of it and of its neighbour across that link, the same
-  // way round.
+  // A loop that begins with a link, going along it, and the rectangle of it and of its neighbour across that link, the
+  // same way round.
   struct Beginning {
     Loop loop, around;
   };

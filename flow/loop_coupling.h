@@ -18,9 +18,9 @@
 //
 //   p(x | around) = p_A(x) p_A(around - x) / p_2A(around),   p_A(x) = sum_n I_n(beta)^A cos(n x)
 //
-// It is even about half the angle around, which no continuous function of cosine and sine is: of angles, a mask can have
-// x counted from there. (Not in long sequences of layers: what f stretches moves the places from where the next ones
-// count.)
+// It is even about half the angle around, which no continuous function of cosine and sine is: of angles, a mask can
+// have x counted from there. (Not in long sequences of layers: what f stretches moves the places from where the next
+// ones count.)
 //
 // Weights: the networks'.
 #pragma once

@@ -1,7 +1,8 @@
 // What an engine's module exports, and its file name. Only engines.cc and modules include this.
 //
-//   flowloom_engine_interface  kEngineInterface of the build it belongs to; asked first: on a mismatch nothing else is called
-//   flowloom_engine_create     a new engine on this device (as `open_engine` says), owned by the caller; may throw
+//   flowloom_engine_interface  kEngineInterface of the build it belongs to; asked first: on a mismatch nothing else is
+//   called flowloom_engine_create     a new engine on this device (as `open_engine` says), owned by the caller; may
+//   throw
 //
 // The module is never closed: its objects live as long as the process.
 #pragma once

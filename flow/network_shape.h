@@ -2,8 +2,9 @@
 //
 //   channels[0] -> hidden[0] -> ... -> hidden[n-1] -> channels.back(),
 //
-// circular convolutions of width `kernel` (with bias, unless switched off), `activation` between them and `output` after the
-// last one. Weights of a convolution: [out][in][kernel^d], then bias [out]; none of them depends on the lattice's extents.
+// circular convolutions of width `kernel` (with bias, unless switched off), `activation` between them and `output`
+// after the last one. Weights of a convolution: [out][in][kernel^d], then bias [out]; none of them depends on the
+// lattice's extents.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +21,8 @@ namespace flowloom {
 struct Parameter {
   std::string name;                 // "prior.log_mass2", "layers.3.net.0.weight", "layers.3.net.0.bias", "rescale.log"
   std::vector<std::int64_t> shape;  // of a weight [out, in, kernel, ..., kernel], of a bias [out], else [1]
-  // Initial weights: uniform on +-init_scale/sqrt(fan_in), where fan_in is the number of inputs of one output; or `initial`, for
-  // what is no part of a network.
+  // Initial weights: uniform on +-init_scale/sqrt(fan_in), where fan_in is the number of inputs of one output; or
+  // `initial`, for what is no part of a network.
   std::int64_t fan_in = 0;
   double init_scale = 1, initial = 0;
 
@@ -40,8 +41,8 @@ struct NetworkShape {
   // What of it only the engine "torch" has ("activation gelu"), or nothing.
   std::string only_torch() const;
 
-  // The tensors of one layer's network, names beginning with `prefix`. The last convolution's initial weights are `init_scale`
-  // times as large as the others'.
+  // The tensors of one layer's network, names beginning with `prefix`. The last convolution's initial weights are
+  // `init_scale` times as large as the others'.
   std::vector<Parameter> parameters(const std::string& prefix, std::size_t dimensions, double init_scale) const;
 
   std::vector<std::int64_t> channels;  // input and output included

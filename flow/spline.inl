@@ -92,8 +92,8 @@ constexpr T clamp_above_zero(const T& x, const T& high) {
   return select(x < T(0.0), T(0.0), select(high < x, high, x));
 }
 
-// A bin at the place `xi`, the distance from its left end in widths, and eta = 1 - xi from its right one; s is height by
-// width:
+// A bin at the place `xi`, the distance from its left end in widths, and eta = 1 - xi from its right one; s is height
+// by width:
 //
 //   (y - y_k) / height = xi (s xi + d_k eta) / D,   dy/dx = s^2 m / D^2
 //   D = s (xi^2 + eta^2) + (d_k + d_k+1) xi eta,    m = d_k+1 xi^2 + 2 s xi eta + d_k eta^2

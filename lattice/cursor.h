@@ -1,6 +1,6 @@
 // A place on the lattice from which formulas read variables: theories say their densities, loops and forces once, for a
-// cursor, and every walk over the lattice brings a cursor of its own (plain numbers, rows of samples, a GPU's thread, whole
-// tensors).
+// cursor, and every walk over the lattice brings a cursor of its own (plain numbers, rows of samples, a GPU's thread,
+// whole tensors).
 //
 //   x.variable(c)     component c of the field at this site: a value (math/value.h) or a tensor
 //   x.forward(mu)     the cursor at x + mu;   x.backward(mu)  at x - mu

@@ -34,7 +34,8 @@ class Geometry {
   // x + mu, for every site x.
   std::vector<std::int64_t> forward(std::size_t mu) const;
 
-  // The displacements of a centred box of `width` (odd) sites a side, `spacing` apart, row-major, the middle one being zero.
+  // The displacements of a centred box of `width` (odd) sites a side, `spacing` apart, row-major, the middle one being
+  // zero.
   std::vector<std::vector<std::int64_t>> box(std::int64_t width, std::int64_t spacing = 1) const;
 
  private:

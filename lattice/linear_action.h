@@ -1,5 +1,5 @@
-// An action that is linear in the sums that the log keeps, S = constant + sum_k slopes[k] sums[k]: so other couplings can be
-// reached by reweighting, and its slopes by the field are those of the local densities.
+// An action that is linear in the sums that the log keeps, S = constant + sum_k slopes[k] sums[k]: so other couplings
+// can be reached by reweighting, and its slopes by the field are those of the local densities.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// What a theory measures: sums that every proposal carries into the log, observables computed from them, and what takes a
-// configuration (lattice/measurements.h).
+// What a theory measures: sums that every proposal carries into the log, observables computed from them, and what takes
+// a configuration (lattice/measurements.h).
 #pragma once
 
 #include <cstddef>

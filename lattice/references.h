@@ -23,8 +23,8 @@ std::unique_ptr<ReferenceChain> make_reference(const AnyTheory& theory, const st
 //
 //   phi^4    m: 0, by phi -> -phi
 //   U(1), SU(2), SU(3)
-//            what lattice/exact_2d.h has (beta <= 50), where the Wilson loop is smaller than the lattice; the action, from
-//            the plaquette; charge: 0, by theta -> -theta; polyakov: 0, by the centre
+//            what lattice/exact_2d.h has (beta <= 50), where the Wilson loop is smaller than the lattice; the action,
+//            from the plaquette; charge: 0, by theta -> -theta; polyakov: 0, by the centre
 std::optional<double> exact_value(const AnyTheory& theory, const std::string& observable);
 
 }  // namespace flowloom

@@ -44,11 +44,12 @@ std::size_t theory_variables(const AnyTheory& theory);
 // N of a theory whose links are matrices of SU(N), else 1.
 int theory_colours(const AnyTheory& theory);
 
-// The shape of one configuration in a file: the lattice's extents, behind the number of components if there are several.
+// The shape of one configuration in a file: the lattice's extents, behind the number of components if there are
+// several.
 std::vector<std::int64_t> theory_shape(const AnyTheory& theory);
 
-// In plain numbers, for references and tests (engines walk the lattice themselves): the sums of one configuration, log_p of
-// sums, and dS/d(field); by links that are matrices as lattice/su.h says.
+// In plain numbers, for references and tests (engines walk the lattice themselves): the sums of one configuration,
+// log_p of sums, and dS/d(field); by links that are matrices as lattice/su.h says.
 std::vector<double> theory_sums_of(const AnyTheory& theory, std::span<const double> field);
 double theory_log_p(const AnyTheory& theory, std::span<const double> sums);
 std::vector<double> theory_force(const AnyTheory& theory, std::span<const double> field);

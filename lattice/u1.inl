@@ -7,8 +7,8 @@ constexpr auto turn_of_angle(const T& angle) {
 
 template <>
 struct LocalDensities<U1Gauge> {
-  // In the order of U1Gauge::sums(). The topological charge is exactly an integer: the plaquettes' angles add up to zero, so that
-  // those wrapped to [-pi, pi) add up to 2 pi times what wrapping took off.
+  // In the order of U1Gauge::sums(). The topological charge is exactly an integer: the plaquettes' angles add up to
+  // zero, so that those wrapped to [-pi, pi) add up to 2 pi times what wrapping took off.
   template <class Cursor>
   static constexpr auto at(const Cursor& x) {
     const auto p = plaquette(x, 0, 1);
@@ -23,8 +23,8 @@ struct LocalDensities<U1Gauge> {
                       line.sin * share};
   }
 
-  // Calls add(place, component, slope) for the slopes of slopes[0] at(x)[0], the only part of the action, by all variables that
-  // it reads.
+  // Calls add(place, component, slope) for the slopes of slopes[0] at(x)[0], the only part of the action, by all
+  // variables that it reads.
   template <class Cursor, class Add>
   static constexpr void pull_back(const Cursor& x, const std::array<double, U1Gauge::kSums>& slopes, Add add) {
     const auto slope = turn_of_angle(plaquette(x, 0, 1)).sin * -slopes[0];

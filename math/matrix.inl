@@ -94,7 +94,8 @@ template <int N, class V>
 constexpr Matrix<N, V> adjoint(const Matrix<N, V>& a) {
   return matrix_of<N, V>([&](auto i, auto j) { return conj(a.at[j][i]); });
 }
-// Products are functions of their own: of lanes they are hundreds of instructions, and the matrices do not fit the registers.
+// Products are functions of their own: of lanes they are hundreds of instructions, and the matrices do not fit the
+// registers.
 
 // a b
 template <int N, class V>

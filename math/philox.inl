@@ -1,7 +1,8 @@
 // The counter-based generator Philox4x32-10 (Salmon et al., SC11, 2011) and what is made of its blocks. B holds 64-bit
 // integers, plain or lanes; a 32-bit word is the low half of one.
 
-// The four words of one block, from four words of counter and two of key. The high halves of counter and key are ignored.
+// The four words of one block, from four words of counter and two of key. The high halves of counter and key are
+// ignored.
 template <class B>
 constexpr std::array<B, 4> philox(std::array<B, 4> counter, std::array<std::uint32_t, 2> key) {
   const B multiplier0(std::uint64_t{0xd2511f53}), multiplier1(std::uint64_t{0xcd9e8d57});

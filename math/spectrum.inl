@@ -160,8 +160,8 @@ constexpr Spectrum<3, V> decompose(const Matrix<3, V>& u) {
   const Axis<V> axis = axis_of(matrix_of<2, V>([&](auto i, auto j) { return root * block.at[i][j]; }));
   const V psi = atan2(axis.signed_sine, axis.a0) * (0.5 / 3.14159265358979323846);
 
-  // In turns, with sum 0: v's angle y in [-1/4, 3/4], the others' -y/2 +- psi. In order their spread may exceed 1, but not
-  // 2: then one turn from the last to the first is enough.
+  // In turns, with sum 0: v's angle y in [-1/4, 3/4], the others' -y/2 +- psi. In order their spread may exceed 1, but
+  // not 2: then one turn from the last to the first is enough.
   const V y = atan2(root.im, root.re) * (1 / 3.14159265358979323846);
   V place[3] = {y, fma(y, V(-0.5), psi), fma(y, V(-0.5), -psi)};
   V label[3] = {zero, one, V(2.0)};

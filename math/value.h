@@ -1,8 +1,8 @@
 // What the mathematics of this project computes with: values.
 //
-// A value is a real number per sample: a float or a double (one sample: a CUDA thread, a test, plain code) or an engine's
-// Lanes<float>, Lanes<double> (a few samples side by side, flow/lanes/). The same template gives the same bits for each of
-// them, because it uses nothing but
+// A value is a real number per sample: a float or a double (one sample: a CUDA thread, a test, plain code) or an
+// engine's Lanes<float>, Lanes<double> (a few samples side by side, flow/lanes/). The same template gives the same bits
+// for each of them, because it uses nothing but
 //
 //   a + b, a - b, a * b, a / b, -a, fma(a, b, c), sqrt(a)        each rounded once, as IEEE 754 says
 //   a < b, is_nan(a) -> a mask;   select(mask, a, b)             a where the mask holds, else b
@@ -10,9 +10,10 @@
 //   bits(a) -> Bits;   from_bits(Bits)                           the encoding, an unsigned integer per sample, with
 //   a + b, a & b, a | b, a ^ b, shift_left<N>(a), shift_right<N>(a), multiply_words(a, b)
 //
-// This file defines these for plain numbers. A file *.inl is templates on them: it has neither guard nor namespace nor includes
-// of its own. One of mathematics is included into namespace flowloom by the header of its name, and again into the namespace of
-// each instruction set by flow/lanes/mathematics.inl. Its templates are constexpr, which lets nvcc compile them for a GPU.
+// This file defines these for plain numbers. A file *.inl is templates on them: it has neither guard nor namespace nor
+// includes of its own. One of mathematics is included into namespace flowloom by the header of its name, and again into
+// the namespace of each instruction set by flow/lanes/mathematics.inl. Its templates are constexpr, which lets nvcc
+// compile them for a GPU.
 #pragma once
 
 #include <bit>

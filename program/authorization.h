@@ -32,17 +32,19 @@ std::span<const Permission> permissions();
 //
 // Role tokens are read again while it works, at most once in limits::kTokenRefresh, when a call comes:
 //   - a file that has changed counts from then on, one that is gone has no token any more;
-//   - one that cannot be trusted or read (readable by others, empty, a short token) is refused with a sentence in the log,
+//   - one that cannot be trusted or read (readable by others, empty, a short token) is refused with a sentence in the
+//   log,
 //     and what it said before goes on to count: a slip of the keyboard does not stop a cluster.
 // Streams that are open already stay open.
 class Authorizer {
  public:
-  // `token`: the run directory's; whoever can read it owns the run, so it stands for admin. `folder` holds "worker.token"
-  // and so on, each where there is to be one; empty: no role has a token of its own. Throws if a file there is refused.
+  // `token`: the run directory's; whoever can read it owns the run, so it stands for admin. `folder` holds
+  // "worker.token" and so on, each where there is to be one; empty: no role has a token of its own. Throws if a file
+  // there is refused.
   explicit Authorizer(const std::string& token, std::filesystem::path folder = {});
 
-  // OK, UNAUTHENTICATED (no token or a wrong one) or PERMISSION_DENIED. What is compared are SHA-256s, all of them, each in
-  // constant time.
+  // OK, UNAUTHENTICATED (no token or a wrong one) or PERMISSION_DENIED. What is compared are SHA-256s, all of them,
+  // each in constant time.
   grpc::Status check(const grpc::ServerContextBase& context, const std::string& method);
 
  private:

@@ -25,8 +25,8 @@ Validity certificate_validity();
 // May sign certificates, but no further authorities.
 KeyPair make_authority(const std::string& name, const Validity& validity);
 
-// For a coordinator that is called by one of `hosts` (names, "*.names" or IP addresses). Throws `kInvalidInput` for a host
-// that is none, and if `authority` is not a certificate with its key.
+// For a coordinator that is called by one of `hosts` (names, "*.names" or IP addresses). Throws `kInvalidInput` for a
+// host that is none, and if `authority` is not a certificate with its key.
 KeyPair make_server_certificate(const KeyPair& authority, const std::vector<std::string>& hosts,
                                 const Validity& validity);
 

@@ -6,8 +6,8 @@
 
 namespace flowloom {
 
-// Holds DIRECTORY/lock until it goes away. Throws `kInUse` with `sentence` while another holds it, `kUnavailable` if the
-// directory cannot be written.
+// Holds DIRECTORY/lock until it goes away. Throws `kInUse` with `sentence` while another holds it, `kUnavailable` if
+// the directory cannot be written.
 class DirectoryLock {
  public:
   DirectoryLock(const std::filesystem::path& directory, const std::string& sentence);

@@ -1,5 +1,5 @@
-// What a coordinator told this process of its log (Seen): kept for as long as the process lives, to be told to the next one. Any
-// thread.
+// What a coordinator told this process of its log (Seen): kept for as long as the process lives, to be told to the next
+// one. Any thread.
 #pragma once
 
 #include <mutex>

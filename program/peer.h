@@ -44,9 +44,10 @@ class PeerFinder {
   // For sentences: "the coordinator of 'runs/phi4'".
   std::string name() const;
 
-  // Looks anew at each call, because a coordinator that started again has another address, and tokens and certificates may
-  // have changed. The token is that of `token_file`; or that of the role in `tls`, or of admin there; or the directory's. TLS
-  // is spoken if `tls` is named or the directory says so. Throws `kUnavailable` while no coordinator has announced itself.
+  // Looks anew at each call, because a coordinator that started again has another address, and tokens and certificates
+  // may have changed. The token is that of `token_file`; or that of the role in `tls`, or of admin there; or the
+  // directory's. TLS is spoken if `tls` is named or the directory says so. Throws `kUnavailable` while no coordinator
+  // has announced itself.
   Peer find();
 
  private:

@@ -37,8 +37,8 @@ class RunDirectory {
   // Makes the directory, its folders and a new token (256 random bits, mode 0600), as far as they are missing.
   void create() const;
 
-  // The run file. Its last line, a comment, holds the SHA-256 of what stands above; reading throws `kCorrupt` where that does not
-  // fit, for a digit that changed would be another chain. A file without such a line is taken as it is.
+  // The run file. Its last line, a comment, holds the SHA-256 of what stands above; reading throws `kCorrupt` where
+  // that does not fit, for a digit that changed would be another chain. A file without such a line is taken as it is.
   void write_run_file(std::string_view toml) const;
   std::string read_run_file() const;
 

@@ -52,8 +52,9 @@ class TlsFolder {
   // The certificates "server-*.crt" that are here, by name.
   std::vector<std::filesystem::path> servers() const;
 
-  // For a coordinator that is called `host`. Throws `kNotFound` if no certificate here is for that host, `kPermissionDenied` if
-  // others may read its key, `kCorrupt` if key and certificate do not belong together or it has expired.
+  // For a coordinator that is called `host`. Throws `kNotFound` if no certificate here is for that host,
+  // `kPermissionDenied` if others may read its key, `kCorrupt` if key and certificate do not belong together or it has
+  // expired.
   ServerTls server_side(const std::string& host) const;
 
   // For who calls. Throws `kNotFound` without an authority, `kPermissionDenied` if others may read the key.

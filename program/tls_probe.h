@@ -9,8 +9,8 @@
 
 namespace flowloom {
 
-// To be asked after a call to `address` has failed: shakes hands once more, by itself, within limits::kProbe. Nothing unless
-// it sees a reason that does not pass by itself; nobody who listens is none. `tls` as the call had it.
+// To be asked after a call to `address` has failed: shakes hands once more, by itself, within limits::kProbe. Nothing
+// unless it sees a reason that does not pass by itself; nobody who listens is none. `tls` as the call had it.
 std::optional<Error> tls_trouble(const std::string& address, const std::optional<ClientTls>& tls);
 
 }  // namespace flowloom

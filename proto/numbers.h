@@ -1,5 +1,5 @@
-// The fields of a message that holds nothing but numbers (int64 and double), by their names: a new field is then written,
-// read, stored and printed everywhere.
+// The fields of a message that holds nothing but numbers (int64 and double), by their names: a new field is then
+// written, read, stored and printed everywhere.
 #pragma once
 
 #include <google/protobuf/message.h>

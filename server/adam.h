@@ -1,5 +1,5 @@
-// Adam (arXiv:1412.6980, algorithm 1) and AMSGrad (arXiv:1904.09237) on plain arrays, the same bits everywhere: only IEEE
-// operations that have one right answer, in the order of the weights; the powers of beta are running products.
+// Adam (arXiv:1412.6980, algorithm 1) and AMSGrad (arXiv:1904.09237) on plain arrays, the same bits everywhere: only
+// IEEE operations that have one right answer, in the order of the weights; the powers of beta are running products.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,9 @@
-// Whether a state of the training may become a version: what draws at the gate's noise addresses show decides, never the log,
-// the chain or an evaluation (docs/exactness.md, rule 5).
+// Whether a state of the training may become a version: what draws at the gate's noise addresses show decides, never
+// the log, the chain or an evaluation (docs/exactness.md, rule 5).
 //
-// A state passes if its references are finite and reproduced by the reference engine, if the flow inverts its own draws, and if
-// its ESS is not below that of the version published last by more than [train] gate_margin. Both ESS are of the same noise.
+// A state passes if its references are finite and reproduced by the reference engine, if the flow inverts its own
+// draws, and if its ESS is not below that of the version published last by more than [train] gate_margin. Both ESS are
+// of the same noise.
 //
 // Pure functions.
 #pragma once

@@ -1,5 +1,5 @@
-// The learning rate and the batch as pure functions of the step and of the milestones passed, the same bits everywhere: no
-// libm.
+// The learning rate and the batch as pure functions of the step and of the milestones passed, the same bits everywhere:
+// no libm.
 #pragma once
 
 #include <algorithm>
@@ -40,8 +40,8 @@ inline std::int64_t milestones_passed(const Milestones& milestones, std::int64_t
   return std::upper_bound(milestones.at.begin(), milestones.at.end(), step) - milestones.at.begin();
 }
 
-// The rate of step `step`: rises linearly over `warmup` steps (step 0 has 1/warmup of it), is multiplied by `rate_factor` at
-// each milestone and, with decay "cosine", falls along half a cosine that reaches zero at `max_steps`.
+// The rate of step `step`: rises linearly over `warmup` steps (step 0 has 1/warmup of it), is multiplied by
+// `rate_factor` at each milestone and, with decay "cosine", falls along half a cosine that reaches zero at `max_steps`.
 inline double learning_rate(const TrainSpec& train, std::int64_t step, std::int64_t passed) {
   double rate = train.learning_rate;
   if (step + 1 < train.warmup) rate *= static_cast<double>(step + 1) / static_cast<double>(train.warmup);

@@ -1,5 +1,5 @@
-// Shares a step's gradient units with the workers of the coordinator (proto/flowloom/v1/training.proto), on threads of its own:
-// training never waits for the network. While there is no connection, or no worker, nothing is shared.
+// Shares a step's gradient units with the workers of the coordinator (proto/flowloom/v1/training.proto), on threads of
+// its own: training never waits for the network. While there is no connection, or no worker, nothing is shared.
 #pragma once
 
 #include <condition_variable>

@@ -308,7 +308,8 @@ std::optional<Candidate> Trainer::candidate(std::stop_token stop) {
   Checkpoint& checkpoint = candidate.checkpoint;
   if (std::isfinite(gate->largest_log_w)) checkpoint.threshold = gate->largest_log_w + kOutlierMargin;
   try {
-    // The run's own numbers, so that a checkpoint's bytes do not depend on LibTorch's, but only if LibTorch finds them too.
+    // The run's own numbers, so that a checkpoint's bytes do not depend on LibTorch's, but only if LibTorch finds them
+    // too.
     add_references(checkpoint, *engines_.own);
     verify_references(checkpoint, *engines_.reference, "The flow after " + std::to_string(state_.step) + " steps");
   } catch (const Error& error) {

@@ -1,8 +1,9 @@
-// Training by Kullback-Leibler divergence as a pure machine: weights after n steps are a function of the run file, of the
-// files that it names (and of the engine's build), of nothing else.
+// Training by Kullback-Leibler divergence as a pure machine: weights after n steps are a function of the run file, of
+// the files that it names (and of the engine's build), of nothing else.
 //
 // Keeps true:
-//   - sample k of step s has the noise address (train, training_index(s, k)), and the one at (target, the same) chooses a
+//   - sample k of step s has the noise address (train, training_index(s, k)), and the one at (target, the same) chooses
+//   a
 //     sample of the target; s counts skipped steps too;
 //   - a step's batch is cut into gradient units of fixed size, whose gradients are added in unit order: no
 //     bit depends on the number of threads, nor on who computes them, and hardly any memory on the batch;
@@ -35,8 +36,8 @@ namespace flowloom {
 
 // What the last step showed.
 struct StepFigures {
-  // (1 - share) (D_reverse - log Z) + share (D_forward + log Z), as means over this batch: log_q + S over the flow's samples and
-  // -S - log_q over as many of the target's
+  // (1 - share) (D_reverse - log Z) + share (D_forward + log Z), as means over this batch: log_q + S over the flow's
+  // samples and -S - log_q over as many of the target's
   double loss = std::nan("");
   double ess = std::nan("");            // of its whole batch of model samples
   double gradient_norm = std::nan("");  // of the mean gradient, before clipping
@@ -128,13 +129,13 @@ class Trainer {
   // Stopped: the steps are done or the ESS is reached, and the state is evaluated.
   bool finished() const;
 
-  // The ESS of the weights that a checkpoint would have, from the noise that belongs to this step; nothing if `stop` was
-  // requested.
-  // An invalid draw (docs/exactness.md, rule 2) counts as weight zero; 0 if all weights are zero.
+  // The ESS of the weights that a checkpoint would have, from the noise that belongs to this step; nothing if `stop`
+  // was requested. An invalid draw (docs/exactness.md, rule 2) counts as weight zero; 0 if all weights are zero.
   std::optional<double> measure_ess(std::stop_token stop = {});
 
-  // The state as a version: its references (unless training has diverged, or the reference engine finds other numbers), what
-  // the gate's draws show, and its threshold, the largest log_w of these draws + 1. Nothing if `stop` was requested.
+  // The state as a version: its references (unless training has diverged, or the reference engine finds other numbers),
+  // what the gate's draws show, and its threshold, the largest log_w of these draws + 1. Nothing if `stop` was
+  // requested.
   std::optional<Candidate> candidate(std::stop_token stop = {});
 
   const TrainerState& state() const { return state_; }

@@ -30,8 +30,8 @@ struct TrainingOptions {
 };
 
 // Returns when training has stopped and everything it owes is published, or, with the state written, once
-// `stop` is requested or the chain is complete. Training goes on while the coordinator is away. Throws `kHalted` if training
-// ends short of an entry of [chain] versions (only logs it with `to_end`).
+// `stop` is requested or the chain is complete. Training goes on while the coordinator is away. Throws `kHalted` if
+// training ends short of an entry of [chain] versions (only logs it with `to_end`).
 void train(PeerFinder finder, const TrainingOptions& options, std::stop_token stop);
 
 }  // namespace flowloom

@@ -2,8 +2,8 @@
 // waits for the network.
 //
 // Keeps true: checkpoints arrive in the order of `publish`, each tried until the coordinator has it
-// (publishing the same bytes twice is one version), and so do points of the record; of reports the latest is kept until the
-// coordinator has it.
+// (publishing the same bytes twice is one version), and so do points of the record; of reports the latest is kept until
+// the coordinator has it.
 #pragma once
 
 #include <chrono>

@@ -5,8 +5,8 @@
 namespace flowloom {
 namespace {
 
-// One line that a terminal shows as it is, whatever the pieces of a file or a message that were put into it; of a very long one
-// the middle is left out.
+// One line that a terminal shows as it is, whatever the pieces of a file or a message that were put into it; of a very
+// long one the middle is left out.
 std::string one_line(const std::string& sentence) {
   constexpr std::size_t kEnd = 800;
   std::string text;

@@ -12,8 +12,8 @@ namespace flowloom {
 // leaves the old one.
 void write_file_atomically(const std::filesystem::path& file, std::string_view bytes, int mode = 0644);
 
-// Makes the directory and those above it, as far as they are missing, durably: each one's name is on disk when this returns.
-// Throws std::filesystem::filesystem_error.
+// Makes the directory and those above it, as far as they are missing, durably: each one's name is on disk when this
+// returns. Throws std::filesystem::filesystem_error.
 void make_directories(const std::filesystem::path& directory);
 
 // Throws `kNotFound` with the path if it cannot be read.

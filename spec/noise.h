@@ -7,7 +7,8 @@
 //   key       first 8 bytes of SHA-256(a JSON text of the theory's section and the seed), or of a noise name that runs
 //             share on purpose
 //   counter   (u64 index, u32 draw, u32 purpose)
-//   block     four words -> two uniforms (top 53 bits + 1) 2^-53 in (0, 1] -> two normals by Box-Muller (radius from the
+//   block     four words -> two uniforms (top 53 bits + 1) 2^-53 in (0, 1] -> two normals by Box-Muller (radius from
+//   the
 //             first, angle from the second); draw d holds components 2d and 2d+1, in site order
 #pragma once
 

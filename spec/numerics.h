@@ -10,23 +10,23 @@ namespace flowloom {
 // action and observables in float64. kFloat64: everything in float64.
 enum class Precision { kMixed, kFloat64 };
 
-// Raised by any change of the bits of log_p, log_q, sums or fields that a released engine produces. (A training's bits may change
-// from release to release: its state names the build, and a checkpoint is what it is.)
+// Raised by any change of the bits of log_p, log_q, sums or fields that a released engine produces. (A training's bits
+// may change from release to release: its state names the build, and a checkpoint is what it is.)
 inline constexpr int kNumericsRevision = 2;
 
 // Raised by any change of the bits of a gradient by lanes, so that the workers of one training step agree.
 inline constexpr int kGradientRevision = 1;
 
-// Two evaluations of one log_p or log_q near `value` agree to this: by different engines or builds in this precision, and by one
-// in this precision and one in float64. The second part is for sums of many or large terms. In float32 it is what rounding in
-// the networks leaves of log_p far from where the action is small: 3.4e-6 of it at most for 3600 random flows, untrained, at
-// m2 = -4, lambda = 8 and up to 512 sites (-1.06e6 with a gap of 3.6).
+// Two evaluations of one log_p or log_q near `value` agree to this: by different engines or builds in this precision,
+// and by one in this precision and one in float64. The second part is for sums of many or large terms. In float32 it is
+// what rounding in the networks leaves of log_p far from where the action is small: 3.4e-6 of it at most for 3600
+// random flows, untrained, at m2 = -4, lambda = 8 and up to 512 sites (-1.06e6 with a gap of 3.6).
 inline double log_weight_tolerance(Precision precision, double value = 0) {
   return precision == Precision::kMixed ? 1e-3 + 1e-5 * std::abs(value) : 1e-9 + 1e-13 * std::abs(value);
 }
 
-// A field that flow(inverse(field)) misses by more is not inverted (docs/exactness.md, rule 7): forward and inverse agree to
-// 1e-10, in mixed precision to 1e-6 where a value sits on a rounding boundary of float32.
+// A field that flow(inverse(field)) misses by more is not inverted (docs/exactness.md, rule 7): forward and inverse
+// agree to 1e-10, in mixed precision to 1e-6 where a value sits on a rounding boundary of float32.
 constexpr double round_trip_limit(Precision precision) { return precision == Precision::kMixed ? 1e-5 : 1e-8; }
 
 struct Numerics {
@@ -37,8 +37,8 @@ struct Numerics {
   bool operator==(const Numerics&) const = default;
 };
 
-// By how much two draws of one unit may differ, in log_p and log_q, relative to 1 + |value|: 0, none, for the lanes, whose bits
-// are the same everywhere (docs/exactness.md, rule 9).
+// By how much two draws of one unit may differ, in log_p and log_q, relative to 1 + |value|: 0, none, for the lanes,
+// whose bits are the same everywhere (docs/exactness.md, rule 9).
 inline double redraw_tolerance(const Numerics& numerics) {
   return numerics.engine == "lanes" ? 0 : log_weight_tolerance(numerics.precision);
 }

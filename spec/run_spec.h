@@ -57,15 +57,16 @@ struct ScheduledVersion {
 // How the gradient of the reverse divergence is estimated; all have the same mean.
 //
 //   reparameterised  d(log_q + S)/dw with the noise held fixed (arXiv:1904.12072)
-//   path             the same without the part that acts on log_q at a fixed field, whose mean is zero: no noise is left
+//   path             the same without the part that acts on log_q at a fixed field, whose mean is zero: no noise is
+//   left
 //                    where q = p (arXiv:2207.08219), in one pass (arXiv:2403.15881)
 //   path-two-pass    the same numbers by the inverse flow, slower: the reference of the former
 enum class Estimator { kReparameterised, kPath, kPathTwoPass };
 
 enum class LearningRateDecay { kNone, kCosine };
 
-// Steps at which the learning rate falls and the batch grows. At most one of the first three is set; without any there are
-// none.
+// Steps at which the learning rate falls and the batch grows. At most one of the first three is set; without any there
+// are none.
 struct Milestones {
   std::vector<std::int64_t> at = {};
   std::int64_t every = 0;
@@ -139,8 +140,8 @@ struct RunSpec {
   Sha256 identity() const { return sha256(identity_text()); }
 };
 
-// What a training's weights after n steps depend on: theory, noise, flow, precision and [train], without what only says when to
-// stop. Sorted keys, defaults filled in.
+// What a training's weights after n steps depend on: theory, noise, flow, precision and [train], without what only says
+// when to stop. Sorted keys, defaults filled in.
 nlohmann::json training_settings(const RunSpec& run);
 Sha256 training_identity(const RunSpec& run);
 

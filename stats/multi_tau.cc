@@ -21,8 +21,8 @@ namespace {
 constexpr std::size_t kChannels = MultiTau::kChannels;
 constexpr std::size_t kPortion = 1024;  // values that are taken in at once
 
-// Adds values[0 ... n - 1] to `sum` and the products of each with itself and the kChannels - 1 before it, which lie before
-// `values` too, to `products`; in order, so with the same bits on every instruction set.
+// Adds values[0 ... n - 1] to `sum` and the products of each with itself and the kChannels - 1 before it, which lie
+// before `values` too, to `products`; in order, so with the same bits on every instruction set.
 FLOWLOOM_EVERY_WIDTH
 void add_products(double* products, double& sum, const double* values, std::size_t n) {
   std::array<double, kChannels> p;  // the farthest first, as the values lie

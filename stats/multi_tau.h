@@ -53,8 +53,9 @@ class MultiTau {
   // `s` is the ratio tau_exp / tau_int that the window rule assumes; `invalid_argument` unless it is positive.
   explicit MultiTau(double s = 1.5);
 
-  // The next chain steps, one after another: to the last bit what the same steps give in any other portions. O(1) amortised,
-  // and much faster in hundreds than one by one. NaN and infinities throw `invalid_argument` and change nothing.
+  // The next chain steps, one after another: to the last bit what the same steps give in any other portions. O(1)
+  // amortised, and much faster in hundreds than one by one. NaN and infinities throw `invalid_argument` and change
+  // nothing.
   void add(std::span<const double> steps);
   void add(double x) { add(std::span(&x, 1)); }
 

@@ -22,8 +22,8 @@ class Engines {
   // Null if it is not available.
   std::shared_ptr<const Engine> find(const std::string& name) const;
 
-  // Opens what else a run file can name, the first time. Returns whether more are available than before. One that cannot be
-  // opened is no error: the coordinator decides whether it matters.
+  // Opens what else a run file can name, the first time. Returns whether more are available than before. One that
+  // cannot be opened is no error: the coordinator decides whether it matters.
   bool open_others();
 
   // Why others are not available; empty if all are, or nobody asked.

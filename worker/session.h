@@ -57,8 +57,8 @@ struct SessionEnd {
 
 class Session {
  public:
-  // `joined` is called once, at Welcome. `shelf` and `last_seen` outlive the session; one session at a time uses them. A process
-  // that was told of a run's log works for no other run.
+  // `joined` is called once, at Welcome. `shelf` and `last_seen` outlive the session; one session at a time uses them.
+  // A process that was told of a run's log works for no other run.
   Session(const Peer& peer, Engines& engines, ModelShelf& shelf, LastSeen& last_seen, SessionOptions options,
           std::function<void()> joined);
 

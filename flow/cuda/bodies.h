@@ -1,9 +1,9 @@
 // What one GPU thread does: a body is called for an item (a site, mostly) and a sample. Between two bodies all threads
 // meet.
 //
-// Every number is computed by the operations of flow/lanes in their order, so the bits are the lane engine's. Arrays are
-// [row][sample] with `samples` samples, so that the threads of a warp, which are neighbouring samples of one row, read
-// and write neighbouring numbers; tables and weights are the lane engine's (flow/lanes/plan.h). The bodies are
+// Every number is computed by the operations of flow/lanes in their order, so the bits are the lane engine's. Arrays
+// are [row][sample] with `samples` samples, so that the threads of a warp, which are neighbouring samples of one row,
+// read and write neighbouring numbers; tables and weights are the lane engine's (flow/lanes/plan.h). The bodies are
 // constexpr, which lets nvcc compile them for the GPU and a test call them one by one.
 //
 // Here: what all flows share. A flow's own bodies stand with it (device_affine.h, angle_links.h, matrix_links.h).

@@ -1,5 +1,5 @@
-// Couplings of gauge fields (flow/loop_coupling.h) on a device, whatever the links are; a flow as flow/cuda/device_model.h
-// says. The links' part is a class Links (flow/cuda/angle_links.h, matrix_links.h):
+// Couplings of gauge fields (flow/loop_coupling.h) on a device, whatever the links are; a flow as
+// flow/cuda/device_model.h says. The links' part is a class Links (flow/cuda/angle_links.h, matrix_links.h):
 //
 //   Architecture, Difference
 //   Links(architecture, geometry)

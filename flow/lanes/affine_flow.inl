@@ -1,4 +1,5 @@
-// Affine couplings of a scalar field for blocks of kLanes samples (flow/affine_coupling.h); a flow as flow/lanes/flow.inl says.
+// Affine couplings of a scalar field for blocks of kLanes samples (flow/affine_coupling.h); a flow as
+// flow/lanes/flow.inl says.
 
 template <class Theory, class Real>
 class AffineFlow {
@@ -114,8 +115,9 @@ class AffineFlow {
     return tables_.networks.masks[tables_.networks.mask_of(layer)];
   }
 
-  // The network's s and t [active site][2] for the frozen variables, in evaluations.front(); with z2 made even and odd, with
-  // what belongs to the negative in evaluations.back(). Calls each(i, s, t) for the active site i and returns the sum of s.
+  // The network's s and t [active site][2] for the frozen variables, in evaluations.front(); with z2 made even and odd,
+  // with what belongs to the negative in evaluations.back(). Calls each(i, s, t) for the active site i and returns the
+  // sum of s.
   template <class Each>
   V s_and_t(std::size_t layer, const Field& field, Scratch& scratch, Each each) const {
     const std::size_t count = mask(layer).outputs.size();

@@ -8,8 +8,8 @@ template <std::size_t kSites, std::size_t kOut, class V, class F>
   }
 }
 
-// Calls f(begin, count) for consecutive parts of [0, total), as few as can be with at most kMost in each, of kMost or one less
-// where `total` is large enough for that, else of one; f is a template on the count.
+// Calls f(begin, count) for consecutive parts of [0, total), as few as can be with at most kMost in each, of kMost or
+// one less where `total` is large enough for that, else of one; f is a template on the count.
 template <std::size_t kMost, class F>
 void in_tiles(std::size_t total, F f) {
   const std::size_t tiles = (total + kMost - 1) / kMost;
@@ -161,8 +161,8 @@ template <std::size_t kOut, std::size_t kColumns, class Real>
   });
 }
 
-// Adds a convolution's slopes by its weights, in the order of Convolution::weights, and by its bias. The sums over sites are
-// taken within kSumBlock consecutive ones, and these added in order, whatever the tiles.
+// Adds a convolution's slopes by its weights, in the order of Convolution::weights, and by its bias. The sums over
+// sites are taken within kSumBlock consecutive ones, and these added in order, whatever the tiles.
 template <class Real>
 void correlate(const Stencil& stencil, const Convolution<Real>& convolution, const Row<Real>* input,
                const Row<Real>* slopes, Row<Real>* gradient, Row<Real>* bias) {

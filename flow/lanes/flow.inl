@@ -11,7 +11,8 @@
 //   difference(a, b)                            of two values of a variable
 //   Gradients                                   its slopes (flow/lanes/objective.inl)
 
-// The sum of of(i) over i < count: within blocks, then over the blocks, always in order; of(i) is called once for each i.
+// The sum of of(i) over i < count: within blocks, then over the blocks, always in order; of(i) is called once for each
+// i.
 template <class Of>
 auto blocked_sum(std::size_t count, Of of) {
   const auto sum_of_block = [&](std::size_t begin) {
@@ -109,8 +110,8 @@ class TheoryWalk {
   GlobalSums<Theory> global_;
 };
 
-// Calls store(d, pair) for draws d = 0, 1, ... of `count` numbers at the addresses first, first + 1, ... of each lane, a pair being two
-// uniforms (spec/noise.h). Lanes from `samples` on repeat the first.
+// Calls store(d, pair) for draws d = 0, 1, ... of `count` numbers at the addresses first, first + 1, ... of each lane,
+// a pair being two uniforms (spec/noise.h). Lanes from `samples` on repeat the first.
 template <class Store>
 void each_draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t samples, std::size_t count, Store store) {
   using B = Words<std::uint64_t>;

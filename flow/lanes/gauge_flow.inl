@@ -1,7 +1,8 @@
-// Gauge-equivariant couplings of angles for blocks of kLanes samples (flow/gauge_coupling.h); a flow as flow/lanes/flow.inl says.
+// Gauge-equivariant couplings of angles for blocks of kLanes samples (flow/gauge_coupling.h); a flow as
+// flow/lanes/flow.inl says.
 
-// The maps of a flow, in functions of their own: they are long. `raw` are a map's parameters, its rotation's angle behind them;
-// slopes go to rows in the same order (flow/transformed.inl).
+// The maps of a flow, in functions of their own: they are long. `raw` are a map's parameters, its rotation's angle
+// behind them; slopes go to rows in the same order (flow/transformed.inl).
 class LinkMaps {
   using V = Lanes<double>;
 
@@ -179,8 +180,9 @@ class GaugeFlow {
   LinkMaps maps_;
 };
 
-// Its slopes (flow/lanes/objective.inl). With x the active loop's angle, y = f(x) + t and the link theta' = theta + y - x: the link
-// and the rest of its loop, both of which x depends on, and on nothing else does theta' but through the network.
+// Its slopes (flow/lanes/objective.inl). With x the active loop's angle, y = f(x) + t and the link theta' = theta + y -
+// x: the link and the rest of its loop, both of which x depends on, and on nothing else does theta' but through the
+// network.
 template <class Theory, class Real>
 class GaugeFlow<Theory, Real>::Gradients {
  public:
@@ -218,8 +220,8 @@ class GaugeFlow<Theory, Real>::Gradients {
   }
 
  private:
-  // D' of the link follows from D. At fixed theta' the slopes of -log q by f's parameters are those of density_slopes; by the rest's
-  // angle, which moves x by -(dtheta'/drest) / f', that is D' - D.
+  // D' of the link follows from D. At fixed theta' the slopes of -log q by f's parameters are those of density_slopes;
+  // by the rest's angle, which moves x by -(dtheta'/drest) / f', that is D' - D.
   template <class Block>
   V couple_with_density(std::size_t layer, Block& block, bool add_slopes) {
     const Mask<double> valid = block.valid();
@@ -280,8 +282,8 @@ class GaugeFlow<Theory, Real>::Gradients {
     }
   }
 
-  // Through the network of a layer: adds the slopes by its weights on request, and those by the links of its context times `factor`
-  // to the block's.
+  // Through the network of a layer: adds the slopes by its weights on request, and those by the links of its context
+  // times `factor` to the block's.
   template <class Block>
   [[gnu::noinline]] FLOWLOOM_FLATTEN void pull_back(std::size_t layer, Block& block, bool add_slopes, double factor) {
     const Row<Real>* slopes = back_.pull_back(layer, add_slopes, scratch_, outer_);

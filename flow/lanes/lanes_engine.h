@@ -1,6 +1,6 @@
-// The lane engine: samples and inverts flows on the CPU's vectors, without LibTorch. A sample's bits depend on its address and
-// the weights alone: not on the instruction set, the size of a call or the place in it. The thread that calls must compute as
-// it was started: subnormal numbers not flushed to zero, rounding to nearest.
+// The lane engine: samples and inverts flows on the CPU's vectors, without LibTorch. A sample's bits depend on its
+// address and the weights alone: not on the instruction set, the size of a call or the place in it. The thread that
+// calls must compute as it was started: subnormal numbers not flushed to zero, rounding to nearest.
 #pragma once
 
 #include <memory>

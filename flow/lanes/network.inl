@@ -34,7 +34,8 @@ struct Evaluation {
   }
 };
 
-// The networks of a flow (in functions of their own, which those that call them and are flattened do not repeat); the caller owns what it refers to.
+// The networks of a flow (in functions of their own, which those that call them and are flattened do not repeat); the
+// caller owns what it refers to.
 template <class Real>
 class Networks {
  public:
@@ -70,8 +71,8 @@ class NetworksBack {
     for (auto& buffer : inner_) buffer.resize(std::max(weights.widest(), weights.networks[0][0].in) * tables.sites);
   }
 
-  // From the slopes by the outputs of an evaluation that has kept all, which are overwritten, to those by its inputs [input
-  // site][channel]; adds the slopes by the layer's weights on request.
+  // From the slopes by the outputs of an evaluation that has kept all, which are overwritten, to those by its inputs
+  // [input site][channel]; adds the slopes by the layer's weights on request.
   [[gnu::noinline]] const Row<Real>* pull_back(std::size_t layer, bool add_slopes, Evaluation<Real>& evaluation,
                              std::vector<Row<Real>>& outer) {
     const std::size_t mask = tables_.mask_of(layer);

@@ -70,8 +70,8 @@ class StencilMaker {
     return read;
   }
 
-  // `readable` inputs are not known to be zero, `wanted` outputs are read by somebody; `input_place` and `output_place` are the
-  // places of sites in the two arrays. A stencil for each set of taps that fall on a readable site.
+  // `readable` inputs are not known to be zero, `wanted` outputs are read by somebody; `input_place` and `output_place`
+  // are the places of sites in the two arrays. A stencil for each set of taps that fall on a readable site.
   std::vector<Stencil> make(const Sites& readable, const Sites& wanted, const std::vector<std::uint32_t>& input_place,
                             const std::vector<std::uint32_t>& output_place) const {
     std::vector<Stencil> stencils;

@@ -1,5 +1,6 @@
-// What the lane engine prepares before it samples: tables of sites, and weights in the order in which they are used; once for
-// each model, that is for each version; for gradients once for each step. Nothing here depends on the instruction set.
+// What the lane engine prepares before it samples: tables of sites, and weights in the order in which they are used;
+// once for each model, that is for each version; for gradients once for each step. Nothing here depends on the
+// instruction set.
 //
 // A block is kLanes samples side by side. Its arrays hold rows, one number of every sample:
 //
@@ -27,8 +28,8 @@ namespace flowloom::lanes {
 // Sums over sites are taken within so many consecutive ones, then over these blocks.
 inline constexpr std::size_t kSumBlock = 64;
 
-// Where a convolution writes and reads, for output sites that see the same taps: those whose input is not known to be zero. A tap
-// that would fall on another site is left out, as is a site that nobody reads.
+// Where a convolution writes and reads, for output sites that see the same taps: those whose input is not known to be
+// zero. A tap that would fall on another site is left out, as is a site that nobody reads.
 struct Stencil {
   std::vector<std::uint32_t> outputs;  // [i]       the place of output i among the sites of the output array
   std::vector<std::uint32_t> taps;     // [tap]     their numbers in Geometry::box, that is in a weight's last axes
@@ -74,14 +75,14 @@ struct PackedNetworks {
   // Channels of the widest layer.
   std::size_t widest() const;
 
-  // Multiply-adds of all convolutions, or of the transposed ones, for one sample, as executed: without the taps and sites that
-  // are left out.
+  // Multiply-adds of all convolutions, or of the transposed ones, for one sample, as executed: without the taps and
+  // sites that are left out.
   std::size_t multiply_adds(const NetworkTables& tables) const;
   std::size_t transposed_multiply_adds(const NetworkTables& tables) const;
 };
 
-// Slopes by the networks' weights while they are added up, in the order of PackedNetworks: a row for each, so that a sum over
-// samples is one over blocks for each lane, and over lanes in the end.
+// Slopes by the networks' weights while they are added up, in the order of PackedNetworks: a row for each, so that a
+// sum over samples is one over blocks for each lane, and over lanes in the end.
 template <class Real>
 struct NetworkSlopes {
   explicit NetworkSlopes(const PackedNetworks<Real>& weights);  // zeros
@@ -112,8 +113,8 @@ struct FreeField {
   double log_det = 0;             // of noise -> field
 };
 
-// A layer of a flow of matrices: links as the number of their first row in a field, that of the entry's real part in the
-// first row and column; those of the others follow `sites` apart each.
+// A layer of a flow of matrices: links as the number of their first row in a field, that of the entry's real part in
+// the first row and column; those of the others follow `sites` apart each.
 struct MatrixCoupling {
   struct Step {
     std::uint32_t first;

@@ -1,5 +1,5 @@
-// The lane engine for every instruction set with vectors: Highway includes this file once for each, in a namespace and with a
-// target of its own. Where it finds none (HWY_SCALAR, HWY_EMU128) there is "portable".
+// The lane engine for every instruction set with vectors: Highway includes this file once for each, in a namespace and
+// with a target of its own. Where it finds none (HWY_SCALAR, HWY_EMU128) there is "portable".
 #include "flow/lanes/prelude.h"
 #include "math/lanes/targets.h"
 
@@ -27,8 +27,8 @@ namespace flowloom::lanes {
 
 namespace {
 
-// Whether this processor has a target of this build. The one that the compiler assumes anyway needs no question, nor the
-// library that would answer it.
+// Whether this processor has a target of this build. The one that the compiler assumes anyway needs no question, nor
+// the library that would answer it.
 template <std::int64_t kTarget>
 bool has() {
   if constexpr (kTarget == HWY_STATIC_TARGET) {

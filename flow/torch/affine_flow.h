@@ -1,9 +1,9 @@
 // Affine couplings of a scalar field as LibTorch operations (flow/affine_coupling.h).
 //
-// What the engine asks of a flow (flow/torch/torch_engine.cc): State, the variables as tensors that a map takes from the noise to the field and
-// back; noise(...), noise_log_density(state), forward(weights, state), inverse(weights, state), in place, returning the log_det
-// of the map, [sample]; state(field) and whole(state), from and to [variable][sample]; difference(a, b); theory(). A flow may
-// have path(weights, noise), the path gradient in one pass.
+// What the engine asks of a flow (flow/torch/torch_engine.cc): State, the variables as tensors that a map takes from
+// the noise to the field and back; noise(...), noise_log_density(state), forward(weights, state), inverse(weights,
+// state), in place, returning the log_det of the map, [sample]; state(field) and whole(state), from and to
+// [variable][sample]; difference(a, b); theory(). A flow may have path(weights, noise), the path gradient in one pass.
 #pragma once
 
 #include <array>
@@ -97,8 +97,8 @@ class AffineFlow {
 
   static at::Tensor difference(const at::Tensor& a, const at::Tensor& b) { return a - b; }
 
-  // The same in one pass (arXiv:2403.15881): D = d log_q/dx is carried along with the field. For y = x e^s + t of the active
-  // half, with vectors a (active) and f (frozen):
+  // The same in one pass (arXiv:2403.15881): D = d log_q/dx is carried along with the field. For y = x e^s + t of the
+  // active half, with vectors a (active) and f (frozen):
   //   D'_a = D_a e^-s,   D'_f = D_f - d(sum s)/dx_f - (dy/dx_f)^T D'_a
   // Then the layers are gone through backwards with G = D + dS/dx in place of a loss's slope.
   PathSlopes path(const Weights& weights, const State& z) const {

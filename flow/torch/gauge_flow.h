@@ -1,5 +1,5 @@
-// Gauge-equivariant couplings of angles as LibTorch operations (flow/gauge_coupling.h); what the engine asks of a flow stands in
-// flow/torch/affine_flow.h.
+// Gauge-equivariant couplings of angles as LibTorch operations (flow/gauge_coupling.h); what the engine asks of a flow
+// stands in flow/torch/affine_flow.h.
 #pragma once
 
 #include <algorithm>

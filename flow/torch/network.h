@@ -114,7 +114,8 @@ inline at::Tensor convolve(const Convolution& convolution, const at::Tensor& inp
   return at::baddbmm(convolution.bias, convolution.matrix.unsqueeze(0).expand({sites, -1, -1}), gathered);
 }
 
-// What a layer's network gives for its output sites, [output site][out][sample] in float64, from `input` [input site][in][sample].
+// What a layer's network gives for its output sites, [output site][out][sample] in float64, from `input` [input
+// site][in][sample].
 inline at::Tensor evaluate(const Network& network, const NetworkPlan& plan, std::size_t mask, const at::Tensor& input) {
   const auto type = network.front().matrix.scalar_type();
   at::Tensor x = at::zeros({plan.sites, input.size(1), input.size(2)}, input.options().dtype(type))

@@ -168,8 +168,8 @@ class TorchObjective final : public Objective {
     return {slopes_of((log_q + action).sum(), weights), -action - log_q};
   }
 
-  // The path gradient G(x) dx/dw, G = d(log_q + S)/dx at fixed weights, as its definition says: to the field, back by the
-  // inverse for G, and to the field again (arXiv:2207.08219). What a flow's `path` is tested against.
+  // The path gradient G(x) dx/dw, G = d(log_q + S)/dx at fixed weights, as its definition says: to the field, back by
+  // the inverse for G, and to the field again (arXiv:2207.08219). What a flow's `path` is tested against.
   PathSlopes path_two_pass(const Weights& weights, const State& z) const {
     State fixed = z;
     {

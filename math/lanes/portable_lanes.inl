@@ -1,5 +1,5 @@
-// Lanes as plain arrays, for processors that flow/lanes/vector.cc has no instruction set for: a value (math/value.h) for kLanes
-// samples. It is what the vector sets are tested against.
+// Lanes as plain arrays, for processors that flow/lanes/vector.cc has no instruction set for: a value (math/value.h)
+// for kLanes samples. It is what the vector sets are tested against.
 
 #undef FLOWLOOM_FLATTEN
 #define FLOWLOOM_FLATTEN  // in vector_lanes.inl: for speed

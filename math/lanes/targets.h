@@ -1,5 +1,6 @@
-// To be included before Highway: the instruction sets that it compiles for. Left out are those on which its MulAdd rounds twice
-// (SSSE3, SSE4), those whose vectors have no fixed size (SVE), and those that would gain nothing (AVX3_DL) or nobody asked for.
+// To be included before Highway: the instruction sets that it compiles for. Left out are those on which its MulAdd
+// rounds twice (SSSE3, SSE4), those whose vectors have no fixed size (SVE), and those that would gain nothing (AVX3_DL)
+// or nobody asked for.
 #pragma once
 
 #ifndef HWY_DISABLED_TARGETS

@@ -1,5 +1,5 @@
-// Lanes in the registers of one instruction set, `hn` being Highway's namespace of it: Lanes<Real> is a value (math/value.h)
-// for kLanes samples, Words<Unsigned> its encoding. A row fills one register or several, r[0], r[1], ...
+// Lanes in the registers of one instruction set, `hn` being Highway's namespace of it: Lanes<Real> is a value
+// (math/value.h) for kLanes samples, Words<Unsigned> its encoding. A row fills one register or several, r[0], r[1], ...
 
 // Of a function: everything that it calls is inlined, the elementary functions above all.
 #undef FLOWLOOM_FLATTEN
@@ -185,8 +185,8 @@ HWY_INLINE Lanes<float> from_double(const Lanes<double>& a) {
 template <class T>
 inline constexpr std::size_t kRowsOfSums = (HWY_TARGET == HWY_AVX2 ? 12 : 24) / kRegisters<T>;
 
-// Outputs that it computes at once, at most. Where four of 16 registers make a row, one output at three sites is faster than two
-// at one: more sums hide the latency.
+// Outputs that it computes at once, at most. Where four of 16 registers make a row, one output at three sites is faster
+// than two at one: more sums hide the latency.
 template <class T>
 inline constexpr std::size_t kMostOutputs = HWY_TARGET == HWY_AVX2 && sizeof(T) == 8 ? 1 : kRowsOfSums<T>;
 

@@ -1,9 +1,9 @@
 // Prints the bits of the lane engine on a few small flows of every kind, of the elementary functions and of the noise:
-// two machines that print the same lines compute the same (lanes_bits_test.py compares them). Fails if two instruction sets
-// of this machine differ.
+// two machines that print the same lines compute the same (lanes_bits_test.py compares them). Fails if two instruction
+// sets of this machine differ.
 //
-// Besides sources of ours it takes headers alone (no TOML, no OpenSSL, no library of Highway's), so that it can be compiled
-// for a processor none of whose libraries are installed.
+// Besides sources of ours it takes headers alone (no TOML, no OpenSSL, no library of Highway's), so that it can be
+// compiled for a processor none of whose libraries are installed.
 #include <cinttypes>
 #include <cstdio>
 #include <functional>
@@ -32,8 +32,8 @@ std::string line(const std::string& what, const std::vector<double>& numbers) {
   return text + ")";
 }
 
-// A function over 2^16 encodings at equal distances (subnormals and NaNs of either sign among them), at the edges, and over
-// 2^16 numbers in [-bound, bound].
+// A function over 2^16 encodings at equal distances (subnormals and NaNs of either sign among them), at the edges, and
+// over 2^16 numbers in [-bound, bound].
 template <class Real>
 std::string line_of(const std::string& name, double bound, const std::function<Real(Real)>& function) {
   using Limits = std::numeric_limits<Real>;

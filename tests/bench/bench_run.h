@@ -1,4 +1,5 @@
-// The folder of a run with an untrained flow, for benchmarks: in the working directory, empty at first, gone at the end.
+// The folder of a run with an untrained flow, for benchmarks: in the working directory, empty at first, gone at the
+// end.
 #pragma once
 
 #include <filesystem>
@@ -18,8 +19,8 @@ inline constexpr char kSmallRun[] =
 
 class BenchRun {
  public:
-  // `sections`: [theory], [flow] and [train] of the run file. With `serving`, the untrained flow is the chain's version;
-  // without, nothing is to be sampled.
+  // `sections`: [theory], [flow] and [train] of the run file. With `serving`, the untrained flow is the chain's
+  // version; without, nothing is to be sampled.
   BenchRun(const std::string& name, const std::string& sections, bool serving, const std::string& chain_keys = "")
       : base_(std::filesystem::current_path() / (name + "_bench.tmp")), directory_(base_ / "run") {
     std::filesystem::remove_all(base_);

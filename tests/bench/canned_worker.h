@@ -1,7 +1,8 @@
 // A worker that samples nothing: it answers every unit with the same numbers, at once.
 //
-// It takes no thread of its own: thousands of them fit into one process. Each has a connection of its own. The numbers are
-// encoded once, for all of them: who sends is on another machine in earnest, and should take little of this one here.
+// It takes no thread of its own: thousands of them fit into one process. Each has a connection of its own. The numbers
+// are encoded once, for all of them: who sends is on another machine in earnest, and should take little of this one
+// here.
 #pragma once
 
 #include <google/protobuf/io/coded_stream.h>

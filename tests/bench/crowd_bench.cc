@@ -1,6 +1,6 @@
-// A coordinator, in a process of its own, with many workers over loopback, each with a connection of its own and answers at
-// once: its memory, its proposals per second, how evenly the workers are served. And the round trip of one unit while nobody
-// else asks.
+// A coordinator, in a process of its own, with many workers over loopback, each with a connection of its own and
+// answers at once: its memory, its proposals per second, how evenly the workers are served. And the round trip of one
+// unit while nobody else asks.
 //
 //   crowd_bench [--workers N] [--credits N] [--window UNITS] [--seconds N] [--rounds N]
 #include <cstdio>

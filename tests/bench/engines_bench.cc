@@ -1,10 +1,10 @@
-// Both engines beside each other, whatever the theory and the flow: the same formulas on vectors, and composed of LibTorch's
-// operations.
+// Both engines beside each other, whatever the theory and the flow: the same formulas on vectors, and composed of
+// LibTorch's operations.
 //
 //   engines_bench [--rounds N] RUN.toml ...
 //
-// Draws on one core, whole training steps (noise, forward, backward, gradient norm, optimiser) on two; each engine with the best of
-// a few batches. Figures are medians over rounds, ratios medians of each round's ratio.
+// Draws on one core, whole training steps (noise, forward, backward, gradient norm, optimiser) on two; each engine with
+// the best of a few batches. Figures are medians over rounds, ratios medians of each round's ratio.
 #include <map>
 #include <memory>
 

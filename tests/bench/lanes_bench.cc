@@ -2,10 +2,10 @@
 //
 //   lanes_bench [--set avx512|avx2|neon] [--rounds N] [LATTICE HIDDEN ...]      as in  lanes_bench 8x8 8,8
 //
-// 16 affine layers, kernel 3, the same weights for all. A round measures everything once, one after the other; figures are
-// medians over rounds, ratios medians of each round's ratio. "LibTorch" is the same flow as its users write it
-// (plain_torch.h): as it comes, in a process of its own (lanes_bench --plain LATTICE HIDDEN), and tuned, that is with the
-// memory allocator set as flow/torch/torch_engine.cc sets it.
+// 16 affine layers, kernel 3, the same weights for all. A round measures everything once, one after the other; figures
+// are medians over rounds, ratios medians of each round's ratio. "LibTorch" is the same flow as its users write it
+// (plain_torch.h): as it comes, in a process of its own (lanes_bench --plain LATTICE HIDDEN), and tuned, that is with
+// the memory allocator set as flow/torch/torch_engine.cc sets it.
 #include <map>
 #include <thread>
 

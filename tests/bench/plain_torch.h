@@ -1,5 +1,5 @@
-// The flow as one would write it in LibTorch: circular padding, conv2d or conv3d, masks; the field in float64 and the networks in
-// float32, as a run with precision mixed has them.
+// The flow as one would write it in LibTorch: circular padding, conv2d or conv3d, masks; the field in float64 and the
+// networks in float32, as a run with precision mixed has them.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,8 @@ std::function<void(std::size_t count)> plain_torch(const AnyTheory& theory, cons
 // Sets the memory allocator as flow/torch/torch_engine.cc does, for the rest of the process.
 void tune_allocator();
 
-// Whole training steps on so many samples and two threads: noise, loss, backward, clipping, Adam. `estimator`: the path gradient by
-// the inverse flow (arXiv:2207.08219), or the reparameterised one. Null where plain_torch() is.
+// Whole training steps on so many samples and two threads: noise, loss, backward, clipping, Adam. `estimator`: the path
+// gradient by the inverse flow (arXiv:2207.08219), or the reparameterised one. Null where plain_torch() is.
 std::function<void(std::size_t count)> plain_torch_training(const AnyTheory& theory,
                                                             const AffineCouplingFlow& architecture,
                                                             std::span<const double> weights, Estimator estimator);

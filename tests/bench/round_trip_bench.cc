@@ -1,7 +1,7 @@
-// Units through a coordinator over loopback: workers that answer at once, so that each unit is grant, answer, accept test,
-// statistics, link and durable commit. With one worker and one credit the inverse of its rate is the time from a grant to the
-// next, and the time of an iteration the one from a commit to the next. With more: the coordinator's throughput, both ends of
-// gRPC on the same cores.
+// Units through a coordinator over loopback: workers that answer at once, so that each unit is grant, answer, accept
+// test, statistics, link and durable commit. With one worker and one credit the inverse of its rate is the time from a
+// grant to the next, and the time of an iteration the one from a commit to the next. With more: the coordinator's
+// throughput, both ends of gRPC on the same cores.
 #include <benchmark/benchmark.h>
 
 #include <thread>

@@ -3,9 +3,10 @@
 //   sharing_bench [--steps N] [--workers N]
 //
 // The trainer, its sharing and the coordinator are the real ones; the network is a relay in front of the coordinator
-// (tests/network/relay.h), whose line all connections share as they would share the coordinator's network card. Workers are
-// simulated: each answers a gradient unit after the time that a core of this machine takes for it, which is measured first, with
-// slopes of the right size; so many of them fit on two cores. The trainer computes with one thread.
+// (tests/network/relay.h), whose line all connections share as they would share the coordinator's network card. Workers
+// are simulated: each answers a gradient unit after the time that a core of this machine takes for it, which is
+// measured first, with slopes of the right size; so many of them fit on two cores. The trainer computes with one
+// thread.
 #include <atomic>
 #include <thread>
 

@@ -75,7 +75,8 @@ struct Case {
   }
 };
 
-// What this program prints, one number, when it is called with `arguments`: in a new process, where nobody has set anything.
+// What this program prints, one number, when it is called with `arguments`: in a new process, where nobody has set
+// anything.
 inline double measured_elsewhere(const std::string& arguments) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
   FILE* child = popen(("'" + self + "' " + arguments).c_str(), "r");
@@ -103,8 +104,8 @@ inline int rounds_of(const std::string& value) {
   return rounds;
 }
 
-// What a benchmark is asked for: [--rounds N] [--OPTION VALUE ...] [LATTICE HIDDEN ...]; without cases, all of `lattices` with 8,8
-// and with 16,16,16. `option` takes the others.
+// What a benchmark is asked for: [--rounds N] [--OPTION VALUE ...] [LATTICE HIDDEN ...]; without cases, all of
+// `lattices` with 8,8 and with 16,16,16. `option` takes the others.
 struct Wanted {
   int rounds;
   std::vector<Case> cases;

@@ -2,8 +2,8 @@
 //
 //   training_bench [--rounds N] [LATTICE HIDDEN ...]      as in  training_bench 8x8 8,8
 //
-// Whole steps on two threads: noise, forward, backward, gradient norm, optimiser. The flows are those of lanes_bench; every
-// contestant has the best of a few batches. "LibTorch" is plain_torch.h as it comes, in a process of its own
+// Whole steps on two threads: noise, forward, backward, gradient norm, optimiser. The flows are those of lanes_bench;
+// every contestant has the best of a few batches. "LibTorch" is plain_torch.h as it comes, in a process of its own
 // (training_bench --plain LATTICE HIDDEN GRADIENT as-it-comes|tuned), "tuned" with the memory allocator set as
 // flow/torch/torch_engine.cc sets it. Figures are medians over rounds, ratios medians of each round's ratio.
 #include <map>
@@ -41,8 +41,8 @@ double peak_of_all_cores() {
   return sum;
 }
 
-// Multiply-adds of one sample: the forward pass, its repetition on the way back, the slopes by the weights, and once or twice those
-// by the activations.
+// Multiply-adds of one sample: the forward pass, its repetition on the way back, the slopes by the weights, and once or
+// twice those by the activations.
 double multiply_adds(const Case& wanted, Estimator estimator) {
   const lanes::AffineTables tables(theory_geometry(wanted.theory), wanted.architecture, lanes::Use::kGradients);
   const auto packed = lanes::AffineWeights<float>(tables, wanted.architecture, wanted.weights).networks;

@@ -1,5 +1,5 @@
-// Counts what is allocated while it lives: all bytes asked for, freed or not. Only the address sanitizer can tell; without it
-// the count is zero.
+// Counts what is allocated while it lives: all bytes asked for, freed or not. Only the address sanitizer can tell;
+// without it the count is zero.
 #pragma once
 
 #include <cstddef>

@@ -12,8 +12,8 @@ namespace {
 
 constexpr char kName[] = "x.safetensors";
 
-// What a file of this size may make us allocate, all in all: a header of JSON is taken apart into nodes, and an architecture's
-// tensors have names, at most 1024 layers of 33.
+// What a file of this size may make us allocate, all in all: a header of JSON is taken apart into nodes, and an
+// architecture's tensors have names, at most 1024 layers of 33.
 constexpr std::size_t bound(std::size_t size) { return (std::size_t{64} << 20) + 1000 * size; }
 
 bool same_bits(const std::vector<double>& a, const std::vector<double>& b) {

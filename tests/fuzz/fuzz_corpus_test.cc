@@ -1,4 +1,5 @@
-// Every target keeps its promises on its kept corpus: what was found once stays found, with every compiler and sanitizer.
+// Every target keeps its promises on its kept corpus: what was found once stays found, with every compiler and
+// sanitizer.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,10 +1,10 @@
-// Events, one after the other: workers that come, answer, say anything and go; a trainer that shares steps; an operator who
-// activates versions and has units drawn again; publications, time, failing writes, restarts. Whatever they are, the log is
-// the one of a plain loop, and an honest worker can finish it.
+// Events, one after the other: workers that come, answer, say anything and go; a trainer that shares steps; an operator
+// who activates versions and has units drawn again; publications, time, failing writes, restarts. Whatever they are,
+// the log is the one of a plain loop, and an honest worker can finish it.
 //
-// Two answers of the right shape to a unit that is wanted are believed if they agree, and one where a unit is drawn once; so
-// one that the fuzzer makes up gets the right numbers before it is sent: everything else in it stays as it came. The same for
-// a reweigh. Workers that lie are in the schedules (tests/unit/coordinator_schedules_test.cc).
+// Two answers of the right shape to a unit that is wanted are believed if they agree, and one where a unit is drawn
+// once; so one that the fuzzer makes up gets the right numbers before it is sent: everything else in it stays as it
+// came. The same for a reweigh. Workers that lie are in the schedules (tests/unit/coordinator_schedules_test.cc).
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -1,4 +1,5 @@
-// Writes the seeds of the corpus: fuzz_seeds tests/fuzz/corpus. Needed again only where a format or an event's bytes change.
+// Writes the seeds of the corpus: fuzz_seeds tests/fuzz/corpus. Needed again only where a format or an event's bytes
+// change.
 #include <cstdio>
 #include <exception>
 #include <filesystem>

@@ -1,6 +1,6 @@
-// What is fuzzed: each target takes any bytes and keeps its promises, or throws `Broken` with the one that it broke. libFuzzer
-// feeds them (libfuzzer.cc) where there is clang, and every build feeds them the kept corpus (fuzz_corpus_test.cc), so that
-// what was found once stays found.
+// What is fuzzed: each target takes any bytes and keeps its promises, or throws `Broken` with the one that it broke.
+// libFuzzer feeds them (libfuzzer.cc) where there is clang, and every build feeds them the kept corpus
+// (fuzz_corpus_test.cc), so that what was found once stays found.
 #pragma once
 
 #include <array>
@@ -14,7 +14,8 @@ using Bytes = std::span<const std::uint8_t>;
 // A run file's text: it is refused with one sentence, or what was accepted reads back as the same run.
 void run_file(Bytes input);
 
-// A checkpoint: refused with one sentence, or written and read back the same. What is allocated has a bound in its size.
+// A checkpoint: refused with one sentence, or written and read back the same. What is allocated has a bound in its
+// size.
 void checkpoint(Bytes input);
 
 // What workers, the trainer and the clock do to a coordinator, event by event: its log is the one of a plain loop.
@@ -26,7 +27,8 @@ void states(Bytes input);
 // A store whose rows were edited by another program: it is refused, or its log is whole.
 void store_rows(Bytes input);
 
-// A store whose file was damaged, with the rollback journal that a killed coordinator leaves: refused, or nothing was changed.
+// A store whose file was damaged, with the rollback journal that a killed coordinator leaves: refused, or nothing was
+// changed.
 void store_file(Bytes input);
 
 struct Target {

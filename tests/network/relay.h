@@ -3,9 +3,10 @@
 //   client ──▶ relay ──(to: rate, delay)──▶ server
 //   client ◀── relay ◀─(back: rate, delay)── server
 //
-// All connections of a relay share one line in each direction, as programs share a host's network card. A byte leaves when the
-// line has carried those before it, and arrives `delay` later. What one connection has on its way is bounded, so a slow line pushes
-// back on who writes. A line may also be a bad one: connections overtake each other, are cut, or fall silent.
+// All connections of a relay share one line in each direction, as programs share a host's network card. A byte leaves
+// when the line has carried those before it, and arrives `delay` later. What one connection has on its way is bounded,
+// so a slow line pushes back on who writes. A line may also be a bad one: connections overtake each other, are cut, or
+// fall silent.
 #pragma once
 
 #include <chrono>

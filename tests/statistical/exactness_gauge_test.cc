@@ -55,7 +55,8 @@ GaugeRun trained(const Case& own) {
   for (std::int64_t step = 0; step < own.steps; ++step) {
     Gradient gradient = objective->reverse_kl(Estimator::kPath, made.weights, run.noise_key(),
                                               training_index(static_cast<std::uint64_t>(step), 0), kBatch);
-    // A few samples near the steep parts of a map can have slopes that are larger than all others' by orders of magnitude.
+    // A few samples near the steep parts of a map can have slopes that are larger than all others' by orders of
+    // magnitude.
     double square = 0;
     for (const double slope : gradient.sum) square += slope * slope / (kBatch * kBatch);
     if (!std::isfinite(square)) continue;

@@ -34,8 +34,8 @@ struct Mean {
   double value, error;
 };
 
-// <x> after `steps` steps of the new model, over independent chains that start in equilibrium. The start, proposal 0, is a
-// draw of the target that comes under the old model's log_q: as if the old model had served for ever before.
+// <x> after `steps` steps of the new model, over independent chains that start in equilibrium. The start, proposal 0,
+// is a draw of the target that comes under the old model's log_q: as if the old model had served for ever before.
 Mean mean_after(AtTheSwitch at, std::uint64_t steps, int chains) {
   double sum = 0, squares = 0;
   for (int c = 0; c < chains; ++c) {
@@ -96,8 +96,8 @@ constexpr Vector kP{0.2, 0.5, 0.3};
 constexpr Vector kQ1{0.6, 0.3, 0.1};
 constexpr Vector kQ2{0.1, 0.2, 0.7};
 
-// The probability that the chain accepts proposal 1 over state 0, found from its decisions alone: they turn at one value
-// of log u, and u is uniform. `log_q_current` is the current state's when proposal 1 is tested.
+// The probability that the chain accepts proposal 1 over state 0, found from its decisions alone: they turn at one
+// value of log u, and u is uniform. `log_q_current` is the current state's when proposal 1 is tested.
 double accept_probability(double log_p_current, double log_q_current, double log_p, double log_q) {
   const auto accepts = [&](NoiseKey key) {
     Chain chain(key);

@@ -1,5 +1,5 @@
-// Rule 8: verify_log against every way we could think of to tell another story with a log: by changing bytes of the closed store,
-// and by writing a false log whose links are right.
+// Rule 8: verify_log against every way we could think of to tell another story with a log: by changing bytes of the
+// closed store, and by writing a false log whose links are right.
 #include "chain/verify.h"
 
 #include <SQLiteCpp/SQLiteCpp.h>

@@ -1,8 +1,8 @@
 // The one idea, under fire: whatever workers, links, clocks, disks and restarts do, the chain's head is the same.
 //
 // Each schedule is a pseudo-random sequence of events (fixed seeds), then a calm end in which everything still open is
-// done. Against every schedule stands the chain of one plain loop (reference_log). A schedule that fails is run again and
-// printed, event by event.
+// done. Against every schedule stands the chain of one plain loop (reference_log). A schedule that fails is run again
+// and printed, event by event.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -503,8 +503,8 @@ void play_alone(const Schedule& schedule, std::uint64_t seed) {
   EXPECT_EQ(wrong, "") << "seed " << seed;
 }
 
-// Plays `count` schedules, or as many times more as FLOWLOOM_CAMPAIGN says; stops at the first one that fails and prints it.
-// FLOWLOOM_SCHEDULE names the seed of one that is played alone.
+// Plays `count` schedules, or as many times more as FLOWLOOM_CAMPAIGN says; stops at the first one that fails and
+// prints it. FLOWLOOM_SCHEDULE names the seed of one that is played alone.
 void play(const Schedule& schedule, std::uint64_t first_seed, int count) {
   if (const char* seed = std::getenv("FLOWLOOM_SCHEDULE")) return play_alone(schedule, std::stoull(seed));
   std::optional<Sha256> head;
@@ -614,8 +614,8 @@ TEST_P(EverySchedule, ByClockIsThePlainChainOfItsSwitches) { play({kAsap, GetPar
 
 INSTANTIATE_TEST_SUITE_P(Workers, EverySchedule, testing::Values(1, 2, 5), testing::PrintToStringParamName());
 
-// Rule 3. The same events with other numbers: everything that was granted, to whom and when, and every switch must be the
-// same. (Both start at proposal 0, so that both have a state to reweigh.)
+// Rule 3. The same events with other numbers: everything that was granted, to whom and when, and every switch must be
+// the same. (Both start at proposal 0, so that both have a state to reweigh.)
 void compare_values(const RunText& run, const Faults& faults, std::uint64_t first_seed) {
   const Schedule one{run, 3, faults, {.salt = 1, .spoiled = false}};
   const Schedule other{run, 3, faults, {.salt = 2, .spoiled = false}};

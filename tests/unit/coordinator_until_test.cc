@@ -1,5 +1,5 @@
-// Rule 6: a stop that looks at the chain is tested only at proposals 10000, 20000, 40000, … (moved up to a unit boundary),
-// there always, and the log says so.
+// Rule 6: a stop that looks at the chain is tested only at proposals 10000, 20000, 40000, … (moved up to a unit
+// boundary), there always, and the log says so.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

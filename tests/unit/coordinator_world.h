@@ -50,8 +50,8 @@ struct RunText {
   RunSpec run() const { return load_run_text(text(), "test.toml"); }
 };
 
-// The store as the core sees it. What it holds survives the core, like a disk. A write is there whole or not at all: that is
-// SQLite's promise, which tests/faults/power_cut.py tests by tearing the bytes of a real store.
+// The store as the core sees it. What it holds survives the core, like a disk. A write is there whole or not at all:
+// that is SQLite's promise, which tests/faults/power_cut.py tests by tearing the bytes of a real store.
 class MemoryLog {
  public:
   explicit MemoryLog(const RunSpec& run)

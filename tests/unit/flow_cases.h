@@ -65,7 +65,8 @@ inline FlowCase random_flow(std::uint64_t number) {
 }
 inline constexpr std::uint64_t kRandomFlows = 40;
 
-// A run of the free theory m2 = 1.25 with the prior that can be it; with weights[0] = log m2 it is, the couplings being 1.
+// A run of the free theory m2 = 1.25 with the prior that can be it; with weights[0] = log m2 it is, the couplings
+// being 1.
 inline RunSpec free_theory(const std::vector<std::int64_t>& lattice) {
   FlowCase flow_case{.lattice = lattice, .layers = 2, .kernel = 1, .flow = "prior = \"free-field\"\ninit_scale = 0"};
   std::string text = flow_case.run().toml;

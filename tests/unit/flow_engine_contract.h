@@ -123,8 +123,8 @@ inline void expect_random_flows_follow_the_definition(const Engine& engine) {
   }
 }
 
-// With the symmetry log_q(-field) = log_q(field): to the bit where a sample's bits do not depend on its place in a batch, else
-// to the networks' rounding.
+// With the symmetry log_q(-field) = log_q(field): to the bit where a sample's bits do not depend on its place in a
+// batch, else to the networks' rounding.
 inline void expect_z2_is_exact(const Engine& engine, bool to_the_bit) {
   int seen = 0;
   for (std::uint64_t number = 0; number < kRandomFlows; ++number) {
@@ -148,8 +148,8 @@ inline void expect_z2_is_exact(const Engine& engine, bool to_the_bit) {
   EXPECT_GT(seen, 10);
 }
 
-// The same weights on a lattice twice as long in each direction: a field repeated there goes through the same couplings,
-// so that each copy adds the same to log_q, but for the prior's part.
+// The same weights on a lattice twice as long in each direction: a field repeated there goes through the same
+// couplings, so that each copy adds the same to log_q, but for the prior's part.
 inline void expect_volume_transfer(const Engine& engine) {
   int seen = 0;
   for (std::uint64_t number = 0; number < kRandomFlows; ++number) {

@@ -124,8 +124,8 @@ std::pair<std::vector<double>, std::vector<double>> forward(const SpectralFlow<S
   return {x, log_det};
 }
 
-// In coordinates of links' neighbourhoods, U = exp(sum_a t_a T_a) U_0 with an orthonormal basis T of su(N): the Haar measure's
-// density is the same at all links.
+// In coordinates of links' neighbourhoods, U = exp(sum_a t_a T_a) U_0 with an orthonormal basis T of su(N): the Haar
+// measure's density is the same at all links.
 TEST(LanesFlow, ASpectralFlowsLogDetIsThatOfItsJacobianForTheHaarMeasure) {
   for (SpectralCase spectral_case : {SpectralCase{.layers = 9}, SpectralCase{.colours = 3, .layers = 2},
                                      SpectralCase{.colours = 3, .flow = "autoregressive = false\nbins = 3"}}) {

@@ -94,7 +94,8 @@ TEST(ExactnessRule7, AgreesWithTheLaneEngineInAnyDimension) {
   }
 }
 
-// The references that a version carries are float64's; a worker in mixed precision must find them on a large lattice too.
+// The references that a version carries are float64's; a worker in mixed precision must find them on a large lattice
+// too.
 TEST(ExactnessRule7, MixedPrecisionReproducesTheReferencesOfALargeVolume) {
   for (const std::vector<std::int64_t>& lattice : {std::vector<std::int64_t>{48, 48}, {8, 8, 8}}) {
     const RunSpec run =

@@ -1,4 +1,5 @@
-// Accuracy over the whole range, against a wider type; the edges; and that the bounds stated in math/elementary.inl are those.
+// Accuracy over the whole range, against a wider type; the edges; and that the bounds stated in math/elementary.inl are
+// those.
 #include "math/elementary.h"
 
 #include <gtest/gtest.h>

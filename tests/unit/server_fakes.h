@@ -2,9 +2,9 @@
 //
 // Weight i is pulled to kTarget with a little noise of its own: the gradient of sample k is
 //   w_i - kTarget + 0.1 eps(first + k)
-// for reverse_kl, w_i - (the sample's first variable) for forward_kl, whose log_w is the sample's second variable. A draw
-// has log_w = d n, where d is the weights' root mean square distance from kTarget and n is
-// standard normal, so that the ESS is exp(-d^2) up to fluctuations.
+// for reverse_kl, w_i - (the sample's first variable) for forward_kl, whose log_w is the sample's second variable. A
+// draw has log_w = d n, where d is the weights' root mean square distance from kTarget and n is standard normal, so
+// that the ESS is exp(-d^2) up to fluctuations.
 #pragma once
 
 #include <atomic>

@@ -1,11 +1,11 @@
-// The same durable units through PostgreSQL, Redis Streams, NATS JetStream and our coordinator, in turn, in one run: 1024
-// proposals of six numbers each, from four producers, at most 64 units of each under way.
+// The same durable units through PostgreSQL, Redis Streams, NATS JetStream and our coordinator, in turn, in one run:
+// 1024 proposals of six numbers each, from four producers, at most 64 units of each under way.
 //
 //   baselines_bench [--rounds N] [--units N]
 //
-// The servers are Debian's; they and their folders live here, for one turn, in the working directory. Every turn counts from a
-// warmed-up server on, while the producers go on. The others store the bytes; ours also does what it does with them: gRPC, hash
-// chain, accept test, statistics.
+// The servers are Debian's; they and their folders live here, for one turn, in the working directory. Every turn counts
+// from a warmed-up server on, while the producers go on. The others store the bytes; ours also does what it does with
+// them: gRPC, hash chain, accept test, statistics.
 #include <unistd.h>
 
 #include <map>

@@ -1,7 +1,8 @@
-// What durable units are put through: a server, which it starts in a folder and ends, and producers that feed it without a pause.
+// What durable units are put through: a server, which it starts in a folder and ends, and producers that feed it
+// without a pause.
 //
-// Every producer has a connection of its own and at most `kInFlight` units under way; a unit counts when the server has said that
-// it is durable. The folder is empty at first and somebody else's to remove. One thread calls.
+// Every producer has a connection of its own and at most `kInFlight` units under way; a unit counts when the server has
+// said that it is durable. The folder is empty at first and somebody else's to remove. One thread calls.
 #pragma once
 
 #include <atomic>

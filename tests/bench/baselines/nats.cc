@@ -1,5 +1,6 @@
-// NATS JetStream: one stream in files. Debian's server (2.9) does not know the key sync_interval; it writes each message before it
-// acknowledges it, so its folder is told (attribute S of ext4, xfs, …) that every write returns when it is on disk.
+// NATS JetStream: one stream in files. Debian's server (2.9) does not know the key sync_interval; it writes each
+// message before it acknowledges it, so its folder is told (attribute S of ext4, xfs, …) that every write returns when
+// it is on disk.
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <nats/nats.h>

@@ -1,5 +1,5 @@
-// PostgreSQL: fsync and synchronous_commit on; one binary COPY of `kInFlight` rows is a transaction. What a run of some seconds
-// does not need is off, to its advantage: checkpoints, autovacuum, compression of rows.
+// PostgreSQL: fsync and synchronous_commit on; one binary COPY of `kInFlight` rows is a transaction. What a run of some
+// seconds does not need is off, to its advantage: checkpoints, autovacuum, compression of rows.
 #include <endian.h>
 #include <libpq-fe.h>
 #include <pwd.h>
