@@ -17,8 +17,10 @@ struct Saver {
   std::string bytes;
 
   template <class T>
-  requires std::is_trivially_copyable_v<T>
-  void operator()(const T& value) { bytes.append(reinterpret_cast<const char*>(&value), sizeof value); }
+    requires std::is_trivially_copyable_v<T>
+  void operator()(const T& value) {
+    bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
   void operator()(const std::string& text) {
     (*this)(static_cast<std::uint64_t>(text.size()));
     bytes += text;
@@ -30,7 +32,7 @@ struct Loader {
   bool good = true;
 
   template <class T>
-  requires std::is_trivially_copyable_v<T>
+    requires std::is_trivially_copyable_v<T>
   void operator()(T& value) {
     std::array<char, sizeof(T)> raw{};
     if (const auto taken = take(sizeof(T)); good) std::ranges::copy(taken, raw.begin());

@@ -48,7 +48,7 @@ OldPages::~OldPages() {
 void OldPages::release(const std::string& file) {
   constexpr std::int64_t kKept = 64 << 20, kAtOnce = 8 << 20;
   if (descriptor_ < 0) descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  struct stat status {};
+  struct stat status{};
   if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) return;
   const std::int64_t end = status.st_size - kKept;
   if (end - released_ < kAtOnce) return;

@@ -18,7 +18,7 @@ struct ReferenceOptions {
   std::optional<std::uint64_t> sweeps;      // else `kReferenceUpdates` of the variables, 10^4 to 10^6 sweeps
   std::optional<std::uint64_t> thermalise;  // else a tenth of the sweeps
   std::uint64_t seed = 1;                   // another one, another chain
-  bool measure = false;  // also what takes a configuration (lattice/measurements.h)
+  bool measure = false;                     // also what takes a configuration (lattice/measurements.h)
   bool json = false;
   std::filesystem::path output;  // a CSV of the observables after each sweep; empty: none
 };

@@ -3,8 +3,8 @@
 #include <cstdio>
 
 #include "client/text.h"
-#include "spec/toml_text.h"
 #include "flow/catalog.h"
+#include "spec/toml_text.h"
 
 namespace flowloom {
 namespace {

@@ -117,7 +117,8 @@ std::string progress_text(const v1::StatusReply& status) {
 }  // namespace
 
 std::vector<std::string> observable_lines(std::span<const ObservableRow> rows) {
-  const bool exact = std::any_of(rows.begin(), rows.end(), [](const ObservableRow& row) { return row.exact.has_value(); });
+  const bool exact =
+      std::any_of(rows.begin(), rows.end(), [](const ObservableRow& row) { return row.exact.has_value(); });
   Table table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kLeft,
                Align::kRight, Align::kRight});
   std::vector<std::string> head{"", "", "value(error)", "value", "error", "tau_int", "± error"};
@@ -132,13 +133,10 @@ std::vector<std::string> observable_lines(std::span<const ObservableRow> rows) {
     }
     const auto& e = row.estimate;
     all_reliable = all_reliable && e.reliable;
-    std::vector<std::string> cells{row.quantity.symbol,
-                                   row.quantity.name,
-                                   value_with_error(e.value, e.error) + (e.reliable ? "" : " *"),
-                                   shown(e.value, 7),
-                                   shown(e.error, 3),
-                                   shown(e.tau_int, 4),
-                                   shown(e.tau_int_error, 2)};
+    std::vector<std::string> cells{
+        row.quantity.symbol,      row.quantity.name, value_with_error(e.value, e.error) + (e.reliable ? "" : " *"),
+        shown(e.value, 7),        shown(e.error, 3), shown(e.tau_int, 4),
+        shown(e.tau_int_error, 2)};
     if (row.exact) {
       cells.push_back(shown(*row.exact, 7));
       cells.push_back(deviation_text(row.deviation()));

@@ -158,8 +158,7 @@ std::string at_end(const Members& runs, double (*field)(const v1::TrainingPoint&
   return mean_over(runs, last_evaluation, field);
 }
 std::string at_level(const Members& runs, double level, double (*field)(const v1::TrainingPoint&)) {
-  return mean_over(
-      runs, [&](const auto& record) { return first_reaching(record, level); }, field);
+  return mean_over(runs, [&](const auto& record) { return first_reaching(record, level); }, field);
 }
 
 using Rows = std::vector<std::vector<std::string>>;

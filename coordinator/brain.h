@@ -165,7 +165,7 @@ class Brain {
   bool draining_ = false, finished_ = false;
   std::optional<Time> done_since_;
   std::vector<std::weak_ptr<Time>> readers_;  // who read the chain and are awaited: when they last took a unit
-  std::optional<Time> trainer_heard_;  // a trainer at work, which was not told yet that the chain is complete
+  std::optional<Time> trainer_heard_;         // a trainer at work, which was not told yet that the chain is complete
   const Rollback rollback_;
   const HeadSeal seal_;
   std::int64_t records_;  // durable; with the head of the core's

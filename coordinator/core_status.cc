@@ -139,8 +139,7 @@ void Core::set_state(StatusReply& reply) const {
 
 StatusReply Core::status(Time now) {
   catch_up();
-  StatusReply reply =
-      chain_status(run_, run_id_, durable_build_, durable_.statistics(), durable_.end(), models());
+  StatusReply reply = chain_status(run_, run_id_, durable_build_, durable_.statistics(), durable_.end(), models());
   reply.set_epoch(epoch_);
   reply.set_head(to_hex(head_));
   TrainingReport training = training_;

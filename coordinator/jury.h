@@ -99,7 +99,9 @@ class Jury {
     UnitData numbers;
     Authors authors{};  // of the log's
 
-    bool by(WorkerId other) const { return worker == other || (worker == kLog && std::ranges::count(authors, other) > 0); }
+    bool by(WorkerId other) const {
+      return worker == other || (worker == kLog && std::ranges::count(authors, other) > 0);
+    }
   };
   using Case = std::vector<Answer>;  // in the order of their coming
 

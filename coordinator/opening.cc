@@ -107,9 +107,10 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
 
   if (!directory.exists()) {
     if (std::filesystem::exists(directory.model(1))) {
-      throw Error(ErrorCode::kConflict, "'" + directory.path().string() +
-                                            "' has a run's checkpoints but its chain.sqlite is gone; put that back from a "
-                                            "copy, or choose another directory with --dir for a chain from the beginning.");
+      throw Error(ErrorCode::kConflict,
+                  "'" + directory.path().string() +
+                      "' has a run's checkpoints but its chain.sqlite is gone; put that back from a "
+                      "copy, or choose another directory with --dir for a chain from the beginning.");
     }
     refuse_unfit_files(*wanted, base);  // before anything is made
     directory.create();

@@ -45,8 +45,7 @@ void check_fit(const RunSpec& run, FieldType acts_on) {
 
 }  // namespace
 
-AnyFlow::AnyFlow(const Section& flow, const AnyTheory& theory)
-    : kind_(make(flow, flow.text("kind"), theory)) {}
+AnyFlow::AnyFlow(const Section& flow, const AnyTheory& theory) : kind_(make(flow, flow.text("kind"), theory)) {}
 
 std::vector<Kind> flow_kinds() {
   std::vector<Kind> kinds;

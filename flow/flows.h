@@ -19,7 +19,7 @@ class AnyFlow {
   using Kinds = std::variant<AffineCouplingFlow, GaugeCouplingFlow, SpectralCouplingFlow>;
 
   template <class Flow>
-  requires std::constructible_from<Kinds, Flow>
+    requires std::constructible_from<Kinds, Flow>
   AnyFlow(Flow flow) : kind_(std::move(flow)) {}
 
   // The flow that a checked [flow] section names, for a theory.

@@ -78,8 +78,9 @@ std::vector<Key> network_keys() {
        .default_value = true},
       {.name = "activation",
        .type = KeyType::kText,
-       .sentence = "Between the convolutions; leaky-relu has the slope 0.01 below zero, silu is x / (1 + e^-x), gelu is "
-                   "x (1 + erf(x / sqrt 2)) / 2 and LibTorch's alone.",
+       .sentence =
+           "Between the convolutions; leaky-relu has the slope 0.01 below zero, silu is x / (1 + e^-x), gelu is "
+           "x (1 + erf(x / sqrt 2)) / 2 and LibTorch's alone.",
        .default_value = "leaky-relu",
        .choices = {"leaky-relu", "relu", "tanh", "silu", "gelu"}},
       {.name = "init_scale",

@@ -31,10 +31,7 @@ template <class Theory>
 class TheoryAction final : public HmcAction {
  public:
   explicit TheoryAction(const Theory& theory)
-      : action_(theory.action()),
-        components_(theory.components()),
-        neighbours_(theory.geometry()),
-        global_(theory) {}
+      : action_(theory.action()), components_(theory.components()), neighbours_(theory.geometry()), global_(theory) {}
 
   std::size_t variables() const override { return components_ * neighbours_.steps().sites; }
 

@@ -14,12 +14,8 @@ struct LocalDensities<U1Gauge> {
     const auto p = plaquette(x, 0, 1);
     const auto line = turn_of_angle(winding_line(x, 1));
     const double share = 1.0 / static_cast<double>(x.extent(1));  // every line is met at each of its sites
-    return std::array{turn_of_angle(p).cos,
-                      -turns_of(p),
-                      (wilson(x, 1, 2) + wilson(x, 2, 1)) * 0.5,
-                      wilson(x, 2, 2),
-                      wilson(x, 3, 3),
-                      line.cos * share,
+    return std::array{turn_of_angle(p).cos, -turns_of(p),    (wilson(x, 1, 2) + wilson(x, 2, 1)) * 0.5,
+                      wilson(x, 2, 2),      wilson(x, 3, 3), line.cos * share,
                       line.sin * share};
   }
 

@@ -313,8 +313,7 @@ class Wilson2dElimination : WilsonMatrices<V, Work> {
       return [this, m](std::size_t i, std::size_t j, const Complex& value) { put(m, i, j, value); };
     };
     const auto element = [&](const Matrix& l, std::size_t i, const Matrix& r, std::size_t j) {  // of l r
-      return dot(
-          n_, [&](std::size_t k) { return get(l, i, k); }, [&](std::size_t k) { return get(r, k, j); });
+      return dot(n_, [&](std::size_t k) { return get(l, i, k); }, [&](std::size_t k) { return get(r, k, j); });
     };
 
     for (std::size_t x = 0; x < n_; ++x) {

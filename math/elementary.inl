@@ -88,8 +88,8 @@ constexpr V tanh(V x) {
 
 // The natural logarithm; -infinity at 0, NaN below.
 template <Value V>
-requires std::same_as < RealOf<V>,
-double > constexpr V log(V x) {
+  requires std::same_as<RealOf<V>, double>
+constexpr V log(V x) {
   using F = Format<double>;
   using B = BitsOf<V>;
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -122,8 +122,8 @@ struct Turn {
 
 // The cosine and the sine of u turns, that is of the angle 2 pi u; NaN unless |u| < 2^49.
 template <Value V>
-requires std::same_as < RealOf<V>,
-double > constexpr Turn<V> turn(V u) {
+  requires std::same_as<RealOf<V>, double>
+constexpr Turn<V> turn(V u) {
   using F = Format<double>;
   using B = BitsOf<V>;
   const V round(F::kRound), one(1.0);
@@ -151,8 +151,8 @@ double > constexpr Turn<V> turn(V u) {
 // The angle of the point (x, y), in [-pi, pi]: atan(y / x) in the right half plane, for zeros of either sign as IEEE
 // 754 recommends. NaN if one of them is infinite.
 template <Value V>
-requires std::same_as < RealOf<V>,
-double > constexpr V atan2(V y, V x) {
+  requires std::same_as<RealOf<V>, double>
+constexpr V atan2(V y, V x) {
   using F = Format<double>;
   using B = BitsOf<V>;
   const V zero(0.0), one(1.0), two(2.0);

@@ -42,16 +42,14 @@ struct ValueTraits<double> {
   using Bits = std::uint64_t;
 };
 template <class V>
-requires requires { typename V::Real; }
+  requires requires { typename V::Real; }
 struct ValueTraits<V> {
   using Real = typename V::Real;
   using Bits = typename V::Bits;
 };
 
 template <class V>
-concept Value = requires {
-  typename ValueTraits<V>::Real;
-};
+concept Value = requires { typename ValueTraits<V>::Real; };
 template <class V>
 using RealOf = typename ValueTraits<V>::Real;
 template <class V>

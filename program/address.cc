@@ -17,8 +17,9 @@ bool is_loopback(const std::string& address) {
 
 Error not_on_loopback(const std::string& what) {
   return Error(ErrorCode::kInvalidInput,
-               what + " is not on loopback: without TLS, numbers and token would travel readable by others. Name the "
-                      "folder that 'flowloom certs' made with --tls, or give --insecure to accept that.");
+               what +
+                   " is not on loopback: without TLS, numbers and token would travel readable by others. Name the "
+                   "folder that 'flowloom certs' made with --tls, or give --insecure to accept that.");
 }
 
 }  // namespace flowloom

@@ -80,7 +80,7 @@ void RunDirectory::remove_owner() const {
 }
 
 std::optional<Owner> RunDirectory::owner() const {
-  struct stat info {};
+  struct stat info{};
   if (::stat(owner_file().c_str(), &info) != 0) return {};
   if ((info.st_mode & 022) != 0) {
     throw Error(ErrorCode::kPermissionDenied, "'" + owner_file().string() +

@@ -32,7 +32,7 @@ std::string read_secret(const std::filesystem::path& file) {
   // O_NONBLOCK: a pipe in its place is refused below, not waited for.
   const Descriptor in{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (in.fd < 0) throw failed();
-  struct stat info {};
+  struct stat info{};
   if (::fstat(in.fd, &info) != 0) throw failed();  // of what was opened, not of what has its name by now
   if (!S_ISREG(info.st_mode)) throw Error(ErrorCode::kInvalidInput, name + " is not a file.");
   if ((info.st_mode & 077) != 0) {

@@ -65,7 +65,7 @@ struct TrainerState {
 
 // Calls visit(name, number) for all that a state holds besides its arrays. What is not here is not saved.
 template <class State, class Visitor>
-requires std::same_as<std::remove_const_t<State>, TrainerState>
+  requires std::same_as<std::remove_const_t<State>, TrainerState>
 void visit_numbers(State& state, Visitor visit) {
   visit("step", state.step);
   visit("skipped", state.skipped);

@@ -140,8 +140,7 @@ std::vector<double> replica_values(Components components, const DerivedQuantity&
 }  // namespace
 
 GammaEstimate gamma_method(std::span<const double> data, const GammaOptions& options) {
-  return gamma_method(
-      Components(&data, 1), [](std::span<const double> means) { return means[0]; }, options);
+  return gamma_method(Components(&data, 1), [](std::span<const double> means) { return means[0]; }, options);
 }
 
 GammaEstimate gamma_method(Components components, const DerivedQuantity& f, const GammaOptions& options) {

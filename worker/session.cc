@@ -20,7 +20,6 @@ using flowloom::v1::WorkerMessage;
 constexpr std::size_t kQueueSlack = 16;  // Prepare, reweigh and the like come on top of the credits
 constexpr int kDamagedTransfers = 3;
 
-
 std::optional<Sha256> digest_of(const std::string& bytes) {
   Sha256 digest;
   if (bytes.size() != digest.size()) return {};

@@ -111,9 +111,7 @@ class AffineFlow {
     return V(weights_.prior->log_det);
   }
 
-  const CouplingSites& mask(std::size_t layer) const {
-    return tables_.networks.masks[tables_.networks.mask_of(layer)];
-  }
+  const CouplingSites& mask(std::size_t layer) const { return tables_.networks.masks[tables_.networks.mask_of(layer)]; }
 
   // The network's s and t [active site][2] for the frozen variables, in evaluations.front(); with z2 made even and odd,
   // with what belongs to the negative in evaluations.back(). Calls each(i, s, t) for the active site i and returns the

@@ -69,9 +69,8 @@ class TheoryWalk {
   FLOWLOOM_FLATTEN void add_force(const Field& field, Field& slope) const {
     for (std::size_t x = 0; x < neighbours_.steps().sites; ++x) {
       LocalDensities<Theory>::pull_back(
-          cursor(field, x), local_slopes_, [&](const auto& place, std::size_t component, const V& more) {
-            add(slope, component, place.site(), more);
-          });
+          cursor(field, x), local_slopes_,
+          [&](const auto& place, std::size_t component, const V& more) { add(slope, component, place.site(), more); });
     }
     if constexpr (kGlobal > 0) add_global_force(field, slope);
   }
@@ -113,7 +112,8 @@ class TheoryWalk {
 // Calls store(d, pair) for draws d = 0, 1, ... of `count` numbers at the addresses first, first + 1, ... of each lane,
 // a pair being two uniforms (spec/noise.h). Lanes from `samples` on repeat the first.
 template <class Store>
-void each_draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t samples, std::size_t count, Store store) {
+void each_draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t samples, std::size_t count,
+               Store store) {
   using B = Words<std::uint64_t>;
   Row<double> numbers;
   for (std::size_t lane = 0; lane < kLanes; ++lane)

@@ -89,8 +89,8 @@ class GaugeFlow {
   V forward(Field& field, Scratch& scratch) const {
     V log_det(0.0);
     for (std::size_t layer = 0; layer < architecture_.layers(); ++layer) {
-      log_det = log_det + couple(layer, field, scratch,
-                                 [&](const auto& raw, const V& x) { return maps_.forward(raw, x); });
+      log_det =
+          log_det + couple(layer, field, scratch, [&](const auto& raw, const V& x) { return maps_.forward(raw, x); });
     }
     return log_det;
   }
@@ -98,8 +98,8 @@ class GaugeFlow {
   V inverse(Field& field, Scratch& scratch) const {
     V log_det(0.0);
     for (std::size_t layer = architecture_.layers(); layer-- > 0;) {
-      log_det = log_det - couple(layer, field, scratch,
-                                 [&](const auto& raw, const V& y) { return maps_.inverse(raw, y); });
+      log_det =
+          log_det - couple(layer, field, scratch, [&](const auto& raw, const V& y) { return maps_.inverse(raw, y); });
     }
     return log_det;
   }
@@ -128,7 +128,8 @@ class GaugeFlow {
   }
 
   // The network's outputs for a layer, [output site][channel], in the evaluation.
-  [[gnu::noinline]] FLOWLOOM_FLATTEN const Row<Real>* evaluate(std::size_t layer, const Field& field, Evaluation<Real>& evaluation) const {
+  [[gnu::noinline]] FLOWLOOM_FLATTEN const Row<Real>* evaluate(std::size_t layer, const Field& field,
+                                                               Evaluation<Real>& evaluation) const {
     Row<Real>* input = evaluation.input.data();
     for (const std::vector<Loop>& site : coupling(layer).context) {
       for (const Loop& loop : site) {
@@ -152,9 +153,7 @@ class GaugeFlow {
   }
 
   // A link whose loop's angle goes from `from` to `to`.
-  static void move(Row<double>& link, const V& from, const V& to) {
-    positive_angle(V(link) + (to - from)).store(link);
-  }
+  static void move(Row<double>& link, const V& from, const V& to) { positive_angle(V(link) + (to - from)).store(link); }
 
   // Takes the active loops' angles of a layer through map(raw parameters, angle); returns the sum of the log slopes.
   template <class Map>

@@ -25,8 +25,8 @@ class LanesEngine final : public Engine {
   std::string build() const override { return kLanesBuild; }
   std::string device() const override { return "cpu, " + set_.name; }
 
-  std::unique_ptr<Model> model(const AnyTheory& theory, const AnyFlow& architecture,
-                               std::span<const double> weights, Precision precision) const override {
+  std::unique_ptr<Model> model(const AnyTheory& theory, const AnyFlow& architecture, std::span<const double> weights,
+                               Precision precision) const override {
     refuse_what_it_lacks(architecture);
     return set_.make_model(theory, architecture, weights, precision);
   }

@@ -74,7 +74,7 @@ class NetworksBack {
   // From the slopes by the outputs of an evaluation that has kept all, which are overwritten, to those by its inputs
   // [input site][channel]; adds the slopes by the layer's weights on request.
   [[gnu::noinline]] const Row<Real>* pull_back(std::size_t layer, bool add_slopes, Evaluation<Real>& evaluation,
-                             std::vector<Row<Real>>& outer) {
+                                               std::vector<Row<Real>>& outer) {
     const std::size_t mask = tables_.mask_of(layer);
     const auto& network = weights_.networks[layer];
     const auto slopes_of = [&](std::size_t convolution) -> const Row<Real>* {

@@ -64,13 +64,14 @@ class LanesObjective final : public Objective {
   }
 
   Gradient forward_kl(std::span<const double> weights, std::span<const double> fields) const override {
-    return in_groups(weights, fields.size() / variables_, [&](Walk& walk, std::span<OwnBlock> blocks, std::size_t begin) {
-      for (OwnBlock& block : blocks) {
-        walk.load(block, fields.subspan(begin * variables_, block.count * variables_));
-        begin += kLanes;
-      }
-      walk.add_slopes_of_density(blocks);
-    });
+    return in_groups(weights, fields.size() / variables_,
+                     [&](Walk& walk, std::span<OwnBlock> blocks, std::size_t begin) {
+                       for (OwnBlock& block : blocks) {
+                         walk.load(block, fields.subspan(begin * variables_, block.count * variables_));
+                         begin += kLanes;
+                       }
+                       walk.add_slopes_of_density(blocks);
+                     });
   }
 
  private:

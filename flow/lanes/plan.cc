@@ -153,7 +153,8 @@ NetworkTables::NetworkTables(const Geometry& geometry, const NetworkShape& shape
 }
 
 template <class Real>
-PackedNetworks<Real>::PackedNetworks(const NetworkTables& tables, std::size_t layers, std::span<const double>& weights) {
+PackedNetworks<Real>::PackedNetworks(const NetworkTables& tables, std::size_t layers,
+                                     std::span<const double>& weights) {
   const NetworkShape& shape = tables.shape;
   for (std::size_t layer = 0; layer < layers; ++layer) {
     const std::size_t mask = tables.mask_of(layer);
@@ -161,7 +162,8 @@ PackedNetworks<Real>::PackedNetworks(const NetworkTables& tables, std::size_t la
     auto& network = networks.emplace_back();
     if (gradients) transposed.emplace_back();
     for (std::size_t i = 0; i < shape.convolutions(); ++i) {
-      const auto in = static_cast<std::size_t>(shape.channels[i]), out = static_cast<std::size_t>(shape.channels[i + 1]);
+      const auto in = static_cast<std::size_t>(shape.channels[i]),
+                 out = static_cast<std::size_t>(shape.channels[i + 1]);
       const auto weight = take(out * in * tables.taps, weights);  // [out][in][tap]
       const auto bias = take(shape.bias ? out : 0, weights);
       const auto at = [&](std::size_t o, std::size_t c, std::size_t tap) {

@@ -71,10 +71,11 @@ class GaugeFlow {
   at::Tensor forward(const Weights& weights, State& x) const {
     at::Tensor log_det = at::zeros({x[0].size(1)}, at::kDouble);
     for (std::size_t layer = 0; layer < weights.networks.size(); ++layer) {
-      log_det = log_det + couple(weights, layer, x[0], [](const auto& map, const TensorValue& angle, const TensorValue& t) {
-                  const auto [y, log_slope] = map.forward(angle);
-                  return Step{shift_angle(y, t) - angle, log_slope};
-                });
+      log_det =
+          log_det + couple(weights, layer, x[0], [](const auto& map, const TensorValue& angle, const TensorValue& t) {
+            const auto [y, log_slope] = map.forward(angle);
+            return Step{shift_angle(y, t) - angle, log_slope};
+          });
     }
     return log_det;
   }
@@ -82,19 +83,20 @@ class GaugeFlow {
   at::Tensor inverse(const Weights& weights, State& x) const {
     at::Tensor log_det = at::zeros({x[0].size(1)}, at::kDouble);
     for (std::size_t layer = weights.networks.size(); layer-- > 0;) {
-      log_det = log_det - couple(weights, layer, x[0], [](const auto& map, const TensorValue& angle, const TensorValue& t) {
-                  // A step of Newton's method, which changes nothing, gives the root its slopes.
-                  const TensorValue y = shift_angle(angle, -t);
-                  TensorValue root;
-                  {
-                    const at::NoGradGuard no_gradient;
-                    root = map.inverse(y).value;
-                  }
-                  const auto there = map.forward(root);
-                  const at::Tensor slope = there.log_slope.tensor.detach().exp();
-                  const TensorValue before(root.tensor - (there.value.tensor - y.tensor) / slope);
-                  return Step{before - angle, map.forward(before).log_slope};
-                });
+      log_det =
+          log_det - couple(weights, layer, x[0], [](const auto& map, const TensorValue& angle, const TensorValue& t) {
+            // A step of Newton's method, which changes nothing, gives the root its slopes.
+            const TensorValue y = shift_angle(angle, -t);
+            TensorValue root;
+            {
+              const at::NoGradGuard no_gradient;
+              root = map.inverse(y).value;
+            }
+            const auto there = map.forward(root);
+            const at::Tensor slope = there.log_slope.tensor.detach().exp();
+            const TensorValue before(root.tensor - (there.value.tensor - y.tensor) / slope);
+            return Step{before - angle, map.forward(before).log_slope};
+          });
     }
     return log_det;
   }
@@ -142,14 +144,15 @@ class GaugeFlow {
     at::Tensor numbers;   // [active link]: its first number in [output site][channel]
   };
 
-
-  // Moves the active links of a layer by step(map, angles of the active loops, t); returns the sum of the log slopes, [sample].
+  // Moves the active links of a layer by step(map, angles of the active loops, t); returns the sum of the log slopes,
+  // [sample].
   template <class StepOf>
   at::Tensor couple(const Weights& weights, std::size_t layer, at::Tensor& field, StepOf step) const {
     const std::size_t mask = plan_.mask_of(layer);
     const Tables& tables = tables_[mask];
     const auto angles = turn_of_angle(TensorValue(tables.context.angles(field)));
-    const std::int64_t sites = plan_.inputs[mask].size(0), inputs = plan_.shape.channels.front(), samples = field.size(1);
+    const std::int64_t sites = plan_.inputs[mask].size(0), inputs = plan_.shape.channels.front(),
+                       samples = field.size(1);
     const at::Tensor context = at::zeros({sites * inputs, samples}, at::kDouble)
                                    .index_copy(0, tables.channels, angles.cos.tensor)
                                    .index_copy(0, tables.channels + 1, angles.sin.tensor)
@@ -162,10 +165,9 @@ class GaugeFlow {
     at::Tensor total = own + tables.rest.angles(field);
     if (tables.around) total = total - wrap_angle(TensorValue(tables.around->angles(field))).tensor * 0.5;
     const TensorValue angle = positive_angle(TensorValue(total));
-    const auto [change, log_slope] =
-        with_circle_map<TensorValue>(architecture_.map(), architecture_.pieces(), raw, [&](const auto& map) {
-          return step(map, angle, raw(architecture_.map_parameters()));
-        });
+    const auto [change, log_slope] = with_circle_map<TensorValue>(
+        architecture_.map(), architecture_.pieces(), raw,
+        [&](const auto& map) { return step(map, angle, raw(architecture_.map_parameters())); });
     field = field.index_copy(0, tables.links, positive_angle(TensorValue(own + change.tensor)).tensor);
     return log_slope.tensor.sum(0);
   }

@@ -41,7 +41,9 @@ inline Turn<TensorValue> turn(const TensorValue& u) {
   const at::Tensor angle = u.tensor * 6.2831853071795864769;
   return {TensorValue(angle.cos()), TensorValue(angle.sin())};
 }
-inline TensorValue atan2(const TensorValue& y, const TensorValue& x) { return TensorValue(at::atan2(y.tensor, x.tensor)); }
+inline TensorValue atan2(const TensorValue& y, const TensorValue& x) {
+  return TensorValue(at::atan2(y.tensor, x.tensor));
+}
 // Without a slope.
 inline TensorValue turns_of(const TensorValue& theta) {
   return TensorValue(((theta.tensor.detach() + kPi) * (1 / kTwoPi)).floor());

@@ -43,7 +43,8 @@ class TheorySums {
     const auto local = LocalDensities<Theory>::at(TensorCursor(field, steps_));
     std::array<at::Tensor, Theory::kSums> sums;
     for (std::size_t k = 0; k < local.size(); ++k) sums[k] = local[k].tensor.sum(0);
-    if constexpr (kLocalSums<Theory> < Theory::kSums) std::ranges::copy(global_.at(field), sums.begin() + kLocalSums<Theory>);
+    if constexpr (kLocalSums<Theory> < Theory::kSums)
+      std::ranges::copy(global_.at(field), sums.begin() + kLocalSums<Theory>);
     return sums;
   }
   at::Tensor action_of(const std::array<at::Tensor, Theory::kSums>& sums) const { return theory_.action().of(sums); }

@@ -45,13 +45,17 @@ class TorchModel final : public Model {
   template <class Theory>
   TorchModel(const Theory& theory, const Architecture& architecture, std::span<const double> weights,
              Precision precision)
-      : flow_(theory, architecture), weights_(architecture, weights, precision, false), block_(block_size(flow_.plan())) {}
+      : flow_(theory, architecture),
+        weights_(architecture, weights, precision, false),
+        block_(block_size(flow_.plan())) {}
 
   Draws draw(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count, Fields fields) const override {
     const c10::InferenceMode inference;
     at::init_num_threads();
     const std::size_t variables = flow_.theory().variables();
-    Draws draws{std::vector<double>(count), std::vector<double>(count), {},
+    Draws draws{std::vector<double>(count),
+                std::vector<double>(count),
+                {},
                 std::vector<double>(fields == Fields::kKept ? count * variables : 0)};
     const auto put = [](const at::Tensor& tensor, std::vector<double>& out, std::size_t at) {
       const std::vector<double> values = to_vector(tensor);
@@ -123,15 +127,15 @@ class TorchObjective final : public Objective {
 
   Gradient forward_kl(std::span<const double> weights, std::span<const double> fields) const override {
     const std::size_t variables = flow_.theory().variables();
-    return in_blocks(weights, fields.size() / variables,
-                     [&](const Weights& tensors, std::size_t begin, std::size_t size) {
-                       const at::Tensor field = to_field(fields.subspan(begin * variables, size * variables), variables);
-                       const at::Tensor action = flow_.theory().action(field);
-                       State x = flow_.state(field);
-                       const at::Tensor log_det = flow_.inverse(tensors, x);
-                       const at::Tensor log_q = flow_.noise_log_density(x) + log_det;
-                       return PathSlopes{slopes_of(-log_q.sum(), tensors), -action - log_q};
-                     });
+    return in_blocks(
+        weights, fields.size() / variables, [&](const Weights& tensors, std::size_t begin, std::size_t size) {
+          const at::Tensor field = to_field(fields.subspan(begin * variables, size * variables), variables);
+          const at::Tensor action = flow_.theory().action(field);
+          State x = flow_.state(field);
+          const at::Tensor log_det = flow_.inverse(tensors, x);
+          const at::Tensor log_q = flow_.noise_log_density(x) + log_det;
+          return PathSlopes{slopes_of(-log_q.sum(), tensors), -action - log_q};
+        });
   }
 
  private:

@@ -117,7 +117,8 @@ std::shared_ptr<Plain> plain_flow(const AnyTheory& theory, const AffineCouplingF
   for (const Parameter& parameter : architecture.parameters()) {
     std::vector<float> values(weights.begin(), weights.begin() + static_cast<std::ptrdiff_t>(parameter.size()));
     weights = weights.subspan(parameter.size());
-    plain->weights[number++ / (2 * architecture.network().convolutions())].push_back(at::tensor(values).view(parameter.shape));
+    plain->weights[number++ / (2 * architecture.network().convolutions())].push_back(
+        at::tensor(values).view(parameter.shape));
   }
   return plain;
 }

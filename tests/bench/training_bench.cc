@@ -59,8 +59,9 @@ void measure(const Case& wanted, int rounds) {
       std::function<void(std::size_t)> step;
       std::size_t batch;
     };
-    std::map<std::string, Contestant> contestants{{"lanes", {training_steps(wanted.run, estimator, "lanes", kThreads), 0}},
-                                                  {"torch", {training_steps(wanted.run, estimator, "torch", kThreads), 0}}};
+    std::map<std::string, Contestant> contestants{
+        {"lanes", {training_steps(wanted.run, estimator, "lanes", kThreads), 0}},
+        {"torch", {training_steps(wanted.run, estimator, "torch", kThreads), 0}}};
     for (auto& [name, contestant] : contestants) contestant.batch = best_count(contestant.step, volume);
     const double each = multiply_adds(wanted, estimator);
 

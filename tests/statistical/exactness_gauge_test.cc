@@ -43,9 +43,8 @@ GaugeRun trained(const Case& own) {
   const RunSpec run = load_run_text(
       "[run]\nname = \"gauge\"\n[theory]\nkind = \"" + own.theory + "\"\nlattice = " + lattice +
           "\nbeta = " + std::to_string(own.beta) + "\n[flow]\nkind = \"" +
-          (own.theory == "u1" ? "gauge-coupling" : "spectral-coupling") +
-          "\"\nlayers = " + std::to_string(own.layers) + "\nhidden = [6]\ninit_scale = 0.1\n" + own.flow +
-          "\n[train]\nlearning_rate = 1e-2\n[chain]\nlength = 1\n",
+          (own.theory == "u1" ? "gauge-coupling" : "spectral-coupling") + "\"\nlayers = " + std::to_string(own.layers) +
+          "\nhidden = [6]\ninit_scale = 0.1\n" + own.flow + "\n[train]\nlearning_rate = 1e-2\n[chain]\nlength = 1\n",
       "gauge.toml");
   GaugeRun made{run, theory_of(run), architecture_of(run), {}};
   made.weights = made.flow->initial_weights(run.noise_key());
@@ -62,8 +61,8 @@ GaugeRun trained(const Case& own) {
     if (!std::isfinite(square)) continue;
     const double scale = std::min(1.0, 20 / std::sqrt(square)) / kBatch;
     for (double& slope : gradient.sum) slope *= scale;
-    adam.update(run.train, made.weights, gradient.sum, 1e-2 * (1 - static_cast<double>(step) / static_cast<double>(own.steps)),
-                true);
+    adam.update(run.train, made.weights, gradient.sum,
+                1e-2 * (1 - static_cast<double>(step) / static_cast<double>(own.steps)), true);
   }
   return made;
 }

@@ -92,7 +92,8 @@ TEST(ReferenceHmc, Phi4KeepsItsIdentities) {
   };
   expect_identities("phi4 A 2MN", hmc_action(theory_of_keys(phi4_keys({6, 6}, "m2 = -4.0, lambda = 8.0"))),
                     {.steps = 5, .integrator = Integrator::kOmelyan}, 15000, excess);
-  expect_identities("phi4 B leapfrog", hmc_action(theory_of_keys(phi4_keys({3, 4, 4}, "form = 'B', beta = 0.3, lambda = 0.5"))),
+  expect_identities("phi4 B leapfrog",
+                    hmc_action(theory_of_keys(phi4_keys({3, 4, 4}, "form = 'B', beta = 0.3, lambda = 0.5"))),
                     {.steps = 6, .integrator = Integrator::kLeapfrog}, 15000, excess);
 }
 
@@ -121,10 +122,7 @@ TEST(ReferenceHmc, U1InTwoDimensionsIsExact) {
       expect_means(
           name, *chain, 400, 20000,
           {{"plaquette", [&](auto field) { return plaquette<1>(lattice, field); }, exact.average_plaquette(volume)},
-           {"Wilson loop 2 x 2",
-            [&](auto field) {
-              return loop<1>(lattice, field, {0, 1}, 2, 2);
-            },
+           {"Wilson loop 2 x 2", [&](auto field) { return loop<1>(lattice, field, {0, 1}, 2, 2); },
             exact.wilson_loop(4, volume)},
            {"chi_Q", [&](auto field) { return std::pow(charge(lattice, field), 2) / static_cast<double>(volume); },
             u1_susceptibility(beta, volume)}});
@@ -142,8 +140,7 @@ TEST(ReferenceHmc, U1IsTheHeatBathInThreeAndFourDimensions) {
     const std::string name =
         "U(1) in " + std::to_string(extents.size()) + " dimensions, beta " + std::to_string(beta).substr(0, 3);
     const auto heat_bath = heat_bath_reference(1, lattice, beta, 1, key_of(name));
-    const auto hmc =
-        hmc_reference(std::make_unique<U1Action>(lattice, beta), FieldType::kAngle, {}, key_of(name));
+    const auto hmc = hmc_reference(std::make_unique<U1Action>(lattice, beta), FieldType::kAngle, {}, key_of(name));
     std::vector<double> plaquettes, loops;
     heat_bath->thermalise(200);
     for (int i = 0; i < (extents.size() == 4 ? 2000 : 10000); ++i) {
@@ -152,13 +149,10 @@ TEST(ReferenceHmc, U1IsTheHeatBathInThreeAndFourDimensions) {
       loops.push_back(loop<1>(lattice, heat_bath->field(), {0, 2}, 2, 1));
     }
     const auto p = stats::gamma_method(plaquettes), l = stats::gamma_method(loops);
-    expect_means(name, *hmc, 200, extents.size() == 4 ? 2000 : 10000,
-                 {{"plaquette", [&](auto field) { return plaquette<1>(lattice, field); }, p.value, p.error},
-                  {"Wilson loop 2 x 1",
-                   [&](auto field) {
-                     return loop<1>(lattice, field, {0, 2}, 2, 1);
-                   },
-                   l.value, l.error}});
+    expect_means(
+        name, *hmc, 200, extents.size() == 4 ? 2000 : 10000,
+        {{"plaquette", [&](auto field) { return plaquette<1>(lattice, field); }, p.value, p.error},
+         {"Wilson loop 2 x 1", [&](auto field) { return loop<1>(lattice, field, {0, 2}, 2, 1); }, l.value, l.error}});
   }
 }
 
@@ -195,8 +189,8 @@ TEST(ReferenceHmc, Phi4HasTheNumbersOfTheTable) {
               10.317, .013);
   expect_phi4("phi4 A lambda 6.008", "m2 = -4.0, lambda = 6.008", 0, 60000, 1.905, .011, .14249, .00045, .18393, .00007,
               6.312, .026);
-  expect_phi4("phi4 B beta .576", "form = 'B', beta = 0.576, lambda = 0.5", 32, 60000, 6.574, .063, .2650, .0014, .63675,
-              .00045, 6.358, .029);
+  expect_phi4("phi4 B beta .576", "form = 'B', beta = 0.576, lambda = 0.5", 32, 60000, 6.574, .063, .2650, .0014,
+              .63675, .00045, 6.358, .029);
 }
 
 }  // namespace

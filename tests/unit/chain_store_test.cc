@@ -102,7 +102,9 @@ TEST_F(StoreTest, IsNeverOverwritten) {
 }
 
 TEST_F(StoreTest, LeavesNothingButItselfBehindWhenItIsMade) {
-  { create(); }
+  {
+    create();
+  }
   EXPECT_THROW(create(), Error);
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(directory_.path()))
@@ -157,12 +159,16 @@ TEST_F(StoreTest, RefusesASecondOwnerInAnotherProcess) {
 }
 
 TEST_F(StoreTest, IsFreeWhenItsOwnerIsGone) {
-  { create(); }
+  {
+    create();
+  }
   EXPECT_EQ(in_another_process([&] { return open().size() == 0 ? 0 : 1; }), 0);
 }
 
 TEST_F(StoreTest, CannotBeWrittenByAReader) {
-  { create().append(log_); }
+  {
+    create().append(log_);
+  }
   Store store = open(Store::Mode::kReadOnly);
   EXPECT_EQ(store.size(), static_cast<std::int64_t>(log_.size()));
   EXPECT_EQ(error_of([&] { store.append(log_); }).code(), ErrorCode::kUnavailable);
@@ -189,7 +195,9 @@ TEST_F(StoreTest, RefusesAnEmptyFile) {
 }
 
 TEST_F(StoreTest, RefusesATruncatedFileAtTheLatestWhenItIsRead) {
-  { create().append(make_log(run_, 400, {0})); }
+  {
+    create().append(make_log(run_, 400, {0}));
+  }
   const auto size = std::filesystem::file_size(file_);
   for (const auto left : {size / 8, size / 2, size - 4096}) {
     std::filesystem::resize_file(file_, left);
@@ -200,7 +208,9 @@ TEST_F(StoreTest, RefusesATruncatedFileAtTheLatestWhenItIsRead) {
 }
 
 TEST_F(StoreTest, RefusesAnotherFormatAndNamesBoth) {
-  { create(); }
+  {
+    create();
+  }
   sql("PRAGMA user_version=5");
   const Error error = error_of([&] { open(); });
   EXPECT_EQ(error.code(), ErrorCode::kConflict);
@@ -208,13 +218,17 @@ TEST_F(StoreTest, RefusesAnotherFormatAndNamesBoth) {
 }
 
 TEST_F(StoreTest, RefusesAnotherApplication) {
-  { create(); }
+  {
+    create();
+  }
   sql("PRAGMA application_id=1");
   EXPECT_EQ(error_of([&] { open(); }).code(), ErrorCode::kCorrupt);
 }
 
 TEST_F(StoreTest, TellsOthersWhatItIs) {
-  { create(); }
+  {
+    create();
+  }
   SQLite::Database database(file_.string());
   EXPECT_EQ(database.execAndGet("PRAGMA application_id").getInt(), 0x466c6f6d);
   EXPECT_EQ(database.execAndGet("PRAGMA user_version").getInt(), 4);
@@ -378,7 +392,9 @@ TEST_F(StoreTest, GivesNoUnitsAtTheFrontierOrWithoutALimit) {
 TEST_F(StoreTest, IsDamagedWithoutATableOrAnEntry) {
   for (const char* damage : {"DROP TABLE switches", "DELETE FROM meta WHERE key = 'pinned_build'"}) {
     std::filesystem::remove(file_);
-    { create(); }
+    {
+      create();
+    }
     sql(damage);
     const Error error = error_of([&] {
       const Store store = open();
@@ -403,7 +419,9 @@ TEST_F(StoreTest, NamesARecordThatCannotBeDecoded) {
       {"UPDATE records SET kind = 'reweigh' WHERE sequence = 2", "damaged reweigh"}};
   for (const auto& [damage, why] : damages) {
     std::filesystem::remove(file_);
-    { create().append(log_); }
+    {
+      create().append(log_);
+    }
     sql(damage);
     const Error error = error_of([&] { open().for_each(1, [](const LinkedRecord&) { return true; }); });
     EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
@@ -458,18 +476,15 @@ TEST_F(StoreTest, FailsWithASentenceInEveryCallIfThereIsNoRoom) {
   Store store = create();
   store.append(log_);
   const FullDisk full(4096);
-  const std::vector<std::function<void()>> calls = {[&] {
-                                                      store.append({EventRecord{240, "text"}});
-                                                    },
-                                                    [&] { store.write({.switches = {SwitchRecord{}}}); },
-                                                    [&] { store.write({.build = "build"}); },
-                                                    [&] { store.begin_epoch(); },
-                                                    [&] {
-                                                      store.add_model({0, sha256("a"), 1, 1, 0.5, "test", false}, {0});
-                                                    },
-                                                    [&] { store.fulfil({1}, 1); },
-                                                    [&] { store.add_event("kind", "text"); },
-                                                    [&] { store.add_training("one", {TrainingPoint()}); }};
+  const std::vector<std::function<void()>> calls = {
+      [&] { store.append({EventRecord{240, "text"}}); },
+      [&] { store.write({.switches = {SwitchRecord{}}}); },
+      [&] { store.write({.build = "build"}); },
+      [&] { store.begin_epoch(); },
+      [&] { store.add_model({0, sha256("a"), 1, 1, 0.5, "test", false}, {0}); },
+      [&] { store.fulfil({1}, 1); },
+      [&] { store.add_event("kind", "text"); },
+      [&] { store.add_training("one", {TrainingPoint()}); }};
   for (const auto& call : calls) EXPECT_EQ(error_of(call).code(), ErrorCode::kUnavailable);
 }
 
@@ -520,7 +535,9 @@ TEST_F(StoreTest, HasWhatWasAppendedWhenItsOwnerIsKilled) {
 TEST_F(StoreTest, HasWholeTransactionsOnlyWhenItsOwnerIsKilledAtAnyMoment) {
   for (const int milliseconds : {3, 7, 13, 29, 61}) {
     std::filesystem::remove(file_);
-    { create(); }
+    {
+      create();
+    }
     const pid_t child = ::fork();
     if (child == 0) {
       try {
@@ -560,7 +577,9 @@ TEST_F(StoreTest, RaisesItsEpochAtEveryStart) {
 }
 
 TEST_F(StoreTest, KeepsThePinnedBuild) {
-  { create().write({.build = "lanes 1"}); }
+  {
+    create().write({.build = "lanes 1"});
+  }
   EXPECT_EQ(open().pinned_build(), "lanes 1");
 }
 
@@ -630,7 +649,9 @@ TEST_F(StoreTest, RefusesTwoSwitchesAtOnePlace) {
 }
 
 TEST_F(StoreTest, KeepsEventsWithTheirTime) {
-  { create().add_event("policy", "chain.length: 1 -> 2"); }
+  {
+    create().add_event("policy", "chain.length: 1 -> 2");
+  }
   const auto events = open().events();
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].kind, "policy");

@@ -38,7 +38,7 @@ TEST_F(CertsTest, AreMadeWithPrivateKeysAndTokens) {
   std::set<std::string> names;
   for (const auto& [name, bytes] : files()) {
     names.insert(name);
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(::stat((where_ / name).c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 077, name.ends_with(".crt") ? 0044u & info.st_mode : 0u) << name;
     EXPECT_THAT(made.out, HasSubstr(name));

@@ -145,7 +145,9 @@ TEST_F(OpeningTest, RefusesARunFileInTheDirectoryThatWasExchanged) {
 TEST_F(OpeningTest, TakesOverAChangedPolicyAndLogsEachChange) {
   write(RunText{}.text());
   open();
-  { EXPECT_EQ(open({"chain.length=200", "chain.window=7"}).run.chain.length, 200u); }
+  {
+    EXPECT_EQ(open({"chain.length=200", "chain.window=7"}).run.chain.length, 200u);
+  }
   EXPECT_THAT(policy_events(), testing::UnorderedElementsAre("chain.length: 96 -> 200", "chain.window: 5 -> 7"));
   EXPECT_EQ(reopen().run.chain.length, 200u);
 }

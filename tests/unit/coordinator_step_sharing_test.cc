@@ -428,7 +428,8 @@ TEST_F(SharedStreamTest, CarriesAStepToAWorkerAndItsSlopesBack) {
   ASSERT_TRUE(weights && grant);
   EXPECT_EQ(grant->gradient().unit(), 2u);
   WorkerMessage answer;
-  *answer.mutable_gradient() = answer_of(architecture_of(served_.run)->parameter_count(), weights->weights().offer(), 2);
+  *answer.mutable_gradient() =
+      answer_of(architecture_of(served_.run)->parameter_count(), weights->weights().offer(), 2);
   worker->say(answer);
   const auto reply = trainer.read(gradient);
   ASSERT_TRUE(reply);

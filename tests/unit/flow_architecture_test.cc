@@ -9,7 +9,9 @@
 namespace flowloom {
 namespace {
 
-AffineCouplingFlow architecture(const FlowCase& flow_case) { return std::get<AffineCouplingFlow>(architecture_of(flow_case.run()).kind()); }
+AffineCouplingFlow architecture(const FlowCase& flow_case) {
+  return std::get<AffineCouplingFlow>(architecture_of(flow_case.run()).kind());
+}
 
 TEST(AffineCouplingFlow, TheTutorialsModelHas12960Weights) {
   EXPECT_EQ(architecture({.lattice = {8, 8}, .layers = 16, .hidden = {8, 8}}).parameter_count(), 12960u);
@@ -39,13 +41,9 @@ TEST(AffineCouplingFlow, ASymmetryWithoutScalesIsRefused) {
 }
 
 TEST(AffineCouplingFlow, DilationsThatDoNotFitAreRefused) {
-  EXPECT_EQ(sentence_of([] {
-              FlowCase{.lattice = {8, 8}, .flow = "dilation = [1, 2, 1]"}.run();
-            }),
+  EXPECT_EQ(sentence_of([] { FlowCase{.lattice = {8, 8}, .flow = "dilation = [1, 2, 1]"}.run(); }),
             "test.toml:14: [flow] dilation = [1,2,1]: give one number for all convolutions or 2, one for each.");
-  EXPECT_EQ(sentence_of([] {
-              FlowCase{.lattice = {16, 8}, .kernel = 5, .flow = "dilation = [1, 3]"}.run();
-            }),
+  EXPECT_EQ(sentence_of([] { FlowCase{.lattice = {16, 8}, .kernel = 5, .flow = "dilation = [1, 3]"}.run(); }),
             "test.toml:13: [flow] kernel = 5 with dilation 3 is wider than the lattice; use at most 3.");
 }
 

@@ -118,9 +118,7 @@ TEST(Checkpoint, AnotherFormatIsRefusedAsSuch) {
 }
 
 TEST(Checkpoint, AForeignSafetensorsFileIsRefused) {
-  EXPECT_EQ(refusal([](SafeTensors& content) {
-              content.metadata = {{"format", "pt"}};
-            }),
+  EXPECT_EQ(refusal([](SafeTensors& content) { content.metadata = {{"format", "pt"}}; }),
             "m.safetensors is not a checkpoint: its metadata has no flowloom.format.");
 }
 

@@ -90,7 +90,9 @@ TEST(OpenEngineDeathTest, SaysWhereItLookedForAMissingModule) {
 TEST(OpenEngineDeathTest, RefusesALibraryThatIsNoEngine) {
   const auto directory = std::filesystem::temp_directory_path() / ("flowloom_engine_" + std::to_string(getpid()));
   std::filesystem::create_directories(directory);
-  { std::ofstream(directory / "libflowloom_torch.so") << "no library"; }
+  {
+    std::ofstream(directory / "libflowloom_torch.so") << "no library";
+  }
   const EngineDirectory there(directory.string());
   EXPECT_EXIT(
       {

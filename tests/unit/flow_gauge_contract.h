@@ -37,12 +37,16 @@ inline std::vector<GaugeCase> pure_gauge_cases() {
   return {
       {},
       {.lattice = {8, 4}, .layers = 20, .flow = "bins = 3\ncontext = \"1x1\"\nactivation = \"silu\""},
-      {.lattice = {4, 8}, .layers = 9, .hidden = {2, 3}, .flow = "map = \"mixture\"\ncomponents = 3\ndilation = [1, 1, 1]"},
+      {.lattice = {4, 8},
+       .layers = 9,
+       .hidden = {2, 3},
+       .flow = "map = \"mixture\"\ncomponents = 3\ndilation = [1, 1, 1]"},
       {.layers = 4, .flow = "map = \"mixture\"\ncomponents = 1\nbias = false\nactivation = \"tanh\""},
       {.lattice = {6, 6},
        .layers = 8,
-       .flow = "bins = 2\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }, { directions = [1], steps = [1, 0], "
-               "width = 2 }]"},
+       .flow =
+           "bins = 2\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }, { directions = [1], steps = [1, 0], "
+           "width = 2 }]"},
       {.layers = 6, .flow = std::string(kHalvingMasks) + "bins = 3\nkernel = 1\ncontext = \"around\""},
       {.lattice = {4, 8},
        .layers = 5,
@@ -78,7 +82,8 @@ struct GaugeParts {
 };
 
 // theta_mu(x) -> alpha(x) + theta_mu(x) - alpha(x+mu), for each field of `fields`.
-inline std::vector<double> gauge_transformed(const Geometry& geometry, std::vector<double> fields, std::uint64_t number) {
+inline std::vector<double> gauge_transformed(const Geometry& geometry, std::vector<double> fields,
+                                             std::uint64_t number) {
   std::vector<double> alpha(geometry.sites());
   fill_normal(kTestKey, Purpose::kInit, number, alpha);
   const std::size_t sites = geometry.sites();

@@ -130,9 +130,10 @@ TEST(GaugeCoupling, ActiveLoopsAreClosed) {
 
 TEST(GaugeCoupling, RefusesMasksThatDoNotFit) {
   const auto sentence = [](const GaugeCase& gauge_case) { return sentence_of([&] { gauge_case.run(); }); };
-  EXPECT_EQ(sentence({.lattice = {6, 6}}),
-            "test.toml:9: [flow] kind: the mask with directions = [0], steps = [0,1], width = 4 does not close around the "
-            "lattice in direction 1, whose extent is 6; extent times step must be a multiple of the width.");
+  EXPECT_EQ(
+      sentence({.lattice = {6, 6}}),
+      "test.toml:9: [flow] kind: the mask with directions = [0], steps = [0,1], width = 4 does not close around the "
+      "lattice in direction 1, whose extent is 6; extent times step must be a multiple of the width.");
   EXPECT_NE(sentence({.flow = "masks = [{ directions = [0], steps = [0, 0], width = 1 }]"})
                 .find("has links without an active loop that contains no other link of the mask"),
             std::string::npos);
@@ -158,16 +159,19 @@ TEST(GaugeCoupling, RefusesMasksThatDoNotFit) {
 
 TEST(GaugeCoupling, FlowsAreForTheirOwnFields) {
   EXPECT_EQ(sentence_of([] {
-              load_run_text("[run]\nname = \"x\"\n[theory]\nkind = \"u1\"\nlattice = [4, 4]\nbeta = 1.0\n[flow]\nkind = "
-                            "\"affine-coupling\"\n[chain]\nlength = 1\n",
-                            "x.toml");
+              load_run_text(
+                  "[run]\nname = \"x\"\n[theory]\nkind = \"u1\"\nlattice = [4, 4]\nbeta = 1.0\n[flow]\nkind = "
+                  "\"affine-coupling\"\n[chain]\nlength = 1\n",
+                  "x.toml");
             }),
             "x.toml:8: [flow] kind = \"affine-coupling\" does not act on the variables of the theory \"u1\"; use "
             "\"gauge-coupling\".");
 }
 
 TEST(GaugeLanes, FieldsAndLogPAreRight) { expect_gauge_fields_and_log_p_are_right(lane_engine()); }
-TEST(ExactnessRule7, TheInverseFindsTheDrawsLogQOfGaugeFields) { expect_gauge_inverse_finds_the_draws_log_q(lane_engine()); }
+TEST(ExactnessRule7, TheInverseFindsTheDrawsLogQOfGaugeFields) {
+  expect_gauge_inverse_finds_the_draws_log_q(lane_engine());
+}
 TEST(GaugeLanes, LogQIsGaugeInvariant) { expect_log_q_is_gauge_invariant(lane_engine()); }
 TEST(GaugeLanes, NoNetworkSeesAnActiveLink) { expect_no_network_sees_an_active_link(lane_engine()); }
 TEST(GaugeLanes, PathGradientsDifferByTheScore) { expect_gauge_path_gradients(lane_engine()); }
@@ -178,7 +182,8 @@ TEST(GaugeLanes, EveryInstructionSetGivesTheSameBits) {
 }
 
 TEST(GaugeLanes, ASamplesBitsDoNotDependOnItsPlace) {
-  expect_a_samples_bits_do_not_depend_on_its_place(lane_engine(), GaugeParts({.lattice = {8, 4}, .layers = 9, .precision = Precision::kMixed}));
+  expect_a_samples_bits_do_not_depend_on_its_place(
+      lane_engine(), GaugeParts({.lattice = {8, 4}, .layers = 9, .precision = Precision::kMixed}));
 }
 
 }  // namespace

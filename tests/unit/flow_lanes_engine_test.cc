@@ -191,9 +191,7 @@ TEST(LaneEngine, ADeviceWithOtherBitsIsRefused) {
 
 TEST(LaneEngine, RefusesACheckerboardOnOddExtents) {
   const FlowParts parts{FlowCase{}};
-  EXPECT_EQ(sentence_of([&] {
-              lanes::AffineTables(Geometry({4, 3}), parts.architecture);
-            }),
+  EXPECT_EQ(sentence_of([&] { lanes::AffineTables(Geometry({4, 3}), parts.architecture); }),
             "A checkerboard needs a lattice whose extents are all even.");
 }
 

@@ -86,7 +86,8 @@ TEST(LanesFlow, AGaugeFlowsLogDetIsThatOfItsJacobian) {
     const std::vector<double> z = angles(parts.variables(), 3);
     const auto map = [&](const std::vector<double>& from) {
       std::vector<double> x = forward(flow, from).first;
-      for (std::size_t i = 0; i < x.size(); ++i) x[i] = z[i] + flowloom::wrap_angle(x[i] - z[i] + 1);  // one branch around z
+      for (std::size_t i = 0; i < x.size(); ++i)
+        x[i] = z[i] + flowloom::wrap_angle(x[i] - z[i] + 1);  // one branch around z
       return x;
     };
     EXPECT_NEAR(forward(flow, z).second, direct_log_det(map, z), 1e-6);
@@ -161,7 +162,8 @@ TEST(LanesFlow, ASpectralFlowsLogDetIsThatOfItsJacobianForTheHaarMeasure) {
         const auto below = std::span(images).subspan((2 * j + 1) * z.size(), z.size());
         for (std::size_t link = 0; link < links; ++link) {
           const std::size_t mu = link / geometry.sites(), x = link % geometry.sites();
-          const auto change = scaled(link_of<N>(geometry, above, mu, x) - link_of<N>(geometry, below, mu, x), 0.5 / kStep);
+          const auto change =
+              scaled(link_of<N>(geometry, above, mu, x) - link_of<N>(geometry, below, mu, x), 0.5 / kStep);
           const auto slope = times_adjoint(change, link_of<N>(geometry, image, mu, x));
           for (std::size_t a = 0; a < basis.size(); ++a) jacobian[link * basis.size() + a][j] = dot(basis[a], slope);
         }

@@ -51,16 +51,14 @@ std::string first_difference_of_any() {
           [](Real x) { return flowloom::canonical(x); }),
   };
   if constexpr (sizeof(Real) == sizeof(double)) {
-    found.push_back(both(
-        "log", [](V x) { return log(x); }, [](Real x) { return flowloom::log(x); }));
-    found.push_back(both(
-        "turn's cosine", [](V x) { return turn(x).cos; }, [](Real x) { return flowloom::turn(x).cos; }));
-    found.push_back(both(
-        "turn's sine", [](V x) { return turn(x).sin; }, [](Real x) { return flowloom::turn(x).sin; }));
-    found.push_back(both(
-        "atan2 over 1", [](V x) { return atan2(x, V(1.0)); }, [](Real x) { return flowloom::atan2(x, 1.0); }));
-    found.push_back(both(
-        "atan2 of 1", [](V x) { return atan2(V(1.0), x); }, [](Real x) { return flowloom::atan2(1.0, x); }));
+    found.push_back(both("log", [](V x) { return log(x); }, [](Real x) { return flowloom::log(x); }));
+    found.push_back(
+        both("turn's cosine", [](V x) { return turn(x).cos; }, [](Real x) { return flowloom::turn(x).cos; }));
+    found.push_back(both("turn's sine", [](V x) { return turn(x).sin; }, [](Real x) { return flowloom::turn(x).sin; }));
+    found.push_back(
+        both("atan2 over 1", [](V x) { return atan2(x, V(1.0)); }, [](Real x) { return flowloom::atan2(x, 1.0); }));
+    found.push_back(
+        both("atan2 of 1", [](V x) { return atan2(V(1.0), x); }, [](Real x) { return flowloom::atan2(1.0, x); }));
     found.push_back(both(
         "wrap_angle", [](V x) { return canonical(wrap_angle(x)); },
         [](Real x) { return flowloom::canonical(flowloom::wrap_angle(x)); }));

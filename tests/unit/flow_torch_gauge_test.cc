@@ -26,7 +26,8 @@ TEST(TorchGauge, TheLaneEnginesNumbersAreItsOwn) {
         EXPECT_NEAR(own.log_p[i], lanes.log_p[i], tolerance);
       }
       for (const Estimator estimator : {Estimator::kReparameterised, Estimator::kPath}) {
-        const auto a = reverse_kl(torch(), parts, 7, 21, estimator), b = reverse_kl(lane_engine(), parts, 7, 21, estimator);
+        const auto a = reverse_kl(torch(), parts, 7, 21, estimator),
+                   b = reverse_kl(lane_engine(), parts, 7, 21, estimator);
         expect_sum(a.sum, b.sum, std::vector<double>(a.sum.size()), precision == Precision::kMixed ? 1e-5 : 1e-10);
       }
     }

@@ -179,8 +179,8 @@ TEST(Hmc, TheKeyDecidesTheChain) {
 TEST(Hmc, ThermalisingFindsTheNumberOfStepsAndFreezesIt) {
   for (const int first : {1, 200}) {
     for (const Integrator integrator : {Integrator::kLeapfrog, Integrator::kOmelyan}) {
-      Hmc hmc(phi4({12, 12}, "m2 = -4.0, lambda = 6.0"),
-              {.length = 1, .steps = first, .integrator = integrator}, key_of_test());
+      Hmc hmc(phi4({12, 12}, "m2 = -4.0, lambda = 6.0"), {.length = 1, .steps = first, .integrator = integrator},
+              key_of_test());
       hmc.thermalise(200);
       const int steps = hmc.steps();
       EXPECT_NE(steps, first);

@@ -117,8 +117,7 @@ TEST(LinkUpdate, Su2IsDrawnFromItsWeight) {
         staples, 2, [&](const auto& u) { return std::pow(y(u).re(0, 0), 3); },
         mean_of([](double y0) { return y0 * y0 * y0; }, weight), what);
     for (const auto& [row, column] : {std::pair{0u, 0u}, std::pair{0u, 1u}}) {  // a3 and a1: isotropic around 0
-      expect_mean(
-          staples, 2, [&, i = row, j = column](const auto& u) { return y(u).im(i, j); }, 0, what);
+      expect_mean(staples, 2, [&, i = row, j = column](const auto& u) { return y(u).im(i, j); }, 0, what);
       expect_mean(
           staples, 2, [&, i = row, j = column](const auto& u) { return std::pow(y(u).im(i, j), 2); },
           mean_of([](double y0) { return (1 - y0 * y0) / 3; }, weight), what);

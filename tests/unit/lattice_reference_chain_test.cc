@@ -106,10 +106,8 @@ TEST(ReferenceChain, TheHeatBathAcceptsEverything) {
 
 TEST(ReferenceChain, SaysWhatItIs) {
   const HmcOptions options{.length = 0.5, .steps = 7, .integrator = Integrator::kLeapfrog};
-  EXPECT_EQ(u1_chain(1, options)->algorithm(),
-            "HMC, leapfrog, 7 steps in a trajectory of length 0.5");
-  EXPECT_EQ(phi4_chain({4}, kHmc, key())->algorithm(),
-            "HMC, 2MN, 10 steps in a trajectory of length 1");
+  EXPECT_EQ(u1_chain(1, options)->algorithm(), "HMC, leapfrog, 7 steps in a trajectory of length 0.5");
+  EXPECT_EQ(phi4_chain({4}, kHmc, key())->algorithm(), "HMC, 2MN, 10 steps in a trajectory of length 1");
   EXPECT_EQ(heat_bath_reference(3, small(), 4, 2, key())->algorithm(), "heat bath with 2 sweeps of overrelaxation");
   EXPECT_EQ(heat_bath_reference(3, small(), 4, 1, key())->algorithm(), "heat bath with 1 sweep of overrelaxation");
 }

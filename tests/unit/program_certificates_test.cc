@@ -55,9 +55,7 @@ TEST(Certificate, BelongsToItsKeyAlone) {
   EXPECT_TRUE(belong_together(a));
   EXPECT_FALSE(belong_together({a.certificate, b.key}));
   EXPECT_FALSE(belong_together({a.certificate, "no key"}));
-  EXPECT_EQ(refused([&] {
-              make_client_certificate({a.certificate, b.key}, "x", certificate_validity());
-            }).code(),
+  EXPECT_EQ(refused([&] { make_client_certificate({a.certificate, b.key}, "x", certificate_validity()); }).code(),
             ErrorCode::kInvalidInput);
 }
 

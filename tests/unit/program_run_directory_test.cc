@@ -63,7 +63,7 @@ TEST_F(RunDirectoryTest, ARunFileWhoseHashIsDamagedOrGoneIsRefused) {
 
 TEST_F(RunDirectoryTest, IsMadeWithATokenThatOnlyItsOwnerCanRead) {
   directory_.create();
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(directory_.token_file().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
   EXPECT_THAT(directory_.token(), testing::MatchesRegex("[0-9a-f]{64}"));

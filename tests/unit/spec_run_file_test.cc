@@ -364,7 +364,9 @@ TEST(RunFile, OneThatCannotBeReadIsNotFound) {
 
 TEST(RunFile, IsNamedWithoutItsDirectoryInSentences) {
   const auto file = std::filesystem::temp_directory_path() / ("flowloom_" + std::to_string(getpid()) + ".toml");
-  { std::ofstream(file) << with("lambda", "lamda"); }
+  {
+    std::ofstream(file) << with("lambda", "lamda");
+  }
   EXPECT_EQ(sentence_of([&] { load_run_file(file); }),
             file.filename().string() + ":7: [theory]: unknown key 'lamda'; did you mean 'lambda'?");
   std::filesystem::remove(file);
