@@ -4,8 +4,7 @@
 // Keeps true:
 //   - the start state is the first valid proposal of non-zero weight;
 //   - proposal i replaces the current state c if log u_i < (log_p_i - log_q_i) - (log_p_c - log_q_c), with u_i
-//   addressed
-//     by i; an invalid proposal (rule 2, stats/ess.h) never does;
+//     addressed by i; an invalid proposal (rule 2, stats/ess.h) never does;
 //   - `current().log_q` is under the version that serves at the frontier: `reweigh` after every switch.
 //
 // Pure: no clock, file, socket or thread. One owner, no locks.

@@ -4,7 +4,7 @@
 // Keeps true:
 //   - `write` returns only when all of it is on disk, or throws and nothing of it is (synchronous=FULL);
 //   - each record's link follows from the one before; the first from the identity. What is read is checked against
-//   them;
+//     them;
 //   - records are only added: what a rewind leaves behind stays, and is not of the chain any more;
 //   - one process owns the file at a time (locking_mode=EXCLUSIVE); a second one is refused with a sentence.
 // docs/log-format.md describes the tables. One owner thread.

@@ -7,10 +7,9 @@
 //   - a version serves only after a worker verified it;
 //   - nothing is taken from a worker that was proved wrong, and what stands on its word alone is drawn again by others;
 //   - after a failed write no unit of the chain is granted, nothing is lost, and everything goes on once a write
-//   succeeds;
+//     succeeds;
 //   - nothing waits for good for a worker that keeps its stream and does not answer: while it does not, what another
-//   that
-//     answers can draw is neither granted to it nor kept open for it;
+//     that answers can draw is neither granted to it nor kept open for it;
 //   - what is decided and not yet durable is bounded;
 //   - `status` shows what is durable and nothing else.
 //

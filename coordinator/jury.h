@@ -9,9 +9,8 @@
 //   - which numbers win does not depend on when they came, as long as of two workers that agree at least one is right;
 //   - nobody's word counts twice but for the last rule above, and nobody is asked for a unit more than twice;
 //   - the numbers of the log, where a unit of it is drawn again, count as an answer of whoever drew them: those workers
-//   finding
-//     them again proves nothing to others. But they do not contradict themselves if they find others: a log can be
-//     damaged.
+//     finding them again proves nothing to others. But they do not contradict themselves if they find others: a log can
+//     be damaged.
 //
 // Pure: no clock, file, socket or thread. One owner, no locks.
 #pragma once

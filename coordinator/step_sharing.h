@@ -2,12 +2,12 @@
 //
 // Keeps true:
 //   - units are granted from the last on, while the trainer begins with the first; an answer counts once, and only for
-//   its step;
+//     its step;
 //   - what workers have open counts over steps: one that is slower than the steps gets no more than its credits;
 //   - a worker that failed kMostFailures times gets no more;
 //   - what is open, and what waits to be sent to the trainer, has a bound in number and in bytes;
 //   - nobody takes part whose gradients might differ: the trainer's settings are the run file's, its revision is this
-//   build's.
+//     build's.
 //
 // Pure: no clock, file, socket or thread; time comes in with each call. One owner, no locks.
 #pragma once

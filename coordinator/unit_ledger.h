@@ -3,13 +3,12 @@
 // Keeps true:
 //   - a unit below the frontier, above the window or at or above the end is never granted;
 //   - one inside the window is leased to at most two workers at a time (a second one only after the first lease
-//   expired);
+//     expired);
 //   - a worker that failed on a unit, or has drawn it, gets it again only if every worker that may serve it tried;
 //   - a lease that expired is kept for as long again: its worker may still answer, and is not given the unit once more
 //     meanwhile; then it is given up, so that a lost answer stops nothing, however few workers there are;
 //   - nothing here looks at the numbers in an answer (docs/exactness.md, rule 3), nor remembers grants beyond this
-//   process:
-//     an answer is judged by its unit number.
+//     process: an answer is judged by its unit number.
 //
 // Pure: no clock, file, socket or thread; time comes in with each call. One owner, no locks.
 #pragma once

@@ -4,8 +4,7 @@
 //
 // prior        the identity, or the free field with a learnt mass (flow/free_field.h).
 // layer i      a checkerboard coupling: sites of parity i mod 2 are active, the others frozen. Its network sees the
-// frozen
-//              variables (zero on active sites) and returns s and t for every active site:   y = x e^s + t.
+//              frozen variables (zero on active sites) and returns s and t for every active site:   y = x e^s + t.
 //              With symmetry z2, s = (s(x) + s(-x)) / 2 and t = (t(x) - t(-x)) / 2 of the frozen x: s even and t odd,
 //              so that field(-z) = -field(z) and log_q(-field) = log_q(field): to the last bit where a sample's bits do
 //              not depend on its place in a batch, else to the networks' rounding.

@@ -2,7 +2,7 @@
 //
 //   flowloom_engine_interface  kEngineInterface of the build it belongs to; asked first: on a mismatch nothing else is
 //   called flowloom_engine_create     a new engine on this device (as `open_engine` says), owned by the caller; may
-//   throw
+//                                     throw
 //
 // The module is never closed: its objects live as long as the process.
 #pragma once

@@ -25,7 +25,6 @@ class Cursor {
 //
 //   at(x)                         the summands at x of the sums that the log keeps, a std::array
 //   pull_back(x, slopes, add)     calls add(place, component, slope) for the slopes of sum_k slopes[k] at(x)[k] by all
-//   variables that it
-//                                 reads; of the sums in the action, at least
+//                                 variables that it reads; of the sums in the action, at least
 template <class Theory>
 struct LocalDensities;

@@ -5,11 +5,10 @@
 // Time is the lattice's last direction, T its extent, V the number of sites.
 //
 //   phi^4      correlator_t   G(t) = (1/V) sum_t0 S(t0) S(t0 + t), S(t) the sum of phi over the slice t: the two-point
-//   function
-//                             at zero momentum, whose sum over all T times is chi_2
+//                             function at zero momentum, whose sum over all T times is chi_2
 //   Schwinger  condensate     of one flavour, -(1/V) Re tr D^-1 (lattice/wilson_2d.h)
 //              pion_t         sum_x tr[D^-1(x, y) D^-1(x, y)^+] over the sites x of a slice t away from y, averaged
-//              over all y
+//                             over all y
 //
 // Correlators are given for 0 <= t <= T/2, averaged over t and T - t.
 #pragma once

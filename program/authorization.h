@@ -33,8 +33,7 @@ std::span<const Permission> permissions();
 // Role tokens are read again while it works, at most once in limits::kTokenRefresh, when a call comes:
 //   - a file that has changed counts from then on, one that is gone has no token any more;
 //   - one that cannot be trusted or read (readable by others, empty, a short token) is refused with a sentence in the
-//   log,
-//     and what it said before goes on to count: a slip of the keyboard does not stop a cluster.
+//     log, and what it said before goes on to count: a slip of the keyboard does not stop a cluster.
 // Streams that are open already stay open.
 class Authorizer {
  public:

@@ -3,8 +3,7 @@
 //
 // Keeps true:
 //   - sample k of step s has the noise address (train, training_index(s, k)), and the one at (target, the same) chooses
-//   a
-//     sample of the target; s counts skipped steps too;
+//     a sample of the target; s counts skipped steps too;
 //   - a step's batch is cut into gradient units of fixed size, whose gradients are added in unit order: no
 //     bit depends on the number of threads, nor on who computes them, and hardly any memory on the batch;
 //   - an evaluation of the ESS reads noise of its own and changes no weight;

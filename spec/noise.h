@@ -8,8 +8,7 @@
 //             share on purpose
 //   counter   (u64 index, u32 draw, u32 purpose)
 //   block     four words -> two uniforms (top 53 bits + 1) 2^-53 in (0, 1] -> two normals by Box-Muller (radius from
-//   the
-//             first, angle from the second); draw d holds components 2d and 2d+1, in site order
+//             the first, angle from the second); draw d holds components 2d and 2d+1, in site order
 #pragma once
 
 #include <array>

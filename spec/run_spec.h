@@ -58,8 +58,7 @@ struct ScheduledVersion {
 //
 //   reparameterised  d(log_q + S)/dw with the noise held fixed (arXiv:1904.12072)
 //   path             the same without the part that acts on log_q at a fixed field, whose mean is zero: no noise is
-//   left
-//                    where q = p (arXiv:2207.08219), in one pass (arXiv:2403.15881)
+//                    left where q = p (arXiv:2207.08219), in one pass (arXiv:2403.15881)
 //   path-two-pass    the same numbers by the inverse flow, slower: the reference of the former
 enum class Estimator { kReparameterised, kPath, kPathTwoPass };
 

@@ -2,8 +2,7 @@
 //
 // Keeps true:
 //   - an answer is a function of the grant, the run and the weights (the version's, or those of the training step),
-//   whoever
-//     computes it;
+//     whoever computes it;
 //   - a unit is always computed whole, for a reweigh too, so that its bits repeat;
 //   - whatever goes wrong becomes a Failure with a sentence; nothing is skipped or drawn again.
 //

@@ -13,13 +13,12 @@
 // A flow's Gradients adds up the slopes by its weights:
 //
 //   forward_with_density(blocks, log_det, add_slopes)   noise to field with D beside it, from the noise's own; log_det
-//   of each block's map;
-//                                                       on request adds the slopes of -log q at this field
+//                                                       of each block's map; on request adds the slopes of -log q at
+//                                                       this field
 //   back(blocks, of_log_det)                            field to noise with G beside it, adding slopes; `of_log_det`:
-//   the loss's
-//                                                       slope by the log_det
+//                                                       the loss's slope by the log_det
 //   take()                                              what has been added up, in the order of the flat array; leaves
-//   zeros
+//                                                       zeros
 
 // kLanes samples on their way; only the first `count` are wanted. (Rows, not lanes: GCC 12 does not align lanes on the
 // heap.)
