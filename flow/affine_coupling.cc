@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "lattice/theories.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -22,7 +21,7 @@ void check_affine_coupling(const RunSpec& run) {
                                               " = \"z2\": without hidden layers and bias every s is odd, and its even "
                                               "part, which the symmetry keeps, is zero; use a hidden layer or a bias.");
   }
-  refuse_too_many_weights(AffineCouplingFlow(run.flow, geometry.dimensions()), run.flow);
+  refuse_too_many_weights(AffineCouplingFlow(run.flow, theory), run.flow);
 }
 
 std::vector<Key> affine_coupling_keys() {
@@ -80,8 +79,8 @@ const Kind& AffineCouplingFlow::kind() {
   return kKind;
 }
 
-AffineCouplingFlow::AffineCouplingFlow(const Section& section, std::size_t dimensions)
-    : Architecture(section.size("layers"), dimensions,
+AffineCouplingFlow::AffineCouplingFlow(const Section& section, const AnyTheory& theory)
+    : Architecture(section.size("layers"), theory_geometry(theory).dimensions(),
                    NetworkShape(section, 1, 2, activation_named(section.text("output")))),
       prior_(section.text("prior") == "free-field" ? Prior::kFreeField : Prior::kNormal),
       z2_(section.text("symmetry") == "z2"),

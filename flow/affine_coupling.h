@@ -15,6 +15,7 @@
 
 #include "flow/architecture.h"
 #include "lattice/field_type.h"
+#include "lattice/theories.h"
 
 namespace flowloom {
 
@@ -25,7 +26,7 @@ class AffineCouplingFlow : public Architecture {
   static constexpr FieldType kFieldType = FieldType::kScalar;
 
   // `section` is the [flow] of a run file after checking against `kind().keys`; `dimensions` that of the lattice.
-  AffineCouplingFlow(const Section& section, std::size_t dimensions);
+  AffineCouplingFlow(const Section& section, const AnyTheory& theory);
   static const Kind& kind();
 
   Prior prior() const { return prior_; }

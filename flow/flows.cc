@@ -6,14 +6,7 @@ namespace {
 template <std::size_t I = 0>
 AnyFlow::Kinds make(const Section& section, const std::string& name, const AnyTheory& theory) {
   using Flow = std::variant_alternative_t<I, AnyFlow::Kinds>;
-  if (Flow::kind().name == name) {
-    const std::size_t dimensions = theory_geometry(theory).dimensions();
-    if constexpr (Flow::kFieldType == FieldType::kMatrix) {
-      return Flow(section, dimensions, theory_colours(theory));
-    } else {
-      return Flow(section, dimensions);
-    }
-  }
+  if (Flow::kind().name == name) return Flow(section, theory);
   if constexpr (I + 1 < std::variant_size_v<AnyFlow::Kinds>) return make<I + 1>(section, name, theory);
   throw Error(ErrorCode::kInvalidInput, section.where("kind") + ": this build has no flow \"" + name + "\".");
 }
@@ -53,7 +46,7 @@ std::vector<Kind> flow_kinds() {
     Kind kind = Flow::kind();
     kind.check = [own = kind.check](const RunSpec& run) {
       check_fit(run, Flow::kFieldType);
-      own(run);
+      if (own) own(run);
     };
     kinds.push_back(std::move(kind));
   });

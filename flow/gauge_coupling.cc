@@ -1,7 +1,5 @@
 #include "flow/gauge_coupling.h"
 
-#include "lattice/theories.h"
-
 namespace flowloom {
 namespace {
 
@@ -53,18 +51,14 @@ const Kind& GaugeCouplingFlow::kind() {
                 "Counts an active loop's angle from half that of the loop around (see context): two halves that "
                 "share it alike have a density that is even about there.",
             .default_value = false}}),
-      .check =
-          [](const RunSpec& run) {
-            check_loop_coupling(run, [&] {
-              return GaugeCouplingFlow(run.flow, theory_geometry(make_theory(run.theory)).dimensions());
-            });
-          },
+      .check = check_loop_coupling<GaugeCouplingFlow>,
   };
   return kKind;
 }
 
-GaugeCouplingFlow::GaugeCouplingFlow(const Section& section, std::size_t dimensions)
-    : LoopCouplingFlow(section, dimensions, /*loop_channels=*/2, map_parameters_of(section) + 1),
+GaugeCouplingFlow::GaugeCouplingFlow(const Section& section, const AnyTheory& theory)
+    : LoopCouplingFlow(section, theory_geometry(theory).dimensions(), /*loop_channels=*/2,
+                       map_parameters_of(section) + 1),
       map_(map_of(section)),
       pieces_(pieces_of(section)) {}
 

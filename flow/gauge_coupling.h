@@ -11,6 +11,7 @@
 #include "flow/circle_map.h"
 #include "flow/loop_coupling.h"
 #include "lattice/field_type.h"
+#include "lattice/theories.h"
 
 namespace flowloom {
 
@@ -18,8 +19,8 @@ class GaugeCouplingFlow : public LoopCouplingFlow {
  public:
   static constexpr FieldType kFieldType = FieldType::kAngle;
 
-  // `section` is the [flow] of a run file after checking against `kind().keys`; `dimensions` that of the lattice.
-  GaugeCouplingFlow(const Section& section, std::size_t dimensions);
+  // `section` is the [flow] of a run file after checking against `kind().keys`.
+  GaugeCouplingFlow(const Section& section, const AnyTheory& theory);
   static const Kind& kind();
 
   CircleMap map() const { return map_; }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "lattice/theories.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -267,15 +266,16 @@ std::vector<Key> loop_coupling_keys(std::vector<Key> own, const std::vector<Key>
   return keys;
 }
 
-void check_loop_coupling(const RunSpec& run, const std::function<LoopCouplingFlow()>& make) {
+void check_loop_section(const RunSpec& run) {
   const AnyTheory theory = make_theory(run.theory);
-  const Geometry& geometry = theory_geometry(theory);
-  check_masks(run, geometry);
-  check_network(run.flow, geometry);
-  const LoopCouplingFlow flow = make();
+  check_masks(run, theory_geometry(theory));
+  check_network(run.flow, theory_geometry(theory));
+}
+
+void check_loop_flow(const RunSpec& run, const LoopCouplingFlow& flow) {
   refuse_too_many_weights(flow, run.flow);
   try {
-    flow.couplings(geometry);
+    flow.couplings(theory_geometry(make_theory(run.theory)));
   } catch (const Error& error) {
     throw Error(ErrorCode::kInvalidInput,
                 run.flow.where(run.flow.has("masks") ? "masks" : "kind") + ": " + error.what());

@@ -25,9 +25,8 @@
 // Weights: the networks'.
 #pragma once
 
-#include <functional>
-
 #include "flow/architecture.h"
+#include "lattice/theories.h"
 #include "spec/run_spec.h"
 
 namespace flowloom {
@@ -101,7 +100,13 @@ class LoopCouplingFlow : public Architecture {
 // The keys of such a flow, those of its maps being `own`, and further ones of its masks.
 std::vector<Key> loop_coupling_keys(std::vector<Key> own, const std::vector<Key>& of_masks = {});
 
-// The check of its section; `make` gives the flow of a section whose masks are well formed.
-void check_loop_coupling(const RunSpec& run, const std::function<LoopCouplingFlow()>& make);
+// The check of its section: of what its flow is made of, then of the flow.
+void check_loop_section(const RunSpec& run);
+void check_loop_flow(const RunSpec& run, const LoopCouplingFlow& flow);
+template <class Flow>
+void check_loop_coupling(const RunSpec& run) {
+  check_loop_section(run);
+  check_loop_flow(run, Flow(run.flow, make_theory(run.theory)));
+}
 
 }  // namespace flowloom

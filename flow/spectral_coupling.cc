@@ -1,7 +1,5 @@
 #include "flow/spectral_coupling.h"
 
-#include "lattice/theories.h"
-
 namespace flowloom {
 namespace {
 
@@ -27,19 +25,14 @@ const Kind& SpectralCouplingFlow::kind() {
            .sentence = "SU(3): whether the second coordinate's spline depends on the first coordinate.",
            .default_value = true},
       }),
-      .check =
-          [](const RunSpec& run) {
-            check_loop_coupling(run, [&] {
-              const AnyTheory theory = make_theory(run.theory);
-              return SpectralCouplingFlow(run.flow, theory_geometry(theory).dimensions(), theory_colours(theory));
-            });
-          },
+      .check = check_loop_coupling<SpectralCouplingFlow>,
   };
   return kKind;
 }
 
-SpectralCouplingFlow::SpectralCouplingFlow(const Section& section, std::size_t dimensions, int colours)
-    : LoopCouplingFlow(section, dimensions, colours == 2 ? 1 : 2, splines_of(section).parameters(colours)),
+SpectralCouplingFlow::SpectralCouplingFlow(const Section& section, const AnyTheory& theory)
+    : LoopCouplingFlow(section, theory_geometry(theory).dimensions(), theory_colours(theory) == 2 ? 1 : 2,
+                       splines_of(section).parameters(theory_colours(theory))),
       splines_(splines_of(section)) {}
 
 }  // namespace flowloom

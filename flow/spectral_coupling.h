@@ -19,6 +19,7 @@
 #include "flow/loop_coupling.h"
 #include "flow/spectral_splines.h"
 #include "lattice/field_type.h"
+#include "lattice/theories.h"
 
 namespace flowloom {
 
@@ -26,9 +27,8 @@ class SpectralCouplingFlow : public LoopCouplingFlow {
  public:
   static constexpr FieldType kFieldType = FieldType::kMatrix;
 
-  // `section` is the [flow] of a run file after checking against `kind().keys`; `dimensions` that of the lattice,
-  // `colours` 2 or 3.
-  SpectralCouplingFlow(const Section& section, std::size_t dimensions, int colours);
+  // `section` is the [flow] of a run file after checking against `kind().keys`, `theory` one of SU(2) or SU(3).
+  SpectralCouplingFlow(const Section& section, const AnyTheory& theory);
   static const Kind& kind();
 
   const SpectralSplines& splines() const { return splines_; }

@@ -20,11 +20,3 @@ class Cursor {
   Steps steps_;
   std::size_t site_;
 };
-
-// What a theory measures at one site, for a cursor; each theory has one:
-//
-//   at(x)                         the summands at x of the sums that the log keeps, a std::array
-//   pull_back(x, slopes, add)     calls add(place, component, slope) for the slopes of sum_k slopes[k] at(x)[k] by all
-//                                 variables that it reads; of the sums in the action, at least
-template <class Theory>
-struct LocalDensities;

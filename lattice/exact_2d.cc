@@ -12,7 +12,6 @@
 namespace flowloom {
 namespace {
 
-constexpr double kMaxBeta = 50;
 constexpr double kSmallest = 1e-24;  // of what is kept beside 1
 
 // The modified Bessel functions I_n(x) of integer order: their ratios to I_0, up to the last above kSmallest and at
@@ -49,7 +48,7 @@ struct BesselRatios {
 };
 
 void check_beta(double beta) {
-  if (!(beta >= 0 && beta <= kMaxBeta)) {
+  if (!(beta >= 0 && beta <= Exact2d::kMaxBeta)) {
     throw Error(ErrorCode::kInvalidInput,
                 "Exact results in two dimensions need beta in [0, 50], not " + std::to_string(beta) + ".");
   }
@@ -179,9 +178,8 @@ double u1_susceptibility(double beta, std::int64_t plaquettes) {
   const int last = bessel.last();
   double sum = 0, z = 0;
   for (int n = -last; n <= last; ++n) {
-    double first = 0,
-           second =
-               0;  // (1 / 2 pi I_0) int phi sin(n phi) exp(beta cos phi) and int phi^2 cos(n phi) exp(beta cos phi)
+    // (1 / 2 pi I_0) int phi sin(n phi) exp(beta cos phi) and the same of phi^2 cos(n phi)
+    double first = 0, second = 0;
     for (int m = -last; m <= last; ++m) {
       const int k = n + m;
       const double sign = k % 2 == 0 ? 1 : -1;
@@ -195,6 +193,27 @@ double u1_susceptibility(double beta, std::int64_t plaquettes) {
     sum += power(u, plaquettes - 1) * second - (v - 1) * power(u, plaquettes - 2) * first * first;
   }
   return sum / (4 * std::numbers::pi * std::numbers::pi * z);
+}
+
+std::optional<double> exact_pure_gauge(const Geometry& geometry, double beta, Exact2d (*group)(double),
+                                       const std::string& observable) {
+  if (observable == "polyakov") return 0;
+  if (beta > Exact2d::kMaxBeta || geometry.dimensions() != 2) return {};
+  const auto& extents = geometry.extents();
+  const auto plaquettes = static_cast<std::int64_t>(geometry.sites());
+  // Both orientations, for the log has their average.
+  const auto loop = [&](std::int64_t a, std::int64_t b) -> std::optional<double> {
+    if (std::max(a, b) >= std::min(extents[0], extents[1])) return {};
+    return group(beta).wilson_loop(a * b, plaquettes);
+  };
+  if (observable == "plaquette") return loop(1, 1);
+  if (observable == "wilson_1x2") return loop(1, 2);
+  if (observable == "wilson_2x2") return loop(2, 2);
+  if (observable == "wilson_3x3") return loop(3, 3);
+  if (observable == "action") {
+    return -beta * static_cast<double>(plaquettes) * group(beta).average_plaquette(plaquettes);
+  }
+  return {};
 }
 
 }  // namespace flowloom

@@ -112,4 +112,9 @@ std::vector<Observable> Phi4::observables() const {
   };
 }
 
+std::optional<double> Phi4::exact(const std::string& observable) const {
+  if (observable == "m") return 0;
+  return {};
+}
+
 }  // namespace flowloom

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -45,6 +46,9 @@ class Phi4 {
 
   // Functions of the sums whose chain averages the status and the final table show; the first is the default.
   std::vector<Observable> observables() const;
+
+  // Its mean on this very lattice, where there is a formula (lattice/references.h): m: 0, by phi -> -phi.
+  std::optional<double> exact(const std::string& observable) const;
 
  private:
   Geometry geometry_;

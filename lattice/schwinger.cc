@@ -74,4 +74,9 @@ std::vector<Observable> Schwinger::observables() const {
   return observables;
 }
 
+std::optional<double> Schwinger::exact(const std::string& observable) const {
+  if (observable == "charge") return 0;
+  return {};
+}
+
 }  // namespace flowloom

@@ -13,6 +13,8 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "lattice/u1.h"
@@ -40,6 +42,9 @@ class Schwinger {
 
   // Functions of the sums whose chain averages the status and the final table show; the first is the default.
   std::vector<Observable> observables() const;
+
+  // Its mean on this very lattice, where there is a formula (lattice/references.h): charge: 0, by theta -> -theta.
+  std::optional<double> exact(const std::string& observable) const;
 
  private:
   U1Gauge gauge_;

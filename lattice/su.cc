@@ -3,6 +3,8 @@
 #include <cmath>
 #include <string>
 
+#include "lattice/exact_2d.h"
+
 namespace flowloom {
 
 template <int N>
@@ -76,6 +78,10 @@ std::vector<Observable> SuGauge<N>::observables() const {
        [=](double, Sums s) { return s[4] / space; }},
       {"action", "⟨S⟩", "the action", [](double log_p, Sums) { return -log_p; }},
   };
+}
+template <int N>
+std::optional<double> SuGauge<N>::exact(const std::string& observable) const {
+  return exact_pure_gauge(geometry_, beta_, N == 2 ? Exact2d::su2 : Exact2d::su3, observable);
 }
 
 template class SuGauge<2>;

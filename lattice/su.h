@@ -17,6 +17,8 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -56,6 +58,9 @@ class SuGauge {
 
   // Functions of the sums whose chain averages the status and the final table show; the first is the default.
   std::vector<Observable> observables() const;
+
+  // Its mean on this very lattice, where there is a formula (lattice/references.h): `exact_pure_gauge`.
+  std::optional<double> exact(const std::string& observable) const;
 
  private:
   Geometry geometry_;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "lattice/exact_2d.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -61,6 +62,14 @@ std::vector<Observable> U1Gauge::observables() const {
        [=](double, Sums s) { return s[5] / space; }},
       {"action", "⟨S⟩", "the action", [](double log_p, Sums) { return -log_p; }},
   };
+}
+
+std::optional<double> U1Gauge::exact(const std::string& observable) const {
+  if (observable == "charge") return 0;
+  if (observable == "chi_q" && beta_ <= Exact2d::kMaxBeta) {
+    return u1_susceptibility(beta_, static_cast<std::int64_t>(geometry_.sites()));
+  }
+  return exact_pure_gauge(geometry_, beta_, Exact2d::u1, observable);
 }
 
 }  // namespace flowloom

@@ -152,22 +152,24 @@ void add_flow(std::vector<std::string>& lines, const lanes::InstructionSet& set,
   }
 }
 
-// Of gauge fields on 4x4: theories and flows by their keys.
+// A theory and a flow by their keys, with its first weights.
+template <class Theory, class Flow>
+void add_kinds(std::vector<std::string>& lines, const lanes::InstructionSet& set, const std::string& name,
+               const Json& theory_keys, const Json& flow_keys) {
+  const AnyTheory theory = Theory(section(Theory::kind(), theory_keys));
+  const AnyFlow architecture = Flow(section(Flow::kind(), flow_keys), theory);
+  add_flow(lines, set, name, theory, architecture, architecture->initial_weights(kKey));
+}
+
+// Of gauge fields on 4x4.
 void add_gauge_flows(std::vector<std::string>& lines, const lanes::InstructionSet& set) {
-  const auto add = [&](const std::string& name, const AnyTheory& theory, const AnyFlow& architecture) {
-    add_flow(lines, set, name, theory, architecture, architecture->initial_weights(kKey));
-  };
   const Json lattice = {4, 4}, pure = {{"lattice", lattice}, {"beta", 1.5}};
-  const auto angles = [&](const Json& keys) { return GaugeCouplingFlow(section(GaugeCouplingFlow::kind(), keys), 2); };
-  const auto matrices = [&](int colours, const Json& keys) {
-    return SpectralCouplingFlow(section(SpectralCouplingFlow::kind(), keys), 2, colours);
-  };
-  add("u1 spline", U1Gauge(section(U1Gauge::kind(), pure)), angles({{"layers", 9}, {"hidden", {3}}, {"bins", 4}}));
-  add("schwinger mixture",
-      Schwinger(section(Schwinger::kind(), {{"lattice", lattice}, {"beta", 1.5}, {"kappa", 0.276}})),
-      angles({{"layers", 3}, {"hidden", {2}}, {"map", "mixture"}, {"components", 3}}));
-  add("su2", Su2Gauge(section(Su2Gauge::kind(), pure)), matrices(2, {{"layers", 9}, {"hidden", {3}}, {"bins", 4}}));
-  add("su3", Su3Gauge(section(Su3Gauge::kind(), pure)), matrices(3, {{"layers", 3}, {"hidden", {2}}, {"bins", 3}}));
+  add_kinds<U1Gauge, GaugeCouplingFlow>(lines, set, "u1 spline", pure, {{"layers", 9}, {"hidden", {3}}, {"bins", 4}});
+  add_kinds<Schwinger, GaugeCouplingFlow>(lines, set, "schwinger mixture",
+                                          {{"lattice", lattice}, {"beta", 1.5}, {"kappa", 0.276}},
+                                          {{"layers", 3}, {"hidden", {2}}, {"map", "mixture"}, {"components", 3}});
+  add_kinds<Su2Gauge, SpectralCouplingFlow>(lines, set, "su2", pure, {{"layers", 9}, {"hidden", {3}}, {"bins", 4}});
+  add_kinds<Su3Gauge, SpectralCouplingFlow>(lines, set, "su3", pure, {{"layers", 3}, {"hidden", {2}}, {"bins", 3}});
 }
 
 std::vector<std::string> lines_of(const lanes::InstructionSet& set) {
