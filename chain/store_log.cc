@@ -280,10 +280,18 @@ std::vector<UnitRecord> Store::choose_units(std::uint64_t first_index, std::size
 
 std::uint64_t Store::frontier() const {
   return impl_->guard([&]() -> std::uint64_t {
-    SQLite::Statement query(*impl_->db, "SELECT kind, first_index, count FROM records ORDER BY sequence DESC");
+    SQLite::Statement query(*impl_->db, "SELECT first_index, count FROM records WHERE sequence = ?");
+    query.bind(1, frontier_record());
+    return query.executeStep() ? unsigned_of(query.getColumn(0)) + unsigned_of(query.getColumn(1)) : 0;
+  });
+}
+
+std::int64_t Store::frontier_record() const {
+  return impl_->guard([&]() -> std::int64_t {
+    SQLite::Statement query(*impl_->db, "SELECT kind, sequence FROM records ORDER BY sequence DESC");
     while (query.executeStep()) {
       const std::string_view kind = text_of(query.getColumn(0));
-      if (kind == "unit" || kind == "rewind") return unsigned_of(query.getColumn(1)) + unsigned_of(query.getColumn(2));
+      if (kind == "unit" || kind == "rewind") return query.getColumn(1).getInt64();
     }
     return 0;
   });
