@@ -111,44 +111,33 @@ typename Stream::Step end_of_stream(const Core& core) {
   return Stream::Step::kEnd;
 }
 
-// Reads the chain's units for one stream, a few ahead.
-class UnitReader : public std::enable_shared_from_this<UnitReader> {
+// Reads for one stream, on the store's thread: there, and nowhere else, the disk is waited for.
+template <class Item>
+class ReadAhead : public std::enable_shared_from_this<ReadAhead<Item>> {
  public:
-  UnitReader(Brain& brain, std::uint64_t first_index) : brain_(brain), next_(first_index) {}
-
-  // Whether there are durable units that were not given out yet.
-  bool behind() const { return !units_.empty() || next_ < brain_.core().durable_frontier(); }
+  // `read` gives the next items, and knows how far it came; it is called on the store's thread.
+  using Read = std::function<std::vector<Item>(Store&)>;
+  ReadAhead(Brain& brain, Read read) : brain_(brain), read_(std::move(read)) {}
 
   // Nothing while none is here; subscribers are poked when one is. Throws what reading threw.
-  std::optional<UnitRecord> next() {
+  std::optional<Item> next() {
     if (error_) std::rethrow_exception(error_);
-    if (units_.empty()) {
-      if (!reading_ && behind()) read();
+    if (items_.empty()) {
+      if (!std::exchange(reading_, true)) read();
       return {};
     }
-    UnitRecord unit = std::move(units_.front());
-    units_.pop_front();
-    return unit;
+    Item item = std::move(items_.front());
+    items_.pop_front();
+    return item;
   }
 
  private:
-  static constexpr std::size_t kAhead = 8;
-
   void read() {
-    reading_ = true;
-    brain_.on_store([next = next_](Store& store) { return store.units(next, kAhead); },
-                    [self = shared_from_this()](std::future<std::vector<UnitRecord>> result) {
+    brain_.on_store([self = this->shared_from_this()](Store& store) { return self->read_(store); },
+                    [self = this->shared_from_this()](std::future<std::vector<Item>> result) {
                       self->reading_ = false;
                       try {
-                        for (UnitRecord& unit : result.get()) {
-                          self->next_ = unit.data.first_index + unit.data.count();
-                          self->units_.push_back(std::move(unit));
-                        }
-                        if (self->units_.empty()) {
-                          throw Error(ErrorCode::kCorrupt, "The store has lost proposal " +
-                                                               std::to_string(self->next_) +
-                                                               "; end the coordinator and run 'flowloom verify'.");
-                        }
+                        for (Item& item : result.get()) self->items_.push_back(std::move(item));
                       } catch (...) {
                         self->error_ = std::current_exception();
                       }
@@ -157,11 +146,42 @@ class UnitReader : public std::enable_shared_from_this<UnitReader> {
   }
 
   Brain& brain_;
-  std::uint64_t next_;
-  std::deque<UnitRecord> units_;
+  Read read_;
+  std::deque<Item> items_;
   bool reading_ = false;
   std::exception_ptr error_;
 };
+
+// The chain's durable units, from the one that holds proposal `first_index` on.
+std::shared_ptr<ReadAhead<UnitRecord>> read_units(Brain& brain, std::uint64_t first_index) {
+  constexpr std::size_t kAtOnce = 8;
+  return std::make_shared<ReadAhead<UnitRecord>>(brain, [next = first_index](Store& store) mutable {
+    auto units = store.units(next, kAtOnce);
+    if (units.empty()) {
+      throw Error(ErrorCode::kCorrupt, "The store has lost proposal " + std::to_string(next) +
+                                           "; end the coordinator and run 'flowloom verify'.");
+    }
+    next = units.back().data.first_index + units.back().data.count();
+    return units;
+  });
+}
+
+// A file's bytes, piece by piece; an empty piece at its end. It is held open only while it is read.
+std::shared_ptr<ReadAhead<std::string>> read_chunks(Brain& brain, const std::filesystem::path& path) {
+  return std::make_shared<ReadAhead<std::string>>(brain, [path, at = std::streamoff{0}](Store&) mutable {
+    std::string chunk(limits::kChunkBytes, '\0');
+    std::ifstream file(path, std::ios::binary);
+    if (file.seekg(at)) file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    if (!file && !file.eof()) {
+      throw Error(ErrorCode::kCorrupt, "'" + path.string() + "' cannot be read; restore it from a backup.");
+    }
+    chunk.resize(static_cast<std::size_t>(file.gcount()));
+    at += file.gcount();
+    std::vector<std::string> chunks;
+    chunks.push_back(std::move(chunk));
+    return chunks;
+  });
+}
 
 class WorkService final : public v1::Coordinator::CallbackService {
  public:
@@ -204,21 +224,18 @@ class ModelsService final : public v1::Models::CallbackService {
     // Not counted: every worker may fetch at a switch, and a transfer ends.
     return Stream::start(
         edge_.brain(), context, edge_.permission(context, "flowloom.v1.Models/Fetch"), limits::kTransferDeadline,
-        [this, request, file = std::shared_ptr<std::ifstream>()](v1::FetchReply& reply) mutable {
-          if (!file) {
+        [this, request, chunks = std::shared_ptr<ReadAhead<std::string>>()](v1::FetchReply& reply) mutable {
+          if (!chunks) {
             edge_.check(request->run());
             if (!edge_.brain().core().rollout().find(request->version())) {
               throw Error(ErrorCode::kNotFound, "There is no version " + std::to_string(request->version()) + ".");
             }
-            const auto path = edge_.brain().directory().model(request->version());
-            file = std::make_shared<std::ifstream>(path, std::ios::binary);
-            if (!*file)
-              throw Error(ErrorCode::kCorrupt, "'" + path.string() + "' cannot be read; restore it from a backup.");
+            chunks = read_chunks(edge_.brain(), edge_.brain().directory().model(request->version()));
           }
-          reply.mutable_chunk()->resize(limits::kChunkBytes);
-          file->read(reply.mutable_chunk()->data(), static_cast<std::streamsize>(limits::kChunkBytes));
-          reply.mutable_chunk()->resize(static_cast<std::size_t>(file->gcount()));
-          if (reply.chunk().empty()) return Stream::Step::kEnd;
+          auto chunk = chunks->next();
+          if (!chunk) return Stream::Step::kWait;
+          if (chunk->empty()) return Stream::Step::kEnd;
+          reply.set_chunk(std::move(*chunk));
           return Stream::Step::kReply;
         });
   }
@@ -339,20 +356,21 @@ class ChainService final : public v1::Chain::CallbackService {
     using Stream = Subscription<v1::StatesReply>;
     return edge_.follow<v1::StatesReply>(
         context, "flowloom.v1.Chain/StreamStates",
-        [this, request, reader = std::make_shared<UnitReader>(edge_.brain(), request->first_index()), asked = false,
-         first = true, last_read = std::shared_ptr<Time>()](v1::StatesReply& reply) mutable {
+        [this, request, units = read_units(edge_.brain(), request->first_index()), next = request->first_index(),
+         asked = false, first = true, last_read = std::shared_ptr<Time>()](v1::StatesReply& reply) mutable {
           edge_.check(request->run());
           Brain& brain = edge_.brain();
           if (!std::exchange(asked, true)) {
             brain.heard("a client", request->seen());
             last_read = brain.awaited_reader();
           }
-          const auto unit = reader->next();
-          if (!unit) {
-            const bool more = reader->behind() || (request->follow() && !brain.core().finished());
-            if (more) return Stream::Step::kWait;
+          if (next >= brain.core().durable_frontier()) {
+            if (request->follow() && !brain.core().finished()) return Stream::Step::kWait;
             return request->follow() ? end_of_stream<Stream>(brain.core()) : Stream::Step::kEnd;
           }
+          const auto unit = units->next();
+          if (!unit) return Stream::Step::kWait;
+          next = unit->data.first_index + unit->data.count();
           fill(reply, *unit);
           if (last_read) *last_read = brain.now();
           if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);

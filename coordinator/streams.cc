@@ -66,10 +66,7 @@ PublishReactor* PublishReactor::start(Brain& brain, const grpc::Status& permissi
 }
 
 void PublishReactor::OnReadDone(bool ok) {
-  if (!ok) {
-    brain_.post([self = self_] { self->complete(); });
-    return;
-  }
+  if (!ok) return complete();
   const grpc::Status status = guarded([&] { take_part(); });
   if (status.ok()) {
     StartRead(&in_);
@@ -96,10 +93,9 @@ void PublishReactor::take_part() {
 }
 
 void PublishReactor::complete() {
-  const grpc::Status status = guarded([&] { check(); });
-  if (!status.ok()) return Finish(status);
   brain_.on_store(
       [this](Store& store) {
+        check();
         return register_model(store, brain_.directory(), brain_.run(), bytes_, header_->ess(), header_->origin(),
                               entries());
       },
