@@ -137,7 +137,7 @@ class Core {
   bool complete() const { return durable_frontier() >= end_.index() && log_is_written(); }
 
   struct Outgoing {
-    WorkerId worker = 0;
+    WorkerId worker = kNobody;
     flowloom::v1::CoordinatorMessage message;
     bool last = false;  // close the stream after it
   };
@@ -261,8 +261,8 @@ class Core {
   std::uint64_t models_revision_ = 1;
 
   std::map<WorkerId, Worker> workers_;
-  WorkerId last_worker_ = 0;
-  WorkerId last_granted_ = 0;                       // the next one in turn gets the next unit
+  WorkerId last_worker_ = kNobody;
+  WorkerId last_granted_ = kNobody;                 // the next one in turn gets the next unit
   std::map<WorkerId, std::string> names_;           // of all that drew a unit
   std::map<std::string, std::string> quarantined_;  // names, and why
   std::string wrong_again_;                         // one of these of which a unit of the log was found wrong since

@@ -113,7 +113,7 @@ Jury::Finding Jury::take_word(UnitNumber unit) {
   const WorkerId worker = answers.back().worker;
   const auto first = std::ranges::find(answers, worker, &Answer::worker);
   const bool in_log = answers.front().worker == kLog && same(answers.front().numbers, first->numbers);
-  Finding finding{std::move(first->numbers), in_log ? kLog : worker, in_log ? 0 : worker, {}};
+  Finding finding{std::move(first->numbers), in_log ? kLog : worker, in_log ? kNobody : worker, {}};
   cases_.erase(unit);
   return finding;
 }

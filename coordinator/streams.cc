@@ -18,7 +18,7 @@ void WorkReactor::began() {
 }
 
 void WorkReactor::handle(const flowloom::v1::WorkerMessage& message) {
-  if (id_ != 0) {
+  if (id_ != kNobody) {
     brain_.worker_said(id_, message);
   } else if (message.has_hello()) {
     id_ = brain_.worker_joined(self(), message.hello());
@@ -28,11 +28,11 @@ void WorkReactor::handle(const flowloom::v1::WorkerMessage& message) {
 }
 
 void WorkReactor::ended() {
-  if (id_ != 0) brain_.worker_left(id_);
+  if (id_ != kNobody) brain_.worker_left(id_);
 }
 
 void WorkReactor::tick(Time now) {
-  if (id_ == 0 && now - since_ > limits::kHello) {
+  if (id_ == kNobody && now - since_ > limits::kHello) {
     finish(grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "No Hello came."));
   }
 }

@@ -129,7 +129,7 @@ class WorkReactor final : public Conversation<flowloom::v1::WorkerMessage, flowl
   void ended() override;
   std::shared_ptr<WorkReactor> self() const { return std::static_pointer_cast<WorkReactor>(self_); }
 
-  WorkerId id_ = 0;  // 0: has not said Hello
+  WorkerId id_ = kNobody;  // has not said Hello
   Time since_{};
 };
 
