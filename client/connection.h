@@ -76,9 +76,6 @@ class Connection {
   // The training's record so far, in the order of its steps.
   std::vector<v1::TrainingPoint> training() const;
 
-  // The bytes of a checkpoint, checked against the SHA-256 that the registry names it by.
-  std::string fetch(const v1::ModelVersion& version) const;
-
   // From the first proposal that was never granted on, this version serves; returns that proposal. Durable once
   // `models` has the switch.
   std::uint64_t activate(std::uint32_t version, const std::string& reason) const;
