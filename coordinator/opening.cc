@@ -118,7 +118,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
     Store::create(directory.store(), *wanted, random_hex(16));
   }
   Store store = Store::open(directory.store(), Store::Mode::kReadWrite);
-  RunSpec run = load_run_text(directory.read_run_file(), directory.run_file().string());
+  RunSpec run = directory.read_run(load_run_text);
   if (store.identity() != run.identity()) {
     throw Error(ErrorCode::kCorrupt, "'" + directory.run_file().string() +
                                          "' is not the run file that this directory's "
