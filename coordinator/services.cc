@@ -357,12 +357,12 @@ class ChainService final : public v1::Chain::CallbackService {
     return edge_.follow<v1::StatesReply>(
         context, "flowloom.v1.Chain/StreamStates",
         [this, request, units = read_units(edge_.brain(), request->first_index()), next = request->first_index(),
-         asked = false, first = true, last_read = std::shared_ptr<Time>()](v1::StatesReply& reply) mutable {
+         asked = false, first = true, reader = Farewell::Reader()](v1::StatesReply& reply) mutable {
           edge_.check(request->run());
           Brain& brain = edge_.brain();
           if (!std::exchange(asked, true)) {
             brain.heard("a client", request->seen());
-            last_read = brain.awaited_reader();
+            reader = brain.reader();
           }
           if (next >= brain.core().durable_frontier()) {
             if (request->follow() && !brain.core().finished()) return Stream::Step::kWait;
@@ -372,7 +372,7 @@ class ChainService final : public v1::Chain::CallbackService {
           if (!unit) return Stream::Step::kWait;
           next = unit->data.first_index + unit->data.count();
           fill(reply, *unit);
-          if (last_read) *last_read = brain.now();
+          reader.took(brain.now());
           if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);
           if (std::exchange(first, false)) {
             for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory))) reply.add_columns(sum.name);
