@@ -43,6 +43,7 @@
 #include "chain/store.h"
 #include "coordinator/jury.h"
 #include "coordinator/recheck.h"
+#include "coordinator/reweighing.h"
 #include "coordinator/rollout.h"
 #include "coordinator/step_sharing.h"
 #include "coordinator/unit_ledger.h"
@@ -177,15 +178,6 @@ class Core {
     UnitData data;
     WorkerId worker, second;
   };
-  struct Reweigh {  // of the current state, for the switch at the frontier
-    std::uint32_t version = 0;
-    std::optional<double> log_q = {};
-    WorkerId worker = 0;  // 0: not leased
-    WorkerId last = 0;    // had it last; the next one in turn gets it next
-    std::set<WorkerId> granted = {};
-    Time expires{};
-    int failures = 0;
-  };
 
   bool runs_numerics(const flowloom::v1::Numerics& engine) const;
   flowloom::v1::CoordinatorMessage goodbye() const;
@@ -274,7 +266,7 @@ class Core {
   bool retry_ = false;                              // a write that failed may be tried again
   std::uint64_t snapshot_every_, snapshot_at_;      // proposals; the frontier of the last one
   std::string build_;                               // pinned, durable or not
-  std::optional<Reweigh> reweigh_;
+  std::optional<Reweighing> reweigh_;
   StepSharing sharing_;
   ChainEnd end_;                    // as decided
   std::uint64_t until_tested_ = 0;  // the last frontier at which it was
