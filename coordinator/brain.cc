@@ -65,7 +65,7 @@ void Brain::drain() {
     draining_ = true;
     core_.drain();
     if (const auto sharer = sharer_; sharer && !core_.complete()) sharer->end(to_status(going_down()));
-    settle();
+    schedule_turn();
   });
 }
 
@@ -75,7 +75,7 @@ WorkerId Brain::worker_joined(std::shared_ptr<WorkerStream> stream, const flowlo
   spdlog::info("worker {} '{}' said hello", id, hello.name());
   heard(hello.name(), hello.seen());
   head_is_news_ = true;
-  settle();
+  schedule_turn();
   return id;
 }
 
@@ -83,14 +83,14 @@ void Brain::worker_left(WorkerId id) {
   if (workers_.erase(id) == 0) return;
   spdlog::info("worker {} left", id);
   core_.left(id);
-  settle();
+  schedule_turn();
 }
 
 void Brain::worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message) {
   if (message.has_not_ready()) spdlog::warn("worker {} cannot serve a version: {}", id, message.not_ready().sentence());
   if (message.has_failure()) spdlog::warn("worker {} failed: {}", id, message.failure().sentence());
   core_.received(id, message);
-  settle();
+  schedule_turn();
 }
 
 flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport report) {
@@ -102,7 +102,7 @@ flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport r
     reply.set_reconnect_after_seconds(std::chrono::duration<double>(limits::kComeBack).count());
   farewell_.trainer_reported(report.state() == flowloom::v1::TrainingReport::STATE_TRAINING && !reply.complete(),
                              now());
-  settle();
+  schedule_turn();
   return reply;
 }
 
@@ -114,20 +114,20 @@ void Brain::trainer_shares(std::shared_ptr<ShareStream> stream) {
   }
   told_helpers_.reset();
   if (const auto sharer = sharer_; draining_ && !core_.complete()) sharer->end(to_status(going_down()));
-  settle();
+  schedule_turn();
 }
 
 void Brain::trainer_said(const std::shared_ptr<ShareStream>& stream, const flowloom::v1::ShareRequest& request) {
   if (stream != sharer_) return;
   if (request.has_step()) core_.share(request.step());
   if (request.has_taken()) core_.taken(request.taken());
-  settle();
+  schedule_turn();
 }
 
 void Brain::gradient_sent(const std::shared_ptr<ShareStream>& stream) {
   if (stream != sharer_) return;
   core_.gradient_delivered();
-  settle();
+  schedule_turn();
 }
 
 void Brain::trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream) {
@@ -152,7 +152,7 @@ std::optional<std::string> Brain::look_up(const Store& store, const std::string&
 
 void Brain::looked_up(const std::optional<std::string>& found) {
   if (!found || std::exchange(contradicted_, true)) return;
-  settle();
+  schedule_turn();
   if (rollback_ == Rollback::kHalt) {
     spdlog::error("{}", *found);
     core_.halt(*found +
@@ -227,15 +227,15 @@ void Brain::tell_trainer() {
   told_helpers_ = helpers;
 }
 
-void Brain::settle() {
-  if (std::exchange(settling_, true)) return;
+void Brain::schedule_turn() {
+  if (std::exchange(turn_scheduled_, true)) return;
   post([this] {
-    settling_ = false;  // what is sent may end a stream, which settles again
-    decide();
+    turn_scheduled_ = false;  // what is sent may end a stream, after which comes another
+    take_turn();
   });
 }
 
-void Brain::decide() {
+void Brain::take_turn() {
   core_.turn(now());
   hand_out();
   write();
@@ -274,7 +274,7 @@ void Brain::read() {
           spdlog::error("{}", error.what());
           core_.halt(error.what());
         }
-        settle();
+        schedule_turn();
       });
 }
 
@@ -302,7 +302,7 @@ void Brain::write() {
           spdlog::error("{}", error.what());
           core_.write_failed(error.what());
         }
-        settle();
+        schedule_turn();
       });
 }
 
@@ -329,7 +329,7 @@ void Brain::tick() {
     if (const auto alive = stream.lock()) alive->tick(now());
   }
   std::erase_if(unnamed_, [](const auto& stream) { return stream.expired(); });
-  settle();
+  schedule_turn();
   std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
   const Farewell::Situation situation{.finished = core_.finished(),
                                       .complete = core_.complete(),

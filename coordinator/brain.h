@@ -142,10 +142,10 @@ class Brain {
 
   // To be called after every event: what follows from it is decided, handed out and written soon, together with what
   // follows from the others that wait.
-  void settle();
+  void schedule_turn();
 
  private:
-  void decide();
+  void take_turn();
   void count();
   void hand_out();
   void write();
@@ -173,7 +173,7 @@ class Brain {
   std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
   std::shared_ptr<ShareStream> sharer_;
   std::optional<std::uint32_t> told_helpers_;  // nothing: a new trainer
-  bool settling_ = false;
+  bool turn_scheduled_ = false;
   bool counting_ = false;
   std::atomic<std::uint64_t> durable_frontier_;
   std::vector<std::weak_ptr<WorkerStream>> unnamed_;  // have not said Hello yet

@@ -141,7 +141,7 @@ class ReadAhead : public std::enable_shared_from_this<ReadAhead<Item>> {
                       } catch (...) {
                         self->error_ = std::current_exception();
                       }
-                      self->brain_.settle();
+                      self->brain_.schedule_turn();
                     });
   }
 
@@ -310,7 +310,7 @@ class ModelsService final : public v1::Models::CallbackService {
                     "A reason has at most " + std::to_string(limits::kReasonBytes) + " bytes.");
       }
       reply->set_from(edge_.brain().core().activate(request->version(), request->reason()));
-      edge_.brain().settle();
+      edge_.brain().schedule_turn();
     });
   }
 
@@ -388,7 +388,7 @@ class ChainService final : public v1::Chain::CallbackService {
         throw Error(ErrorCode::kInvalidInput, "A share of units is above 0 and at most 1, and its seed is not 0.");
       }
       edge_.brain().core().recheck({request->share(), request->seed()});
-      edge_.brain().settle();
+      edge_.brain().schedule_turn();
     });
   }
 

@@ -134,7 +134,7 @@ void PublishReactor::registered(const ModelRow& row) {
   brain_.core().published(row, entries());
   const auto models = brain_.core().models();
   *reply_->mutable_version() = models.versions(static_cast<int>(row.version) - 1);
-  brain_.settle();
+  brain_.schedule_turn();
 }
 
 }  // namespace flowloom
