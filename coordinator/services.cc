@@ -1,22 +1,15 @@
 #include "coordinator/services.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
-#include <spdlog/spdlog.h>
-#include <boost/asio/ip/tcp.hpp>
+#include <future>
 
-#include <cmath>
-#include <deque>
-#include <fstream>
-#include <optional>
-
+#include "coordinator/edge.h"
+#include "coordinator/listening.h"
+#include "coordinator/read_ahead.h"
 #include "coordinator/streams.h"
 #include "flowloom/v1/chain.grpc.pb.h"
 #include "flowloom/v1/coordinator.grpc.pb.h"
 #include "flowloom/v1/models.grpc.pb.h"
 #include "flowloom/v1/training.grpc.pb.h"
-#include "program/address.h"
-#include "program/authorization.h"
 #include "spec/error.h"
 #include "spec/packing.h"
 
@@ -26,161 +19,11 @@ namespace {
 namespace v1 = flowloom::v1;
 using grpc::CallbackServerContext;
 
-// What every method needs: the brain, the table of permissions, the run that requests must mean.
-class Edge {
- public:
-  Edge(Brain& brain, const std::string& token, const std::filesystem::path& tokens, std::string run_id)
-      : brain_(brain), authorizer_(token, tokens), run_id_(std::move(run_id)) {}
-
-  Brain& brain() const { return brain_; }
-
-  grpc::Status permission(const CallbackServerContext* context, const char* method) const {
-    return authorizer_.check(*context, method);
-  }
-
-  // Authorises, and feeds the stream with `pull`; RESOURCE_EXHAUSTED if too many are served already.
-  template <class Reply, class Pull>
-  grpc::ServerWriteReactor<Reply>* follow(CallbackServerContext* context, const char* method, Pull pull) const {
-    grpc::Status status = permission(context, method);
-    auto seat = seats_.take();
-    if (status.ok() && !seat) {
-      status = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                            "This coordinator serves " + std::to_string(limits::kSubscribers) +
-                                " streams already; try again when somebody has left.");
-    }
-    return Subscription<Reply>::start(brain_, context, status, limits::kSlowReader,
-                                      [pull = std::move(pull), seat](Reply& reply) mutable { return pull(reply); });
-  }
-
-  // Throws `kConflict` if a request is for another run, `kInvalidInput` for another chain.
-  void check(const v1::Target& target) const {
-    if (!target.run_id().empty() && target.run_id() != run_id_) {
-      throw Error(ErrorCode::kConflict,
-                  "This coordinator owns run " + run_id_ + ", not " + target.run_id() + "; check the address.");
-    }
-    if (target.chain() != 0) throw Error(ErrorCode::kInvalidInput, "A run has one chain, number 0.");
-  }
-
-  // Authorises, checks the target and runs `work` on the brain's thread.
-  template <class Request, class Work>
-  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request,
-                                  Work work) const {
-    auto* reactor = context->DefaultReactor();
-    if (const auto status = permission(context, method); !status.ok()) {
-      reactor->Finish(status);
-      return reactor;
-    }
-    brain_.post([this, reactor, request, work] {
-      reactor->Finish(guarded([&] {
-        check(request->run());
-        work();
-      }));
-    });
-    return reactor;
-  }
-
-  // The same with a part that takes the disk's time: `read(store)` on the store's thread, then `work(its result)`.
-  template <class Request, class Read, class Work>
-  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request, Read read,
-                                  Work work) const {
-    auto* reactor = context->DefaultReactor();
-    if (const auto status = permission(context, method); !status.ok()) {
-      reactor->Finish(status);
-      return reactor;
-    }
-    brain_.on_store(
-        [this, request, read](Store& store) {
-          check(request->run());
-          return read(store);
-        },
-        [reactor, work](auto result) { reactor->Finish(guarded([&] { work(result.get()); })); });
-    return reactor;
-  }
-
- private:
-  Brain& brain_;
-  mutable Authorizer authorizer_;
-  std::string run_id_;
-  mutable Seats seats_{limits::kSubscribers};
-};
-
 // Why a stream that follows the chain ends: that is complete, or the coordinator goes down, which is thrown.
 template <class Stream>
 typename Stream::Step end_of_stream(const Core& core) {
   if (!core.complete()) throw going_down();
   return Stream::Step::kEnd;
-}
-
-// Reads for one stream, on the store's thread: there, and nowhere else, the disk is waited for.
-template <class Item>
-class ReadAhead : public std::enable_shared_from_this<ReadAhead<Item>> {
- public:
-  // `read` gives the next items, and knows how far it came; it is called on the store's thread.
-  using Read = std::function<std::vector<Item>(Store&)>;
-  ReadAhead(Brain& brain, Read read) : brain_(brain), read_(std::move(read)) {}
-
-  // Nothing while none is here; subscribers are poked when one is. Throws what reading threw.
-  std::optional<Item> next() {
-    if (error_) std::rethrow_exception(error_);
-    if (items_.empty()) {
-      if (!std::exchange(reading_, true)) read();
-      return {};
-    }
-    Item item = std::move(items_.front());
-    items_.pop_front();
-    return item;
-  }
-
- private:
-  void read() {
-    brain_.on_store([self = this->shared_from_this()](Store& store) { return self->read_(store); },
-                    [self = this->shared_from_this()](std::future<std::vector<Item>> result) {
-                      self->reading_ = false;
-                      try {
-                        for (Item& item : result.get()) self->items_.push_back(std::move(item));
-                      } catch (...) {
-                        self->error_ = std::current_exception();
-                      }
-                      self->brain_.schedule_turn();
-                    });
-  }
-
-  Brain& brain_;
-  Read read_;
-  std::deque<Item> items_;
-  bool reading_ = false;
-  std::exception_ptr error_;
-};
-
-// The chain's durable units, from the one that holds proposal `first_index` on.
-std::shared_ptr<ReadAhead<UnitRecord>> read_units(Brain& brain, std::uint64_t first_index) {
-  constexpr std::size_t kAtOnce = 8;
-  return std::make_shared<ReadAhead<UnitRecord>>(brain, [next = first_index](Store& store) mutable {
-    auto units = store.units(next, kAtOnce);
-    if (units.empty()) {
-      throw Error(ErrorCode::kCorrupt, "The store has lost proposal " + std::to_string(next) +
-                                           "; end the coordinator and run 'flowloom verify'.");
-    }
-    next = units.back().data.first_index + units.back().data.count();
-    return units;
-  });
-}
-
-// A file's bytes, piece by piece; an empty piece at its end. It is held open only while it is read.
-std::shared_ptr<ReadAhead<std::string>> read_chunks(Brain& brain, const std::filesystem::path& path) {
-  return std::make_shared<ReadAhead<std::string>>(brain, [path, at = std::streamoff{0}](Store&) mutable {
-    std::string chunk(limits::kChunkBytes, '\0');
-    std::ifstream file(path, std::ios::binary);
-    if (file.seekg(at)) file.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
-    if (!file && !file.eof()) {
-      throw Error(ErrorCode::kCorrupt, "'" + path.string() + "' cannot be read; restore it from a backup.");
-    }
-    chunk.resize(static_cast<std::size_t>(file.gcount()));
-    at += file.gcount();
-    std::vector<std::string> chunks;
-    chunks.push_back(std::move(chunk));
-    return chunks;
-  });
 }
 
 class WorkService final : public v1::Coordinator::CallbackService {
@@ -411,42 +254,7 @@ class ChainService final : public v1::Chain::CallbackService {
   const Edge& edge_;
 };
 
-Error cannot_bind(const std::string& address) {
-  return Error(ErrorCode::kConflict, "The address " + address +
-                                         " cannot be bound: the port is in use, or the address is "
-                                         "not this host's; choose another with --listen (port 0 takes a free one).");
-}
-
-std::shared_ptr<grpc::ServerCredentials> credentials(const ServerTls& tls) {
-  grpc::SslServerCredentialsOptions options(tls.require_client_certificate
-                                                ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-                                                : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-  options.pem_root_certs = tls.authority;
-  options.pem_key_cert_pairs = {{tls.key, tls.certificate}};
-  return grpc::SslServerCredentials(options);
-}
-
 }  // namespace
-
-void refuse_unusable_address(const std::string& address, bool accepted) {
-  if (!is_loopback(address) && !accepted) throw not_on_loopback("--listen " + address);
-  const auto [host, port] = split_address(address);
-  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
-      std::stoi(port) > 65535) {
-    throw Error(ErrorCode::kInvalidInput, "--listen " + address + " must be ADDRESS:PORT, for example 127.0.0.1:4000.");
-  }
-  using boost::asio::ip::tcp;
-  boost::asio::io_context io;
-  boost::system::error_code error;
-  const auto found = tcp::resolver(io).resolve(host, port, tcp::resolver::passive, error);
-  if (error || found.empty()) throw cannot_bind(address);
-  tcp::acceptor acceptor(io);
-  const tcp::endpoint endpoint = found.begin()->endpoint();
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor.bind(endpoint, error);
-  if (error) throw cannot_bind(address);
-}
 
 struct Services::Impl {
   Impl(Brain& brain, const std::string& token, const std::filesystem::path& tokens)
@@ -462,29 +270,9 @@ struct Services::Impl {
 Services::Services(Brain& brain, const std::string& address, const std::string& token,
                    const std::optional<ServerTls>& tls) {
   impl_ = std::make_unique<Impl>(brain, token, tls ? tls->tokens : std::filesystem::path());
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort(address, tls ? credentials(*tls) : grpc::InsecureServerCredentials(), &port);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  const auto milliseconds = [](auto time) { return static_cast<int>(std::chrono::milliseconds(time).count()); };
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, milliseconds(limits::kHandshake));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, milliseconds(limits::kIdleConnection));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits::kStreams);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits::kHeaderBytes);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(limits::kKeepAlive));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, milliseconds(limits::kKeepAlive));
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
-  builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));
-  builder.RegisterService(&impl_->work);
-  builder.RegisterService(&impl_->models);
-  builder.RegisterService(&impl_->training);
-  builder.RegisterService(&impl_->chain);
-  impl_->server = builder.BuildAndStart();
-  if (!impl_->server || port == 0) throw cannot_bind(address);
-  address_ = address.substr(0, address.rfind(':')) + ":" + std::to_string(port);
+  Listening listening = listen_at(address, tls, {&impl_->work, &impl_->models, &impl_->training, &impl_->chain});
+  impl_->server = std::move(listening.server);
+  address_ = std::move(listening.address);
 }
 
 Services::~Services() {

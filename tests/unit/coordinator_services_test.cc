@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <set>
 
+#include "coordinator/listening.h"
 #include "coordinator_calls.h"
 #include "coordinator_run.h"
 #include "program/authorization.h"
