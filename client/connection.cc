@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "chain/states_reply.h"
 #include "client/idle_deadline.h"
-#include "client/states.h"
 #include "flowloom/v1/chain.grpc.pb.h"
 #include "flowloom/v1/models.grpc.pb.h"
 #include "program/rpc.h"

@@ -2,6 +2,7 @@
 
 #include <future>
 
+#include "chain/states_reply.h"
 #include "coordinator/edge.h"
 #include "coordinator/listening.h"
 #include "coordinator/read_ahead.h"
@@ -11,7 +12,6 @@
 #include "flowloom/v1/models.grpc.pb.h"
 #include "flowloom/v1/training.grpc.pb.h"
 #include "spec/error.h"
-#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
@@ -214,7 +214,7 @@ class ChainService final : public v1::Chain::CallbackService {
           const auto unit = units->next();
           if (!unit) return Stream::Step::kWait;
           next = unit->data.first_index + unit->data.count();
-          fill(reply, *unit);
+          reply = states_reply(*unit);
           reader.took(brain.now());
           if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);
           if (std::exchange(first, false)) {
@@ -241,16 +241,6 @@ class ChainService final : public v1::Chain::CallbackService {
   }
 
  private:
-  static void fill(v1::StatesReply& reply, const UnitRecord& unit) {
-    reply.set_first_index(unit.data.first_index);
-    reply.set_count(static_cast<std::uint32_t>(unit.data.count()));
-    reply.set_version(unit.data.version);
-    reply.set_accepted(unit.accepted.data(), unit.accepted.size());
-    reply.set_log_p(pack(unit.data.log_p));
-    reply.set_log_q(pack(unit.data.log_q));
-    reply.set_sums(pack(unit.data.sums));
-  }
-
   const Edge& edge_;
 };
 
