@@ -5,6 +5,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "chain/store.h"
 #include "lattice/theories.h"
 
 namespace flowloom {
@@ -111,6 +112,13 @@ bool LogState::load(std::string_view bytes) {
   good = good && loader.good && loader.bytes.empty();
   if (!good) *this = LogState(run_);
   return good;
+}
+
+SavedState saved_state(const Store& store, const RunSpec& run) {
+  SavedState saved{LogState(run)};
+  const auto snapshot = store.snapshot();
+  if (snapshot && saved.state.load(snapshot->state)) saved.sequence = snapshot->sequence;
+  return saved;
 }
 
 }  // namespace flowloom

@@ -1,7 +1,7 @@
 // What a log says up to one of its records: the chain's current state, its figures, where it ends. A snapshot of it
 // spares a start the reading of everything before.
 //
-// Pure. One owner, no locks.
+// `LogState` is pure. One owner, no locks.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,8 @@
 #include "spec/run_spec.h"
 
 namespace flowloom {
+
+class Store;
 
 class LogState {
  public:
@@ -45,5 +47,12 @@ class LogState {
   ChainStatistics statistics_;
   ChainEnd end_;
 };
+
+// What the store's newest snapshot says, and the last record that it covers; as new, and 0, where none can be read.
+struct SavedState {
+  LogState state;
+  std::int64_t sequence = 0;
+};
+SavedState saved_state(const Store& store, const RunSpec& run);
 
 }  // namespace flowloom

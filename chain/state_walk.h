@@ -40,6 +40,13 @@ inline void append_log_weights(const UnitData& unit, std::vector<double>& log_w)
   log_w.resize(end);
 }
 
+// Throws `kCorrupt` for a unit that has not `sums` columns after log_p and log_q.
+inline void refuse_other_sums(const UnitData& unit, std::size_t sums) {
+  if (unit.sums.size() == sums * unit.count()) return;
+  throw Error(ErrorCode::kCorrupt, "The unit at proposal " + std::to_string(unit.first_index) +
+                                       " has other sums than this theory; its log is damaged or another version's.");
+}
+
 class StateWalk {
  public:
   // `sums`: columns of a unit after log_p and log_q, which the observables are functions of.
@@ -52,11 +59,7 @@ class StateWalk {
   // state. Throws `kCorrupt` for a unit with other columns.
   const std::vector<std::vector<double>>& walk(const UnitRecord& unit) {
     const UnitData& data = unit.data;
-    if (data.sums.size() != sums_ * data.count()) {
-      throw Error(ErrorCode::kCorrupt,
-                  "The unit at proposal " + std::to_string(data.first_index) +
-                      " has other sums than this theory; its log is damaged or another version's.");
-    }
+    refuse_other_sums(data, sums_);
     const std::size_t count = data.count();
     // The state that each step ends in: that before the unit, or proposal `state - 1`.
     states_.resize(count);

@@ -101,8 +101,9 @@ class Store {
   Sha256 identity() const;
   std::string identity_text() const;  // whose hash it is
 
-  // The first proposal that is not committed.
+  // The first proposal that is not committed; and the record that says so, the last unit or rewind (0: there is none).
   std::uint64_t frontier() const;
+  std::int64_t frontier_record() const;
 
   // Raises and returns the epoch, durably.
   std::uint64_t begin_epoch();

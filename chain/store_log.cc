@@ -39,6 +39,91 @@ void bind_number(SQLite::Statement& statement, int position, std::uint64_t numbe
   statement.bind(position, static_cast<std::int64_t>(number));
 }
 
+// The parts of a write, each of one table.
+
+void add_worker(SQLite::Database& db, const WorkerRow& row) {
+  SQLite::Statement insert(
+      db, std::string("INSERT INTO workers(number, name, device, joined_at) VALUES(?, ?, ?, ") + kNow + ")");
+  bind_number(insert, 1, row.number);
+  insert.bind(2, row.name);
+  insert.bind(3, row.device);
+  insert.exec();
+}
+
+void set_quarantined(SQLite::Database& db, const std::string& name, const std::string& why) {
+  SQLite::Statement update(db, "UPDATE workers SET quarantined = ? WHERE name = ?");
+  update.bind(1, why);
+  update.bind(2, name);
+  update.exec();
+}
+
+void set_pinned_build(SQLite::Database& db, const std::string& build) {
+  SQLite::Statement update(db, "UPDATE meta SET value = ? WHERE key = 'pinned_build'");
+  update.bind(1, build);
+  update.exec();
+}
+
+void set_verified(SQLite::Database& db, std::uint32_t version) {
+  SQLite::Statement update(db, "UPDATE models SET verified = 1 WHERE version = ?");
+  bind_number(update, 1, version);
+  update.exec();
+}
+
+void add_switch(SQLite::Database& db, const SwitchRecord& row) {
+  SQLite::Statement insert(db, "INSERT INTO switches(from_index, version, sha256, placement) VALUES(?, ?, ?, ?)");
+  bind_number(insert, 1, row.from);
+  bind_number(insert, 2, row.version);
+  bind_blob(insert, 3, row.checkpoint);
+  insert.bind(4, static_cast<int>(row.placement));
+  insert.exec();
+}
+
+// Of the log up to record `sequence`, whose link is `link`.
+void add_snapshot(SQLite::Database& db, std::int64_t sequence, const Sha256& link, const std::string& state) {
+  SQLite::Statement insert(db, "INSERT OR REPLACE INTO snapshots(sequence, link, state, digest) VALUES(?, ?, ?, ?)");
+  insert.bind(1, sequence);
+  bind_blob(insert, 2, link);
+  bind_blob(insert, 3, state);
+  bind_blob(insert, 4, sha256(state));
+  insert.exec();
+  db.exec("DELETE FROM snapshots WHERE sequence NOT IN (SELECT sequence FROM snapshots ORDER BY sequence DESC LIMIT " +
+          std::to_string(kSnapshotsKept) + ")");
+}
+
+// After record `sequence`, whose link is `link`; both are then the last one's.
+void add_records(SQLite::Database& db, const std::vector<Record>& records, std::int64_t& sequence, Sha256& link) {
+  SQLite::Statement insert(db,
+                           "INSERT INTO records(sequence, kind, first_index, version, count, flags, data, link, "
+                           "worker, second) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  for (const Record& record : records) {
+    const PackedRecord packed(record);
+    const Row& row = packed.row();
+    link = next_link(link, row);
+    insert.reset();
+    insert.bind(1, ++sequence);
+    insert.bind(2, std::string(row.kind));
+    bind_number(insert, 3, row.first_index);
+    bind_number(insert, 4, row.version);
+    bind_number(insert, 5, row.count);
+    bind_blob(insert, 6, row.flags);
+    bind_blob(insert, 7, row.data);
+    bind_blob(insert, 8, link);
+    bind_number(insert, 9, row.worker);
+    bind_number(insert, 10, row.second);
+    insert.exec();
+  }
+}
+
+// Who drew the same again, of the unit that is the chain's.
+void set_second(SQLite::Database& db, std::uint64_t first_index, std::uint64_t worker) {
+  SQLite::Statement update(db,
+                           "UPDATE records SET second = ? WHERE sequence = (SELECT max(sequence) FROM records "
+                           "WHERE kind = 'unit' AND first_index = ?)");
+  bind_number(update, 1, worker);
+  bind_number(update, 2, first_index);
+  update.exec();
+}
+
 }  // namespace
 
 OldPages::~OldPages() {
@@ -87,78 +172,14 @@ void Store::write(const Write& write) {
   impl_->guard([&] {
     SQLite::Database& db = *impl_->db;
     SQLite::Transaction transaction(db);
-    for (const WorkerRow& row : write.workers) {
-      SQLite::Statement insert(
-          db, std::string("INSERT INTO workers(number, name, device, joined_at) VALUES(?, ?, ?, ") + kNow + ")");
-      bind_number(insert, 1, row.number);
-      insert.bind(2, row.name);
-      insert.bind(3, row.device);
-      insert.exec();
-    }
-    for (const auto& [name, why] : write.quarantined) {
-      SQLite::Statement update(db, "UPDATE workers SET quarantined = ? WHERE name = ?");
-      update.bind(1, why);
-      update.bind(2, name);
-      update.exec();
-    }
-    if (write.build) {
-      SQLite::Statement update(db, "UPDATE meta SET value = ? WHERE key = 'pinned_build'");
-      update.bind(1, *write.build);
-      update.exec();
-    }
-    for (const std::uint32_t version : write.verified) {
-      SQLite::Statement update(db, "UPDATE models SET verified = 1 WHERE version = ?");
-      bind_number(update, 1, version);
-      update.exec();
-    }
-    for (const SwitchRecord& row : write.switches) {
-      SQLite::Statement insert(db, "INSERT INTO switches(from_index, version, sha256, placement) VALUES(?, ?, ?, ?)");
-      bind_number(insert, 1, row.from);
-      bind_number(insert, 2, row.version);
-      bind_blob(insert, 3, row.checkpoint);
-      insert.bind(4, static_cast<int>(row.placement));
-      insert.exec();
-    }
-    if (write.snapshot) {
-      SQLite::Statement insert(db,
-                               "INSERT OR REPLACE INTO snapshots(sequence, link, state, digest) VALUES(?, ?, ?, ?)");
-      insert.bind(1, sequence);
-      bind_blob(insert, 2, link);
-      bind_blob(insert, 3, *write.snapshot);
-      bind_blob(insert, 4, sha256(*write.snapshot));
-      insert.exec();
-      db.exec(
-          "DELETE FROM snapshots WHERE sequence NOT IN (SELECT sequence FROM snapshots ORDER BY sequence DESC LIMIT " +
-          std::to_string(kSnapshotsKept) + ")");
-    }
-    SQLite::Statement insert(db,
-                             "INSERT INTO records(sequence, kind, first_index, version, count, flags, data, link, "
-                             "worker, second) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    for (const Record& record : write.records) {
-      const PackedRecord packed(record);
-      const Row& row = packed.row();
-      link = next_link(link, row);
-      insert.reset();
-      insert.bind(1, ++sequence);
-      insert.bind(2, std::string(row.kind));
-      bind_number(insert, 3, row.first_index);
-      bind_number(insert, 4, row.version);
-      bind_number(insert, 5, row.count);
-      bind_blob(insert, 6, row.flags);
-      bind_blob(insert, 7, row.data);
-      bind_blob(insert, 8, link);
-      bind_number(insert, 9, row.worker);
-      bind_number(insert, 10, row.second);
-      insert.exec();
-    }
-    for (const auto& [first_index, worker] : write.confirmed) {
-      SQLite::Statement update(db,
-                               "UPDATE records SET second = ? WHERE sequence = (SELECT max(sequence) FROM records "
-                               "WHERE kind = 'unit' AND first_index = ?)");
-      bind_number(update, 1, worker);
-      bind_number(update, 2, first_index);
-      update.exec();
-    }
+    for (const WorkerRow& row : write.workers) add_worker(db, row);
+    for (const auto& [name, why] : write.quarantined) set_quarantined(db, name, why);
+    if (write.build) set_pinned_build(db, *write.build);
+    for (const std::uint32_t version : write.verified) set_verified(db, version);
+    for (const SwitchRecord& row : write.switches) add_switch(db, row);
+    if (write.snapshot) add_snapshot(db, sequence, link, *write.snapshot);
+    add_records(db, write.records, sequence, link);
+    for (const auto& [first_index, worker] : write.confirmed) set_second(db, first_index, worker);
     transaction.commit();
     impl_->old_pages.release(impl_->file);
   });
@@ -280,10 +301,18 @@ std::vector<UnitRecord> Store::choose_units(std::uint64_t first_index, std::size
 
 std::uint64_t Store::frontier() const {
   return impl_->guard([&]() -> std::uint64_t {
-    SQLite::Statement query(*impl_->db, "SELECT kind, first_index, count FROM records ORDER BY sequence DESC");
+    SQLite::Statement query(*impl_->db, "SELECT first_index, count FROM records WHERE sequence = ?");
+    query.bind(1, frontier_record());
+    return query.executeStep() ? unsigned_of(query.getColumn(0)) + unsigned_of(query.getColumn(1)) : 0;
+  });
+}
+
+std::int64_t Store::frontier_record() const {
+  return impl_->guard([&]() -> std::int64_t {
+    SQLite::Statement query(*impl_->db, "SELECT kind, sequence FROM records ORDER BY sequence DESC");
     while (query.executeStep()) {
       const std::string_view kind = text_of(query.getColumn(0));
-      if (kind == "unit" || kind == "rewind") return unsigned_of(query.getColumn(1)) + unsigned_of(query.getColumn(2));
+      if (kind == "unit" || kind == "rewind") return query.getColumn(1).getInt64();
     }
     return 0;
   });

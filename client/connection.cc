@@ -4,14 +4,13 @@
 
 #include <algorithm>
 
+#include "chain/states_reply.h"
 #include "client/idle_deadline.h"
-#include "client/states.h"
 #include "flowloom/v1/chain.grpc.pb.h"
 #include "flowloom/v1/models.grpc.pb.h"
 #include "program/rpc.h"
 #include "program/run_directory.h"
 #include "spec/error.h"
-#include "spec/files.h"
 
 namespace flowloom {
 namespace {
@@ -163,31 +162,6 @@ std::vector<v1::TrainingPoint> Connection::training() const {
     points.insert(points.end(), reply.points().begin(), reply.points().end());
     request.set_after_step(points.back().step());
   }
-}
-
-std::string Connection::fetch(const v1::ModelVersion& version) const {
-  if (version.size() > limits::kModelBytes) {
-    throw Error(ErrorCode::kInvalidInput, "Version " + std::to_string(version.version()) + " has " +
-                                              std::to_string(version.size()) + " bytes, more than this build reads.");
-  }
-  grpc::ClientContext context;
-  prepare(context, peer_.token, limits::kTransferDeadline);
-  v1::FetchRequest request;
-  request.set_version(version.version());
-  const auto stub = v1::Models::NewStub(peer_.channel);
-  const auto reader = stub->Fetch(&context, request);
-  std::string bytes;
-  const auto status = follow_stream<v1::FetchReply>(context, *reader, {}, [&](const v1::FetchReply& reply) {
-    bytes += reply.chunk();
-    return bytes.size() <= version.size();
-  });
-  if (!status.ok()) throw to_error(status, peer_);
-  const Sha256 digest = sha256(bytes);
-  if (version.sha256() != bytes_of(digest)) {
-    throw Error(ErrorCode::kCorrupt, named(peer_) + " sent other bytes for version " +
-                                         std::to_string(version.version()) + " than its SHA-256 says; fetch it again.");
-  }
-  return bytes;
 }
 
 std::uint64_t Connection::activate(std::uint32_t version, const std::string& reason) const {

@@ -4,7 +4,7 @@
 //   run.stream_states(0, true, {}, [](const flowloom::UnitRecord& unit) { …; return true; });
 //
 // Every method throws `Error` with a sentence that names the coordinator. Thread-safe: calls are independent;
-// a stop token ends a stream within milliseconds. Unary calls have the deadline of program/rpc.h, a read to the
+// a stop token ends a stream within milliseconds. Unary calls have the deadline of program/limits.h, a read to the
 // frontier has limits::kSlowReader for each unit; streams that follow live on, and a peer that is gone is noticed by
 // the keep-alive.
 #pragma once
@@ -75,9 +75,6 @@ class Connection {
 
   // The training's record so far, in the order of its steps.
   std::vector<v1::TrainingPoint> training() const;
-
-  // The bytes of a checkpoint, checked against the SHA-256 that the registry names it by.
-  std::string fetch(const v1::ModelVersion& version) const;
 
   // From the first proposal that was never granted on, this version serves; returns that proposal. Durable once
   // `models` has the switch.

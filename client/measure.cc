@@ -1,7 +1,6 @@
 #include "client/measure.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <ostream>
 #include <thread>
@@ -67,7 +66,7 @@ class Redraw {
 
  private:
   void refuse_another(double logged, double drawn, std::uint64_t proposal) const {
-    if (std::abs(logged - drawn) <= redraw_tolerance(run_.numerics) * (1 + std::abs(logged))) return;
+    if (same_draw(logged, drawn, redraw_tolerance(run_.numerics))) return;
     throw Error(ErrorCode::kConflict,
                 "Proposal " + std::to_string(proposal) + " drawn again is another configuration (" +
                     exact_number(drawn) + " where the log has " + exact_number(logged) + "): 'flowloom verify " +

@@ -3,16 +3,14 @@
 #include <algorithm>
 
 #include "chain/end.h"
-#include "chain/statistics.h"
+#include "chain/log_state.h"
 #include "chain/status_reply.h"
-#include "lattice/theories.h"
 
 namespace flowloom {
 
 std::uint64_t chain_end(const Store& store, const RunSpec& run) {
-  constexpr std::int64_t kTail = 16;  // the event of an `until` is the last record, or nearly
   ChainEnd end(run);
-  store.for_each(std::max<std::int64_t>(1, store.size() - kTail), [&](const LinkedRecord& linked) {
+  store.for_each(std::max<std::int64_t>(1, store.frontier_record()), [&](const LinkedRecord& linked) {
     end.add(linked.record);
     return true;
   });
@@ -20,14 +18,12 @@ std::uint64_t chain_end(const Store& store, const RunSpec& run) {
 }
 
 v1::StatusReply offline_status(const Store& store, const RunSpec& run) {
-  ChainStatistics statistics(make_theory(run.theory));
-  ChainEnd end(run);
-  store.for_each(1, [&](const LinkedRecord& linked) {
-    if (const auto* unit = std::get_if<UnitRecord>(&linked.record)) statistics.add(*unit);
-    end.add(linked.record);
+  auto [log, sequence] = saved_state(store, run);
+  store.for_each(sequence + 1, [&log = log](const LinkedRecord& linked) {
+    log.add(linked.record);
     return true;
   });
-  v1::StatusReply reply = chain_status(run, store.run_id(), store.pinned_build(), statistics, end,
+  v1::StatusReply reply = chain_status(run, store.run_id(), store.pinned_build(), log.statistics(), log.end(),
                                        list_reply(store.models(), store.switches()));
   add_training(reply, stored_training(store, run));
   reply.set_head(to_hex(store.head()));

@@ -13,8 +13,8 @@ namespace flowloom {
 // stopped it.
 std::uint64_t chain_end(const Store& store, const RunSpec& run);
 
-// Reads the whole log. What only a running coordinator knows stays empty: workers, rate, training, epoch. The
-// state is COMPLETE, or UNSPECIFIED: nobody computes.
+// Reads the log from its newest snapshot on. What only a running coordinator knows stays empty: workers, rate, epoch;
+// of the training there is what the store's record says. The state is COMPLETE, or UNSPECIFIED: nobody computes.
 v1::StatusReply offline_status(const Store& store, const RunSpec& run);
 
 }  // namespace flowloom

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <span>
 
+#include "chain/state_walk.h"
 #include "client/numbers.h"
-#include "spec/error.h"
 
 namespace flowloom {
 
@@ -33,10 +33,7 @@ std::string SampleWriter::header() const {
 void SampleWriter::step(const UnitRecord& unit, std::size_t k) {
   const UnitData& data = unit.data;
   const std::size_t count = data.count();
-  if (data.sums.size() != sums_ * count) {
-    throw Error(ErrorCode::kCorrupt, "The unit at proposal " + std::to_string(data.first_index) +
-                                         " has other sums than this theory; its log is another version's.");
-  }
+  refuse_other_sums(data, sums_);
   proposal_.index = data.first_index + k;
   proposal_.version = data.version;
   proposal_.numbers = {data.log_p[k], data.log_q[k]};

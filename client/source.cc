@@ -25,8 +25,7 @@ namespace {
 class StoreSource final : public Source {
  public:
   explicit StoreSource(const RunDirectory& directory)
-      : store_(Store::open(directory.store(), Store::Mode::kReadOnly)),
-        run_(load_run_text(directory.read_run_file(), directory.run_file().string())) {}
+      : store_(Store::open(directory.store(), Store::Mode::kReadOnly)), run_(directory.read_run(load_run_text)) {}
 
   bool live() const override { return false; }
   const RunSpec& run() override { return run_; }

@@ -22,7 +22,6 @@
 #include "flow/checkpoint.h"
 #include "program/program.h"
 #include "spec/error.h"
-#include "spec/files.h"
 
 namespace flowloom {
 namespace {
@@ -46,7 +45,7 @@ std::optional<std::vector<std::string>> complete_but_for(const RunDirectory& dir
   if (!directory.exists()) return {};
   try {
     const Store store = Store::open(directory.store(), Store::Mode::kReadOnly);
-    const RunSpec accepted = load_run_text(read_file(directory.run_file()), directory.run_file().string());
+    const RunSpec accepted = directory.read_run(load_run_text);
     const std::uint64_t frontier = store.frontier();
     if (store.identity() != run.identity() || frontier < chain_end(store, run) || frontier < chain_end(store, accepted))
       return {};

@@ -12,16 +12,12 @@ namespace flowloom {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{100};
-constexpr Time kTrainerSilence{10000};     // after this, a trainer is not waited for
 constexpr Time kHeadEvery{2000};           // between two tellings of the head to workers
 constexpr std::size_t kOtherRuns = 8;      // that are remembered
 constexpr std::size_t kShownId = 32;       // characters
 constexpr std::size_t kCountedAtOnce = 8;  // records that go into the statistics before the next message is heard
-constexpr Time kFarewell{3000};            // how long a finished coordinator waits for its peers to take leave
-constexpr Time kReaders{600000};           // and for those who read a complete chain, as long as they do
 
-// Whoever lost a coordinator has found the next one after this, and hears that the chain is complete, however soon it
-// is.
+// Whoever lost a coordinator has found the next one after this.
 constexpr Time kReturn = Retry::kCap + limits::kComeBack;
 
 }  // namespace
@@ -32,7 +28,7 @@ Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay, Rollback rollb
       directory_(std::move(directory)),
       run_id_(opened.recovered.run_id),
       core_(opened.run, opened.recovered),
-      stay_(stay),
+      farewell_(stay),
       rollback_(rollback),
       seal_(run_id_, directory_.token()),
       records_(opened.store.size()),
@@ -45,7 +41,7 @@ Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay, Rollback rollb
         return std::move(opened.store);
       }()) {
   durable_frontier_ = core_.durable_frontier();
-  if (opened.recovered.epoch > 1 && !core_.complete()) stays_until_ = now() + kReturn;
+  if (opened.recovered.epoch > 1 && !core_.complete()) farewell_.not_before(now() + kReturn);
   if (only_recheck) core_.only_recheck(*only_recheck);
   thread_ = std::thread([this] {
     post([this] { tick(); });
@@ -69,7 +65,7 @@ void Brain::drain() {
     draining_ = true;
     core_.drain();
     if (const auto sharer = sharer_; sharer && !core_.complete()) sharer->end(to_status(going_down()));
-    settle();
+    schedule_turn();
   });
 }
 
@@ -79,7 +75,7 @@ WorkerId Brain::worker_joined(std::shared_ptr<WorkerStream> stream, const flowlo
   spdlog::info("worker {} '{}' said hello", id, hello.name());
   heard(hello.name(), hello.seen());
   head_is_news_ = true;
-  settle();
+  schedule_turn();
   return id;
 }
 
@@ -87,14 +83,14 @@ void Brain::worker_left(WorkerId id) {
   if (workers_.erase(id) == 0) return;
   spdlog::info("worker {} left", id);
   core_.left(id);
-  settle();
+  schedule_turn();
 }
 
 void Brain::worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message) {
   if (message.has_not_ready()) spdlog::warn("worker {} cannot serve a version: {}", id, message.not_ready().sentence());
   if (message.has_failure()) spdlog::warn("worker {} failed: {}", id, message.failure().sentence());
   core_.received(id, message);
-  settle();
+  schedule_turn();
 }
 
 flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport report) {
@@ -104,9 +100,9 @@ flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport r
   if (auto seen = head_to_tell()) *reply.mutable_seen() = std::move(*seen);
   if (draining_ && !reply.complete())
     reply.set_reconnect_after_seconds(std::chrono::duration<double>(limits::kComeBack).count());
-  trainer_heard_.reset();
-  if (report.state() == flowloom::v1::TrainingReport::STATE_TRAINING && !reply.complete()) trainer_heard_ = now();
-  settle();
+  farewell_.trainer_reported(report.state() == flowloom::v1::TrainingReport::STATE_TRAINING && !reply.complete(),
+                             now());
+  schedule_turn();
   return reply;
 }
 
@@ -118,20 +114,20 @@ void Brain::trainer_shares(std::shared_ptr<ShareStream> stream) {
   }
   told_helpers_.reset();
   if (const auto sharer = sharer_; draining_ && !core_.complete()) sharer->end(to_status(going_down()));
-  settle();
+  schedule_turn();
 }
 
 void Brain::trainer_said(const std::shared_ptr<ShareStream>& stream, const flowloom::v1::ShareRequest& request) {
   if (stream != sharer_) return;
   if (request.has_step()) core_.share(request.step());
   if (request.has_taken()) core_.taken(request.taken());
-  settle();
+  schedule_turn();
 }
 
 void Brain::gradient_sent(const std::shared_ptr<ShareStream>& stream) {
   if (stream != sharer_) return;
   core_.gradient_delivered();
-  settle();
+  schedule_turn();
 }
 
 void Brain::trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream) {
@@ -156,7 +152,7 @@ std::optional<std::string> Brain::look_up(const Store& store, const std::string&
 
 void Brain::looked_up(const std::optional<std::string>& found) {
   if (!found || std::exchange(contradicted_, true)) return;
-  settle();
+  schedule_turn();
   if (rollback_ == Rollback::kHalt) {
     spdlog::error("{}", *found);
     core_.halt(*found +
@@ -231,15 +227,15 @@ void Brain::tell_trainer() {
   told_helpers_ = helpers;
 }
 
-void Brain::settle() {
-  if (std::exchange(settling_, true)) return;
+void Brain::schedule_turn() {
+  if (std::exchange(turn_scheduled_, true)) return;
   post([this] {
-    settling_ = false;  // what is sent may end a stream, which settles again
-    decide();
+    turn_scheduled_ = false;  // what is sent may end a stream, after which comes another
+    take_turn();
   });
 }
 
-void Brain::decide() {
+void Brain::take_turn() {
   core_.turn(now());
   hand_out();
   write();
@@ -278,7 +274,7 @@ void Brain::read() {
           spdlog::error("{}", error.what());
           core_.halt(error.what());
         }
-        settle();
+        schedule_turn();
       });
 }
 
@@ -306,7 +302,7 @@ void Brain::write() {
           spdlog::error("{}", error.what());
           core_.write_failed(error.what());
         }
-        settle();
+        schedule_turn();
       });
 }
 
@@ -327,38 +323,21 @@ void Brain::hand_out() {
   }
 }
 
-std::shared_ptr<Time> Brain::awaited_reader() {
-  if (done_since_ && now() - *done_since_ > kFarewell) return nullptr;
-  auto last_read = std::make_shared<Time>(now());
-  std::erase_if(readers_, [](const auto& reader) { return reader.expired(); });
-  readers_.push_back(last_read);
-  return last_read;
-}
-
-bool Brain::awaits_readers() const {
-  if (draining_ || now() - *done_since_ > kReaders) return false;
-  return std::ranges::any_of(readers_, [this](const std::weak_ptr<Time>& reader) {
-    const auto last_read = reader.lock();
-    return last_read && now() - *last_read < limits::kSlowReader;
-  });
-}
-
 void Brain::tick() {
   core_.tick(now());
   for (const auto& stream : unnamed_) {
     if (const auto alive = stream.lock()) alive->tick(now());
   }
   std::erase_if(unnamed_, [](const auto& stream) { return stream.expired(); });
-  settle();
-  if (core_.finished() && (draining_ || (!stay_ && now() >= stays_until_)) && !finished_) {
-    if (!done_since_) done_since_ = now();
-    std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
-    const bool trainer_waits = core_.complete() && trainer_heard_ && now() - *trainer_heard_ < kTrainerSilence;
-    const bool nobody = workers_.empty() && subscribers_.empty() && !trainer_waits;
-    if (!awaits_readers() && (nobody || now() - *done_since_ > kFarewell)) {
-      finished_ = true;
-      finished_promise_.set_value();
-    }
+  schedule_turn();
+  std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
+  const Farewell::Situation situation{.finished = core_.finished(),
+                                      .complete = core_.complete(),
+                                      .draining = draining_,
+                                      .connected = !workers_.empty() || !subscribers_.empty()};
+  if (!finished_ && farewell_.may_leave(situation, now())) {
+    finished_ = true;
+    finished_promise_.set_value();
   }
   timer_.expires_after(kTick);
   timer_.async_wait([this](const boost::system::error_code& error) {

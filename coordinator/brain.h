@@ -25,6 +25,7 @@
 
 #include "chain/store.h"
 #include "coordinator/core.h"
+#include "coordinator/farewell.h"
 #include "coordinator/head_seal.h"
 #include "coordinator/opening.h"
 #include "coordinator/store_thread.h"
@@ -136,36 +137,29 @@ class Brain {
   void trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream);
   void watch_hello(const std::shared_ptr<WorkerStream>& stream) { unnamed_.push_back(stream); }
   void subscribe(const std::shared_ptr<Subscriber>& subscriber) { subscribers_.push_back(subscriber); }
-  // Somebody who reads the chain begins: holds what this returns while at it, and notes there when it last took a unit.
-  // A complete chain's coordinator waits for those who had begun before it would have left, and not for who comes again
-  // and again, who gets nothing here.
-  std::shared_ptr<Time> awaited_reader();
+  // Somebody begins to read the chain: a complete chain's coordinator waits for whoever holds this, as Farewell says.
+  Farewell::Reader reader() { return farewell_.reader(now()); }
 
   // To be called after every event: what follows from it is decided, handed out and written soon, together with what
   // follows from the others that wait.
-  void settle();
+  void schedule_turn();
 
  private:
-  void decide();
+  void take_turn();
   void count();
   void hand_out();
   void write();
   void read();
   void tell_trainer();
   void tell_head();
-  bool awaits_readers() const;
   void tick();
 
   const RunSpec run_;
   const RunDirectory directory_;
   const std::string run_id_;
   Core core_;
-  const bool stay_;
-  Time stays_until_{};  // for those who lost another coordinator of this run
+  Farewell farewell_;
   bool draining_ = false, finished_ = false;
-  std::optional<Time> done_since_;
-  std::vector<std::weak_ptr<Time>> readers_;  // who read the chain and are awaited: when they last took a unit
-  std::optional<Time> trainer_heard_;         // a trainer at work, which was not told yet that the chain is complete
   const Rollback rollback_;
   const HeadSeal seal_;
   std::int64_t records_;  // durable; with the head of the core's
@@ -179,7 +173,7 @@ class Brain {
   std::map<WorkerId, std::shared_ptr<WorkerStream>> workers_;
   std::shared_ptr<ShareStream> sharer_;
   std::optional<std::uint32_t> told_helpers_;  // nothing: a new trainer
-  bool settling_ = false;
+  bool turn_scheduled_ = false;
   bool counting_ = false;
   std::atomic<std::uint64_t> durable_frontier_;
   std::vector<std::weak_ptr<WorkerStream>> unnamed_;  // have not said Hello yet

@@ -116,7 +116,7 @@ void Core::tick(Time now) {
   if (UnitLedger* ledger = sharing_.ledger()) expired(*ledger);
   for (auto& [id, worker] : workers_) worker.silent = worker.owes_since && *worker.owes_since + lease_of(run_) <= now;
   settle();
-  if (reweigh_ && reweigh_->worker != 0 && reweigh_->expires <= now) reweigh_->worker = 0;
+  if (reweigh_) reweigh_->expire(now);
   retry_ = true;
   progress_.emplace_back(now, durable_frontier());
   while (progress_.size() > 2 && progress_.front().first + std::chrono::seconds(5) < now)
@@ -259,11 +259,11 @@ bool Core::cross_switch() {
     if (!chain_.current()) {
       pending_.records.push_back(row);
     } else {
-      if (!reweigh_) reweigh_ = Reweigh{row.version};
-      if (!reweigh_->log_q) return false;
+      if (!reweigh_) reweigh_.emplace(chain_.current()->index, row.version, lease_of(run_));
+      if (!reweigh_->log_q()) return false;
       pending_.records.push_back(row);
-      pending_.records.push_back(ReweighRecord{chain_.current()->index, row.version, *reweigh_->log_q});
-      chain_.reweigh(*reweigh_->log_q);
+      pending_.records.push_back(ReweighRecord{reweigh_->index(), row.version, *reweigh_->log_q()});
+      chain_.reweigh(*reweigh_->log_q());
       reweigh_.reset();
     }
     ++recorded_switches_;
@@ -308,27 +308,24 @@ void Core::prepare_workers() {
 }
 
 void Core::grant_reweigh(Time now) {
-  if (!reweigh_ || reweigh_->log_q || reweigh_->worker != 0 || !extends()) return;
-  WorkerId next = 0;
+  if (!reweigh_ || !reweigh_->wanted() || !extends()) return;
+  std::vector<WorkerId> able;
   for (const auto& [id, worker] : workers_) {
-    if (!worker.can("reweigh", reweigh_->version)) continue;
-    if (next == 0 || (next <= reweigh_->last && id > reweigh_->last)) next = id;
+    if (worker.can("reweigh", reweigh_->version())) able.push_back(id);
   }
-  if (next == 0) return;
+  const auto worker = reweigh_->grant(able, now);
+  if (!worker) return;
   const ChainState& state = *chain_.current();
   CoordinatorMessage message;
   auto* grant = message.mutable_reweigh();
   grant->set_index(state.index);
   grant->set_unit_size(static_cast<std::uint32_t>(run_.unit));
   grant->set_state_version(state.version);
-  grant->set_version(reweigh_->version);
+  grant->set_version(reweigh_->version());
   grant->set_log_p(state.log_p);
   grant->set_log_q(state.drawn_log_q);
   grant->set_lease_seconds(run_.chain.lease_seconds);
-  reweigh_->worker = reweigh_->last = next;
-  reweigh_->granted.insert(next);
-  reweigh_->expires = now + lease_of(run_);
-  send(next, std::move(message));
+  send(*worker, std::move(message));
 }
 
 std::size_t Core::open(WorkerId id) const {

@@ -42,6 +42,7 @@
 #include "chain/store.h"
 #include "coordinator/jury.h"
 #include "coordinator/recheck.h"
+#include "coordinator/reweighing.h"
 #include "coordinator/rollout.h"
 #include "coordinator/step_sharing.h"
 #include "coordinator/unit_ledger.h"
@@ -136,7 +137,7 @@ class Core {
   bool complete() const { return durable_frontier() >= end_.index() && log_is_written(); }
 
   struct Outgoing {
-    WorkerId worker = 0;
+    WorkerId worker = kNobody;
     flowloom::v1::CoordinatorMessage message;
     bool last = false;  // close the stream after it
   };
@@ -175,15 +176,6 @@ class Core {
   struct Answer {
     UnitData data;
     WorkerId worker, second;
-  };
-  struct Reweigh {  // of the current state, for the switch at the frontier
-    std::uint32_t version = 0;
-    std::optional<double> log_q = {};
-    WorkerId worker = 0;  // 0: not leased
-    WorkerId last = 0;    // had it last; the next one in turn gets it next
-    std::set<WorkerId> granted = {};
-    Time expires{};
-    int failures = 0;
   };
 
   bool runs_numerics(const flowloom::v1::Numerics& engine) const;
@@ -260,8 +252,8 @@ class Core {
   std::uint64_t models_revision_ = 1;
 
   std::map<WorkerId, Worker> workers_;
-  WorkerId last_worker_ = 0;
-  WorkerId last_granted_ = 0;                       // the next one in turn gets the next unit
+  WorkerId last_worker_ = kNobody;
+  WorkerId last_granted_ = kNobody;                 // the next one in turn gets the next unit
   std::map<WorkerId, std::string> names_;           // of all that drew a unit
   std::map<std::string, std::string> quarantined_;  // names, and why
   std::string wrong_again_;                         // one of these of which a unit of the log was found wrong since
@@ -273,7 +265,7 @@ class Core {
   bool retry_ = false;                              // a write that failed may be tried again
   std::uint64_t snapshot_every_, snapshot_at_;      // proposals; the frontier of the last one
   std::string build_;                               // pinned, durable or not
-  std::optional<Reweigh> reweigh_;
+  std::optional<Reweighing> reweigh_;
   StepSharing sharing_;
   ChainEnd end_;                    // as decided
   std::uint64_t until_tested_ = 0;  // the last frontier at which it was

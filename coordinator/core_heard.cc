@@ -168,7 +168,7 @@ void Core::left(WorkerId id) {
   ledger_.left(id);
   sharing_.left(id);
   recheck_.left(id);
-  if (reweigh_ && reweigh_->worker == id) reweigh_->worker = 0;
+  if (reweigh_) reweigh_->left(id);
 }
 
 bool Core::Worker::can(const char* capability) const {
@@ -375,11 +375,8 @@ bool Core::quarantine(const std::string& name, const std::string& reason) {
 // ------------------------------------------------------------------------------------------------------- other answers
 
 void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answer) {
-  if (!reweigh_ || reweigh_->log_q || !chain_.current() || answer.index() != chain_.current()->index ||
-      answer.version() != reweigh_->version || !reweigh_->granted.contains(id)) {
-    return;  // a late or second answer, or one that nobody asked for
-  }
-  if (!workers_.at(id).can("reweigh", answer.version())) return;  // rule 9
+  // Of those alone who have shown that they reproduce the version (rule 9): nobody else was asked.
+  if (!reweigh_ || !reweigh_->awaits(id, answer.index(), answer.version())) return;
   const std::string state =
       "state " + std::to_string(answer.index()) + " under version " + std::to_string(answer.version());
   if (!(answer.mismatch() <= log_weight_tolerance(run_.numerics.precision))) {
@@ -396,8 +393,7 @@ void Core::reweigh_answered(WorkerId id, const flowloom::v1::ReweighAnswer& answ
          "[chain] versions and go on with another run directory.");
     return;
   }
-  reweigh_->log_q = answer.log_q();
-  reweigh_->worker = 0;
+  reweigh_->answered(answer.log_q());
 }
 
 void Core::gradient_answered(WorkerId id, const flowloom::v1::GradientAnswer& answer) {
@@ -423,10 +419,9 @@ void Core::failed(WorkerId id, const flowloom::v1::Failure& failure) {
       halt("Unit " + std::to_string(failure.unit()) + " failed " + std::to_string(kFailuresToHalt) +
            " times, last because: " + reason + " It is never skipped; mend the cause and start again.");
     }
-  } else if (failure.grant_case() == flowloom::v1::Failure::kReweighIndex && reweigh_ && reweigh_->worker == id &&
-             chain_.current() && failure.reweigh_index() == chain_.current()->index) {
-    reweigh_->worker = 0;
-    if (++reweigh_->failures >= kFailuresToHalt) {
+  } else if (failure.grant_case() == flowloom::v1::Failure::kReweighIndex && reweigh_ &&
+             failure.reweigh_index() == reweigh_->index()) {
+    if (reweigh_->failed(id) >= kFailuresToHalt) {
       halt("The reweigh of state " + std::to_string(failure.reweigh_index()) + " failed " +
            std::to_string(kFailuresToHalt) + " times, last because: " + reason + " Mend the cause and start again.");
     }

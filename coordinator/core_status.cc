@@ -130,7 +130,7 @@ void Core::set_state(StatusReply& reply) const {
   }
   if (const std::string sentence = dispute(); !sentence.empty()) return set(StatusReply::STATE_WAITING, sentence);
   std::string sentence = rechecking();
-  if (reweigh_ && !reweigh_->log_q)
+  if (reweigh_ && !reweigh_->log_q())
     sentence = "reweighing the current state for the switch at proposal " + std::to_string(chain_.frontier());
   if (const std::string silent = silence(); !silent.empty()) sentence += (sentence.empty() ? "" : "; ") + silent;
   const bool somebody = std::ranges::any_of(workers_, [](const auto& entry) { return !entry.second.silent; });

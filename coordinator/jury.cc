@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "spec/numerics.h"
 #include "stats/ess.h"
 
 namespace flowloom {
@@ -11,14 +11,8 @@ namespace {
 
 constexpr std::ptrdiff_t kDraws = 2;  // of one unit by one worker
 
-bool same_bits(const std::vector<double>& a, const std::vector<double>& b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0);
-}
-
-bool close(const std::vector<double>& a, const std::vector<double>& b, double tolerance) {
-  return std::ranges::equal(a, b, [&](double x, double y) {
-    return x == y || (std::isnan(x) && std::isnan(y)) || std::abs(x - y) <= tolerance * (1 + std::abs(x));
-  });
+bool same_draws(const std::vector<double>& a, const std::vector<double>& b, double tolerance) {
+  return std::ranges::equal(a, b, [&](double one, double other) { return same_draw(one, other, tolerance); });
 }
 
 }  // namespace
@@ -33,8 +27,8 @@ double largest_difference(const UnitData& a, const UnitData& b) {
 }
 
 bool Jury::same(const UnitData& a, const UnitData& b) const {
-  if (tolerance_ > 0) return close(a.log_p, b.log_p, tolerance_) && close(a.log_q, b.log_q, tolerance_);
-  return same_bits(a.log_p, b.log_p) && same_bits(a.log_q, b.log_q) && same_bits(a.sums, b.sums);
+  return same_draws(a.log_p, b.log_p, tolerance_) && same_draws(a.log_q, b.log_q, tolerance_) &&
+         (tolerance_ > 0 || same_draws(a.sums, b.sums, 0));
 }
 
 bool Jury::drawn_twice(UnitNumber unit, const UnitData& numbers, double threshold) const {
@@ -113,7 +107,7 @@ Jury::Finding Jury::take_word(UnitNumber unit) {
   const WorkerId worker = answers.back().worker;
   const auto first = std::ranges::find(answers, worker, &Answer::worker);
   const bool in_log = answers.front().worker == kLog && same(answers.front().numbers, first->numbers);
-  Finding finding{std::move(first->numbers), in_log ? kLog : worker, in_log ? 0 : worker, {}};
+  Finding finding{std::move(first->numbers), in_log ? kLog : worker, in_log ? kNobody : worker, {}};
   cases_.erase(unit);
   return finding;
 }

@@ -19,6 +19,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -48,16 +49,17 @@ class Jury {
   // log_q (0: if all their bits are the same).
   Jury(NoiseKey key, double share, double tolerance) : key_(key), audit_{share, 0}, tolerance_(tolerance) {}
 
-  static constexpr WorkerId kLog = 0;  // in a worker's place: the numbers that the log has
+  // In a worker's place: the numbers that the log has. No worker comes to have this number.
+  static constexpr WorkerId kLog = std::numeric_limits<WorkerId>::max();
 
   struct Wrong {
     WorkerId worker;
     double by;  // largest difference of log_w from what is right, or from what it answered before
   };
   struct Finding {
-    std::optional<UnitData> numbers;  // certain; nothing: draw it again
-    WorkerId worker = 0, second = 0;  // whose they are, and who drew them again (0: nobody)
-    std::vector<Wrong> wrong;         // workers that this answer has proved wrong
+    std::optional<UnitData> numbers;              // certain; nothing: draw it again
+    WorkerId worker = kNobody, second = kNobody;  // whose they are, and who drew them again
+    std::vector<Wrong> wrong;                     // workers that this answer has proved wrong
   };
 
   // An answer, canonical, of a worker that may draw the unit. `threshold`: of its version. `alone`: nobody else can
@@ -70,8 +72,8 @@ class Jury {
   using Alone = std::function<bool(WorkerId, UnitNumber)>;
   std::optional<std::pair<UnitNumber, Finding>> settle(const Alone& alone);
 
-  // The same of a unit of the log, which `authors` drew (0: nobody): it is certain once another worker's answer is what
-  // the log has, or two agree on something else.
+  // The same of a unit of the log, which `authors` drew (or kNobody): it is certain once another worker's answer is
+  // what the log has, or two agree on something else.
   using Authors = std::array<WorkerId, 2>;
   void logged(UnitNumber unit, UnitData numbers, const Authors& authors);
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "coordinator/brain.h"
+#include "coordinator/listening.h"
 #include "coordinator/opening.h"
 #include "coordinator/services.h"
 #include "program/address.h"

@@ -118,7 +118,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
     Store::create(directory.store(), *wanted, random_hex(16));
   }
   Store store = Store::open(directory.store(), Store::Mode::kReadWrite);
-  RunSpec run = load_run_text(directory.read_run_file(), directory.run_file().string());
+  RunSpec run = directory.read_run(load_run_text);
   if (store.identity() != run.identity()) {
     throw Error(ErrorCode::kCorrupt, "'" + directory.run_file().string() +
                                          "' is not the run file that this directory's "
@@ -143,12 +143,9 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   register_files(store, directory, run, base);
   Recovered recovered{store.run_id(),    store.begin_epoch(), store.pinned_build(), store.models(),
                       store.fulfilled(), store.switches(),    store.workers(),      store.head()};
-  if (const auto snapshot = store.snapshot()) {
-    if (LogState state(run); state.load(snapshot->state)) {
-      recovered.log = std::move(state);
-      recovered.logged = snapshot->sequence;
-    }
-  }
+  SavedState saved = saved_state(store, run);
+  recovered.log = std::move(saved.state);
+  recovered.logged = saved.sequence;
   return {std::move(run), std::move(store), std::move(recovered)};
 }
 

@@ -94,7 +94,7 @@ void Recheck::decide(UnitNumber place, const Jury::Finding& finding) {
   const UnitRecord& unit = batch_[place];
   auto& decision = decided_[place];
   if (finding.worker == Jury::kLog) {
-    if (finding.second != 0) confirmed_.emplace_back(unit.data.first_index, finding.second);
+    if (finding.second != kNobody) confirmed_.emplace_back(unit.data.first_index, finding.second);
   } else {
     decision = WrongUnit{unit.data.first_index, unit.worker, largest_difference(unit.data, *finding.numbers)};
   }

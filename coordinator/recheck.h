@@ -23,7 +23,7 @@ namespace flowloom {
 
 // Whether a unit stands on the word of workers in quarantine alone.
 inline bool doubtful(const UnitPlace& place, const std::set<WorkerId>& quarantined) {
-  return quarantined.contains(place.worker) && (place.second == 0 || quarantined.contains(place.second));
+  return quarantined.contains(place.worker) && (place.second == kNobody || quarantined.contains(place.second));
 }
 
 // Which units are to be read, in order.

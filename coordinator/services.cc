@@ -1,24 +1,17 @@
 #include "coordinator/services.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
-#include <spdlog/spdlog.h>
-#include <boost/asio/ip/tcp.hpp>
+#include <future>
 
-#include <cmath>
-#include <deque>
-#include <fstream>
-#include <optional>
-
+#include "chain/states_reply.h"
+#include "coordinator/edge.h"
+#include "coordinator/listening.h"
+#include "coordinator/read_ahead.h"
 #include "coordinator/streams.h"
 #include "flowloom/v1/chain.grpc.pb.h"
 #include "flowloom/v1/coordinator.grpc.pb.h"
 #include "flowloom/v1/models.grpc.pb.h"
 #include "flowloom/v1/training.grpc.pb.h"
-#include "program/address.h"
-#include "program/authorization.h"
 #include "spec/error.h"
-#include "spec/packing.h"
 
 namespace flowloom {
 namespace {
@@ -26,142 +19,12 @@ namespace {
 namespace v1 = flowloom::v1;
 using grpc::CallbackServerContext;
 
-// What every method needs: the brain, the table of permissions, the run that requests must mean.
-class Edge {
- public:
-  Edge(Brain& brain, const std::string& token, const std::filesystem::path& tokens, std::string run_id)
-      : brain_(brain), authorizer_(token, tokens), run_id_(std::move(run_id)) {}
-
-  Brain& brain() const { return brain_; }
-
-  grpc::Status permission(const CallbackServerContext* context, const char* method) const {
-    return authorizer_.check(*context, method);
-  }
-
-  // Authorises, and feeds the stream with `pull`; RESOURCE_EXHAUSTED if too many are served already.
-  template <class Reply, class Pull>
-  grpc::ServerWriteReactor<Reply>* follow(CallbackServerContext* context, const char* method, Pull pull) const {
-    grpc::Status status = permission(context, method);
-    auto seat = seats_.take();
-    if (status.ok() && !seat) {
-      status = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                            "This coordinator serves " + std::to_string(limits::kSubscribers) +
-                                " streams already; try again when somebody has left.");
-    }
-    return Subscription<Reply>::start(brain_, context, status, limits::kSlowReader,
-                                      [pull = std::move(pull), seat](Reply& reply) mutable { return pull(reply); });
-  }
-
-  // Throws `kConflict` if a request is for another run, `kInvalidInput` for another chain.
-  void check(const v1::Target& target) const {
-    if (!target.run_id().empty() && target.run_id() != run_id_) {
-      throw Error(ErrorCode::kConflict,
-                  "This coordinator owns run " + run_id_ + ", not " + target.run_id() + "; check the address.");
-    }
-    if (target.chain() != 0) throw Error(ErrorCode::kInvalidInput, "A run has one chain, number 0.");
-  }
-
-  // Authorises, checks the target and runs `work` on the brain's thread.
-  template <class Request, class Work>
-  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request,
-                                  Work work) const {
-    auto* reactor = context->DefaultReactor();
-    if (const auto status = permission(context, method); !status.ok()) {
-      reactor->Finish(status);
-      return reactor;
-    }
-    brain_.post([this, reactor, request, work] {
-      reactor->Finish(guarded([&] {
-        check(request->run());
-        work();
-      }));
-    });
-    return reactor;
-  }
-
-  // The same with a part that takes the disk's time: `read(store)` on the store's thread, then `work(its result)`.
-  template <class Request, class Read, class Work>
-  grpc::ServerUnaryReactor* unary(CallbackServerContext* context, const char* method, const Request* request, Read read,
-                                  Work work) const {
-    auto* reactor = context->DefaultReactor();
-    if (const auto status = permission(context, method); !status.ok()) {
-      reactor->Finish(status);
-      return reactor;
-    }
-    brain_.on_store(
-        [this, request, read](Store& store) {
-          check(request->run());
-          return read(store);
-        },
-        [reactor, work](auto result) { reactor->Finish(guarded([&] { work(result.get()); })); });
-    return reactor;
-  }
-
- private:
-  Brain& brain_;
-  mutable Authorizer authorizer_;
-  std::string run_id_;
-  mutable Seats seats_{limits::kSubscribers};
-};
-
 // Why a stream that follows the chain ends: that is complete, or the coordinator goes down, which is thrown.
 template <class Stream>
 typename Stream::Step end_of_stream(const Core& core) {
   if (!core.complete()) throw going_down();
   return Stream::Step::kEnd;
 }
-
-// Reads the chain's units for one stream, a few ahead.
-class UnitReader : public std::enable_shared_from_this<UnitReader> {
- public:
-  UnitReader(Brain& brain, std::uint64_t first_index) : brain_(brain), next_(first_index) {}
-
-  // Whether there are durable units that were not given out yet.
-  bool behind() const { return !units_.empty() || next_ < brain_.core().durable_frontier(); }
-
-  // Nothing while none is here; subscribers are poked when one is. Throws what reading threw.
-  std::optional<UnitRecord> next() {
-    if (error_) std::rethrow_exception(error_);
-    if (units_.empty()) {
-      if (!reading_ && behind()) read();
-      return {};
-    }
-    UnitRecord unit = std::move(units_.front());
-    units_.pop_front();
-    return unit;
-  }
-
- private:
-  static constexpr std::size_t kAhead = 8;
-
-  void read() {
-    reading_ = true;
-    brain_.on_store([next = next_](Store& store) { return store.units(next, kAhead); },
-                    [self = shared_from_this()](std::future<std::vector<UnitRecord>> result) {
-                      self->reading_ = false;
-                      try {
-                        for (UnitRecord& unit : result.get()) {
-                          self->next_ = unit.data.first_index + unit.data.count();
-                          self->units_.push_back(std::move(unit));
-                        }
-                        if (self->units_.empty()) {
-                          throw Error(ErrorCode::kCorrupt, "The store has lost proposal " +
-                                                               std::to_string(self->next_) +
-                                                               "; end the coordinator and run 'flowloom verify'.");
-                        }
-                      } catch (...) {
-                        self->error_ = std::current_exception();
-                      }
-                      self->brain_.settle();
-                    });
-  }
-
-  Brain& brain_;
-  std::uint64_t next_;
-  std::deque<UnitRecord> units_;
-  bool reading_ = false;
-  std::exception_ptr error_;
-};
 
 class WorkService final : public v1::Coordinator::CallbackService {
  public:
@@ -204,21 +67,18 @@ class ModelsService final : public v1::Models::CallbackService {
     // Not counted: every worker may fetch at a switch, and a transfer ends.
     return Stream::start(
         edge_.brain(), context, edge_.permission(context, "flowloom.v1.Models/Fetch"), limits::kTransferDeadline,
-        [this, request, file = std::shared_ptr<std::ifstream>()](v1::FetchReply& reply) mutable {
-          if (!file) {
+        [this, request, chunks = std::shared_ptr<ReadAhead<std::string>>()](v1::FetchReply& reply) mutable {
+          if (!chunks) {
             edge_.check(request->run());
             if (!edge_.brain().core().rollout().find(request->version())) {
               throw Error(ErrorCode::kNotFound, "There is no version " + std::to_string(request->version()) + ".");
             }
-            const auto path = edge_.brain().directory().model(request->version());
-            file = std::make_shared<std::ifstream>(path, std::ios::binary);
-            if (!*file)
-              throw Error(ErrorCode::kCorrupt, "'" + path.string() + "' cannot be read; restore it from a backup.");
+            chunks = read_chunks(edge_.brain(), edge_.brain().directory().model(request->version()));
           }
-          reply.mutable_chunk()->resize(limits::kChunkBytes);
-          file->read(reply.mutable_chunk()->data(), static_cast<std::streamsize>(limits::kChunkBytes));
-          reply.mutable_chunk()->resize(static_cast<std::size_t>(file->gcount()));
-          if (reply.chunk().empty()) return Stream::Step::kEnd;
+          auto chunk = chunks->next();
+          if (!chunk) return Stream::Step::kWait;
+          if (chunk->empty()) return Stream::Step::kEnd;
+          reply.set_chunk(std::move(*chunk));
           return Stream::Step::kReply;
         });
   }
@@ -293,7 +153,7 @@ class ModelsService final : public v1::Models::CallbackService {
                     "A reason has at most " + std::to_string(limits::kReasonBytes) + " bytes.");
       }
       reply->set_from(edge_.brain().core().activate(request->version(), request->reason()));
-      edge_.brain().settle();
+      edge_.brain().schedule_turn();
     });
   }
 
@@ -339,22 +199,23 @@ class ChainService final : public v1::Chain::CallbackService {
     using Stream = Subscription<v1::StatesReply>;
     return edge_.follow<v1::StatesReply>(
         context, "flowloom.v1.Chain/StreamStates",
-        [this, request, reader = std::make_shared<UnitReader>(edge_.brain(), request->first_index()), asked = false,
-         first = true, last_read = std::shared_ptr<Time>()](v1::StatesReply& reply) mutable {
+        [this, request, units = read_units(edge_.brain(), request->first_index()), next = request->first_index(),
+         asked = false, first = true, reader = Farewell::Reader()](v1::StatesReply& reply) mutable {
           edge_.check(request->run());
           Brain& brain = edge_.brain();
           if (!std::exchange(asked, true)) {
             brain.heard("a client", request->seen());
-            last_read = brain.awaited_reader();
+            reader = brain.reader();
           }
-          const auto unit = reader->next();
-          if (!unit) {
-            const bool more = reader->behind() || (request->follow() && !brain.core().finished());
-            if (more) return Stream::Step::kWait;
+          if (next >= brain.core().durable_frontier()) {
+            if (request->follow() && !brain.core().finished()) return Stream::Step::kWait;
             return request->follow() ? end_of_stream<Stream>(brain.core()) : Stream::Step::kEnd;
           }
-          fill(reply, *unit);
-          if (last_read) *last_read = brain.now();
+          const auto unit = units->next();
+          if (!unit) return Stream::Step::kWait;
+          next = unit->data.first_index + unit->data.count();
+          reply = states_reply(*unit);
+          reader.took(brain.now());
           if (auto seen = brain.head_to_tell()) *reply.mutable_seen() = std::move(*seen);
           if (std::exchange(first, false)) {
             for (const SumInfo& sum : theory_sums(make_theory(edge_.brain().run().theory))) reply.add_columns(sum.name);
@@ -370,7 +231,7 @@ class ChainService final : public v1::Chain::CallbackService {
         throw Error(ErrorCode::kInvalidInput, "A share of units is above 0 and at most 1, and its seed is not 0.");
       }
       edge_.brain().core().recheck({request->share(), request->seed()});
-      edge_.brain().settle();
+      edge_.brain().schedule_turn();
     });
   }
 
@@ -380,55 +241,10 @@ class ChainService final : public v1::Chain::CallbackService {
   }
 
  private:
-  static void fill(v1::StatesReply& reply, const UnitRecord& unit) {
-    reply.set_first_index(unit.data.first_index);
-    reply.set_count(static_cast<std::uint32_t>(unit.data.count()));
-    reply.set_version(unit.data.version);
-    reply.set_accepted(unit.accepted.data(), unit.accepted.size());
-    reply.set_log_p(pack(unit.data.log_p));
-    reply.set_log_q(pack(unit.data.log_q));
-    reply.set_sums(pack(unit.data.sums));
-  }
-
   const Edge& edge_;
 };
 
-Error cannot_bind(const std::string& address) {
-  return Error(ErrorCode::kConflict, "The address " + address +
-                                         " cannot be bound: the port is in use, or the address is "
-                                         "not this host's; choose another with --listen (port 0 takes a free one).");
-}
-
-std::shared_ptr<grpc::ServerCredentials> credentials(const ServerTls& tls) {
-  grpc::SslServerCredentialsOptions options(tls.require_client_certificate
-                                                ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-                                                : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-  options.pem_root_certs = tls.authority;
-  options.pem_key_cert_pairs = {{tls.key, tls.certificate}};
-  return grpc::SslServerCredentials(options);
-}
-
 }  // namespace
-
-void refuse_unusable_address(const std::string& address, bool accepted) {
-  if (!is_loopback(address) && !accepted) throw not_on_loopback("--listen " + address);
-  const auto [host, port] = split_address(address);
-  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
-      std::stoi(port) > 65535) {
-    throw Error(ErrorCode::kInvalidInput, "--listen " + address + " must be ADDRESS:PORT, for example 127.0.0.1:4000.");
-  }
-  using boost::asio::ip::tcp;
-  boost::asio::io_context io;
-  boost::system::error_code error;
-  const auto found = tcp::resolver(io).resolve(host, port, tcp::resolver::passive, error);
-  if (error || found.empty()) throw cannot_bind(address);
-  tcp::acceptor acceptor(io);
-  const tcp::endpoint endpoint = found.begin()->endpoint();
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor.bind(endpoint, error);
-  if (error) throw cannot_bind(address);
-}
 
 struct Services::Impl {
   Impl(Brain& brain, const std::string& token, const std::filesystem::path& tokens)
@@ -444,29 +260,9 @@ struct Services::Impl {
 Services::Services(Brain& brain, const std::string& address, const std::string& token,
                    const std::optional<ServerTls>& tls) {
   impl_ = std::make_unique<Impl>(brain, token, tls ? tls->tokens : std::filesystem::path());
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort(address, tls ? credentials(*tls) : grpc::InsecureServerCredentials(), &port);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  const auto milliseconds = [](auto time) { return static_cast<int>(std::chrono::milliseconds(time).count()); };
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, milliseconds(limits::kHandshake));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, milliseconds(limits::kIdleConnection));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits::kStreams);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits::kHeaderBytes);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(limits::kKeepAlive));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, milliseconds(limits::kKeepAlive));
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
-  builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kMessageBytes));
-  builder.RegisterService(&impl_->work);
-  builder.RegisterService(&impl_->models);
-  builder.RegisterService(&impl_->training);
-  builder.RegisterService(&impl_->chain);
-  impl_->server = builder.BuildAndStart();
-  if (!impl_->server || port == 0) throw cannot_bind(address);
-  address_ = address.substr(0, address.rfind(':')) + ":" + std::to_string(port);
+  Listening listening = listen_at(address, tls, {&impl_->work, &impl_->models, &impl_->training, &impl_->chain});
+  impl_->server = std::move(listening.server);
+  address_ = std::move(listening.address);
 }
 
 Services::~Services() {

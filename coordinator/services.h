@@ -12,11 +12,7 @@
 
 namespace flowloom {
 
-// To be asked before anything is touched. Throws `kConflict` if the address cannot be bound, `kInvalidInput` if it is
-// no address, or not on loopback while it was not `accepted` (by --tls or --insecure).
-void refuse_unusable_address(const std::string& address, bool accepted);
-
-// Serves until destroyed, with TLS and tokens of roles if `tls` is given. Health and reflection are on.
+// Serves until destroyed, with TLS and tokens of roles if `tls` is given. Throws as `listen_at` does (listening.h).
 class Services {
  public:
   Services(Brain& brain, const std::string& address, const std::string& token,

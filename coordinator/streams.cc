@@ -18,7 +18,7 @@ void WorkReactor::began() {
 }
 
 void WorkReactor::handle(const flowloom::v1::WorkerMessage& message) {
-  if (id_ != 0) {
+  if (id_ != kNobody) {
     brain_.worker_said(id_, message);
   } else if (message.has_hello()) {
     id_ = brain_.worker_joined(self(), message.hello());
@@ -28,11 +28,11 @@ void WorkReactor::handle(const flowloom::v1::WorkerMessage& message) {
 }
 
 void WorkReactor::ended() {
-  if (id_ != 0) brain_.worker_left(id_);
+  if (id_ != kNobody) brain_.worker_left(id_);
 }
 
 void WorkReactor::tick(Time now) {
-  if (id_ == 0 && now - since_ > limits::kHello) {
+  if (id_ == kNobody && now - since_ > limits::kHello) {
     finish(grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "No Hello came."));
   }
 }
@@ -66,10 +66,7 @@ PublishReactor* PublishReactor::start(Brain& brain, const grpc::Status& permissi
 }
 
 void PublishReactor::OnReadDone(bool ok) {
-  if (!ok) {
-    brain_.post([self = self_] { self->complete(); });
-    return;
-  }
+  if (!ok) return complete();
   const grpc::Status status = guarded([&] { take_part(); });
   if (status.ok()) {
     StartRead(&in_);
@@ -96,10 +93,9 @@ void PublishReactor::take_part() {
 }
 
 void PublishReactor::complete() {
-  const grpc::Status status = guarded([&] { check(); });
-  if (!status.ok()) return Finish(status);
   brain_.on_store(
       [this](Store& store) {
+        check();
         return register_model(store, brain_.directory(), brain_.run(), bytes_, header_->ess(), header_->origin(),
                               entries());
       },
@@ -138,7 +134,7 @@ void PublishReactor::registered(const ModelRow& row) {
   brain_.core().published(row, entries());
   const auto models = brain_.core().models();
   *reply_->mutable_version() = models.versions(static_cast<int>(row.version) - 1);
-  brain_.settle();
+  brain_.schedule_turn();
 }
 
 }  // namespace flowloom

@@ -129,7 +129,7 @@ class WorkReactor final : public Conversation<flowloom::v1::WorkerMessage, flowl
   void ended() override;
   std::shared_ptr<WorkReactor> self() const { return std::static_pointer_cast<WorkReactor>(self_); }
 
-  WorkerId id_ = 0;  // 0: has not said Hello
+  WorkerId id_ = kNobody;  // has not said Hello
   Time since_{};
 };
 
@@ -283,9 +283,9 @@ class PublishReactor final : public grpc::ServerReadReactor<flowloom::v1::Publis
   void OnReadDone(bool ok) override;
   void OnDone() override { self_.reset(); }
 
-  void take_part();  // on gRPC's thread: collects header and chunks
-  void complete();
-  void check() const;
+  void take_part();                            // on gRPC's thread: collects header and chunks
+  void complete();                             // on gRPC's thread
+  void check() const;                          // on the store's thread: what is hashed may be gigabytes
   std::vector<std::uint32_t> entries() const;  // any thread, once all is here
   void registered(const ModelRow& row);
 

@@ -26,6 +26,7 @@ namespace flowloom {
 
 using UnitNumber = std::uint64_t;
 using WorkerId = std::uint64_t;
+inline constexpr WorkerId kNobody = 0;
 using Time = std::chrono::milliseconds;  // since any fixed moment
 
 class UnitLedger {

@@ -38,9 +38,15 @@ class RunDirectory {
   void create() const;
 
   // The run file. Its last line, a comment, holds the SHA-256 of what stands above; reading throws `kCorrupt` where
-  // that does not fit, for a digit that changed would be another chain. A file without such a line is taken as it is.
+  // that does not fit, for a digit that changed would be another chain.
   void write_run_file(std::string_view toml) const;
   std::string read_run_file() const;
+
+  // What `load` makes of it, as of a text and its name: read_run(load_run_text).
+  template <class Load>
+  auto read_run(Load load) const {
+    return load(read_run_file(), run_file().string());
+  }
 
   // Throws `kPermissionDenied` if others may read the token, `kNotFound` if there is none.
   std::string token() const;

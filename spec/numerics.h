@@ -1,7 +1,9 @@
 // What a run pins so that its numbers mean one thing: engine, precision, revision.
 #pragma once
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <string>
 
 namespace flowloom {
@@ -41,6 +43,16 @@ struct Numerics {
 // whose bits are the same everywhere (docs/exactness.md, rule 9).
 inline double redraw_tolerance(const Numerics& numerics) {
   return numerics.engine == "lanes" ? 0 : log_weight_tolerance(numerics.precision);
+}
+
+// Whether two draws of one log_p or log_q are the same within that: with 0, if all their bits are. A reweigh is held to
+// log_weight_tolerance instead, also by lanes: the state that is rebuilt for it need only be the same configuration,
+// because the log_q that the chain takes from it comes by the inverse, which agrees with the forward direction no
+// better.
+inline bool same_draw(double one, double other, double tolerance) {
+  if (tolerance == 0) return std::bit_cast<std::uint64_t>(one) == std::bit_cast<std::uint64_t>(other);
+  return one == other || (std::isnan(one) && std::isnan(other)) ||
+         std::abs(one - other) <= tolerance * (1 + std::abs(one));
 }
 
 inline const char* to_string(Precision precision) { return precision == Precision::kMixed ? "mixed" : "float64"; }

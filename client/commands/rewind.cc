@@ -18,7 +18,7 @@ struct RewindOptions {
 int rewind(const RewindOptions& options, const Console& console) {
   const RunDirectory directory(options.directory);
   Store store = Store::open(directory.store(), Store::Mode::kReadWrite);
-  const RunSpec run = load_run_text(directory.read_run_file(), directory.run_file().string());
+  const RunSpec run = directory.read_run(load_run_text);
   const std::uint64_t frontier = store.frontier(), to = options.unit * run.unit;
   if (options.unit >= frontier / run.unit) {
     throw Error(ErrorCode::kInvalidInput, "--to " + std::to_string(options.unit) + ": the chain has " +

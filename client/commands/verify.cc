@@ -96,7 +96,7 @@ int verify(VerifyOptions options, const Console& console) {
   VerifyReport report;
   {
     const Store store = Store::open(directory.store(), Store::Mode::kReadOnly);
-    const RunSpec run = load_run_text(directory.read_run_file(), directory.run_file().string());
+    const RunSpec run = directory.read_run(load_run_text);
     const std::string total = std::to_string(store.frontier());
     const auto progress = [&](std::uint64_t proposals) {
       if (console.err_is_terminal)

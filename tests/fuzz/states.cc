@@ -1,4 +1,4 @@
-#include "client/states.h"
+#include "chain/states_reply.h"
 
 #include "chain/analysis.h"
 #include "chain/status_reply.h"

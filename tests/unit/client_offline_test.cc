@@ -7,6 +7,8 @@
 #include <limits>
 
 #include "chain/chain.h"
+#include "chain/end.h"
+#include "chain/log_state.h"
 #include "chain/store.h"
 #include "client/offline_status.h"
 #include "client/samples.h"
@@ -172,6 +174,34 @@ TEST_F(Offline, AChainThatItsDataStoppedIsComplete) {
   EXPECT_EQ(status.state(), v1::StatusReply::STATE_COMPLETE);
   EXPECT_EQ(status.length(), 8u);
   EXPECT_THAT(status.notes(1), HasSubstr("data chose the length"));
+}
+
+TEST_F(Offline, AChainThatItsDataStoppedIsCompleteWhateverWasDecidedSince) {
+  make_chain(2);
+  std::string text = kRunFile;
+  text += "until = { observable = \"chi2\", relative_error = 0.1 }\n";
+  const RunSpec run = load_run_text(text, "run.toml");
+  Store store = Store::open(directory_.store(), Store::Mode::kReadWrite);
+  store.append({until_event(*run.chain.until, 8)});
+  for (int start = 0; start < 40; ++start) store.append({decision_event("train.batch", 8)});
+  EXPECT_EQ(chain_end(store, run), 8u);
+}
+
+TEST_F(Offline, StatusFromASnapshotOnIsThatOfTheWholeLog) {
+  make_chain(2);
+  const RunSpec run = load_run_text(kRunFile, "run.toml");
+  Store store = Store::open(directory_.store(), Store::Mode::kReadWrite);
+  const std::string whole = offline_status(store, run).SerializeAsString();
+  LogState half(run);
+  store.for_each(1, [&](const LinkedRecord& linked) {
+    half.add(linked.record);
+    return true;
+  });
+  store.write({.snapshot = half.save()});
+  ASSERT_EQ(saved_state(store, run).sequence, store.size());
+  EXPECT_EQ(offline_status(store, run).SerializeAsString(), whole);
+  store.append({EventRecord{8, "something"}});
+  EXPECT_EQ(offline_status(store, run).proposals(), 8u);
 }
 
 TEST_F(Offline, SamplesAreOneLineAStep) {

@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <set>
 
+#include "coordinator/listening.h"
 #include "coordinator_calls.h"
 #include "coordinator_run.h"
 #include "program/authorization.h"
@@ -29,6 +30,19 @@ class ServicesTest : public testing::Test {
     served_.publish(checkpoint_bytes(served_.run));
     HandWorker worker(served_, 4);
     worker.work();
+  }
+
+  // The chunks of version 1, together.
+  grpc::Status fetch(std::string* bytes) {
+    Call call(served_);
+    flowloom::v1::FetchRequest request;
+    request.set_version(1);
+    const auto reader = served_.models()->Fetch(&call.context, request);
+    for (flowloom::v1::FetchReply reply; reader->Read(&reply);) {
+      EXPECT_LE(reply.chunk().size(), limits::kChunkBytes);
+      *bytes += reply.chunk();
+    }
+    return reader->Finish();
   }
 
   Served served_{RunText{.length = 96, .window = 5, .switches = {0}}};
@@ -239,17 +253,31 @@ TEST_F(ServicesTest, GiveAPublishedCheckpointBackByteForByte) {
   EXPECT_EQ(reply.version().version(), 1u);
   EXPECT_EQ(reply.version().sha256(), digest(bytes));
   EXPECT_EQ(reply.version().training_step(), 7);
-  Call call(served_);
-  flowloom::v1::FetchRequest request;
-  request.set_version(1);
-  const auto reader = served_.models()->Fetch(&call.context, request);
   std::string back;
-  for (flowloom::v1::FetchReply chunk; reader->Read(&chunk);) {
-    EXPECT_LE(chunk.chunk().size(), limits::kChunkBytes);
-    back += chunk.chunk();
-  }
-  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_TRUE(fetch(&back).ok());
   EXPECT_EQ(back, bytes);
+}
+
+TEST_F(ServicesTest, GiveALargeCheckpointInChunks) {
+  served_.publish(checkpoint_bytes(served_.run));
+  std::string bytes(2 * limits::kChunkBytes + limits::kChunkBytes / 2, 'x');
+  for (std::size_t i = 0; i < bytes.size(); i += 1000) bytes[i] = static_cast<char>(i / 1000);
+  for (const std::size_t size : {bytes.size(), 2 * limits::kChunkBytes}) {
+    write_file_atomically(served_.directory.model(1), bytes.substr(0, size));
+    std::string back;
+    EXPECT_TRUE(fetch(&back).ok());
+    EXPECT_TRUE(back == bytes.substr(0, size));
+  }
+}
+
+TEST_F(ServicesTest, SayThatACheckpointsFileIsGone) {
+  served_.publish(checkpoint_bytes(served_.run));
+  std::filesystem::remove(served_.directory.model(1));
+  std::string back;
+  const auto status = fetch(&back);
+  EXPECT_EQ(status.error_code(), StatusCode::DATA_LOSS);
+  EXPECT_THAT(status.error_message(), HasSubstr("restore it from a backup"));
+  EXPECT_EQ(back, "");
 }
 
 TEST_F(ServicesTest, FindNoVersionThatWasNotPublished) {

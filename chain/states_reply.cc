@@ -1,4 +1,4 @@
-#include "client/states.h"
+#include "chain/states_reply.h"
 
 #include <algorithm>
 
@@ -6,6 +6,18 @@
 #include "spec/packing.h"
 
 namespace flowloom {
+
+flowloom::v1::StatesReply states_reply(const UnitRecord& unit) {
+  flowloom::v1::StatesReply reply;
+  reply.set_first_index(unit.data.first_index);
+  reply.set_count(static_cast<std::uint32_t>(unit.data.count()));
+  reply.set_version(unit.data.version);
+  reply.set_accepted(unit.accepted.data(), unit.accepted.size());
+  reply.set_log_p(pack(unit.data.log_p));
+  reply.set_log_q(pack(unit.data.log_q));
+  reply.set_sums(pack(unit.data.sums));
+  return reply;
+}
 
 UnitRecord unit_of(const flowloom::v1::StatesReply& reply, const std::string& sender) {
   const std::size_t count = reply.count();
