@@ -1,4 +1,4 @@
-// Links that are angles (flow/lanes/gauge_flow.inl), for couplings on a device (flow/cuda/device_loops.h).
+// Links that are angles (flow/lanes/angle_links.inl), for couplings on a device (flow/cuda/device_loops.h).
 #pragma once
 
 #include "flow/affine.h"
