@@ -9,10 +9,11 @@
 
 #include "flow/module.h"
 #include "flow/torch/affine_flow.h"
-#include "flow/torch/gauge_flow.h"
+#include "flow/torch/angle_links.h"
 #include "flow/torch/libtorch.h"
+#include "flow/torch/loop_flow.h"
 #include "flow/torch/machine.h"
-#include "flow/torch/spectral_flow.h"
+#include "flow/torch/matrix_links.h"
 #include "spec/error.h"
 
 namespace flowloom::torch_engine {
@@ -208,12 +209,11 @@ struct FlowOf<Theory, AffineCouplingFlow> {
 };
 template <class Theory>
 struct FlowOf<Theory, GaugeCouplingFlow> {
-  using type = GaugeFlow<Theory>;
+  using type = LoopFlow<Theory, AngleLinks>;
 };
-
 template <class Theory>
 struct FlowOf<Theory, SpectralCouplingFlow> {
-  using type = SpectralFlow<Theory>;
+  using type = LoopFlow<Theory, MatrixLinks<Theory::kColours>>;
 };
 
 class TorchEngine final : public Engine {
