@@ -51,7 +51,7 @@ struct CoupleAngle {
     double& link = field[active.row[i] * samples + sample];
     double angle = link + angle_of(active.rests, i, field, samples, sample);
     if (!active.arounds.empty(i)) {
-      angle = fma(wrap_angle(angle_of(active.arounds, i, field, samples, sample)), -0.5, angle);
+      angle = from_half_around(angle, angle_of(active.arounds, i, field, samples, sample));
     }
     const double from = positive_angle(angle);
     const double rotation = raw(parameters);

@@ -152,7 +152,7 @@ class AngleLinks {
   // Of a link's active loop, from where it is counted, in [0, 2 pi].
   static V active_angle(const Active& link, const Field& field) {
     V angle = V(field[link.number]) + angle_of(link.rest, field);
-    if (!link.around.empty()) angle = fma(wrap_angle(angle_of(link.around, field)), V(-0.5), angle);
+    if (!link.around.empty()) angle = from_half_around(angle, angle_of(link.around, field));
     return positive_angle(angle);
   }
 

@@ -80,9 +80,9 @@ class AngleLinks {
   template <class Raw>
   at::Tensor couple(const Active& active, const Raw& raw, bool inverse, at::Tensor& links) const {
     const at::Tensor own = links.index_select(0, active.links);
-    at::Tensor total = own + active.rest.angles(links);
-    if (active.around) total = total - wrap_angle(TensorValue(active.around->angles(links))).tensor * 0.5;
-    const TensorValue from = positive_angle(TensorValue(total));
+    TensorValue angle(own + active.rest.angles(links));
+    if (active.around) angle = from_half_around(angle, TensorValue(active.around->angles(links)));
+    const TensorValue from = positive_angle(angle);
     const TensorValue rotation = raw(architecture_.map_parameters());
     const Transformed<TensorValue> to =
         with_circle_map<TensorValue>(architecture_.map(), architecture_.pieces(), raw, [&](const auto& map) {
