@@ -1,8 +1,8 @@
 // Links that are angles (flow/lanes/angle_links.inl), for couplings on a device (flow/cuda/device_loops.h).
 #pragma once
 
-#include "flow/affine.h"
 #include "flow/cuda/device_loops.h"
+#include "flow/densities.h"
 #include "flow/gauge_coupling.h"
 
 namespace flowloom::cuda {

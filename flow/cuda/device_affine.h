@@ -5,6 +5,7 @@
 
 #include "flow/affine.h"
 #include "flow/cuda/device.h"
+#include "flow/densities.h"
 
 namespace flowloom::cuda {
 

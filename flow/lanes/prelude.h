@@ -13,6 +13,7 @@
 
 #include "flow/affine.h"
 #include "flow/circle_map.h"
+#include "flow/densities.h"
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/plan.h"
 #include "flow/spectral_splines.h"

@@ -10,6 +10,7 @@
 
 #include "flow/affine.h"
 #include "flow/affine_coupling.h"
+#include "flow/densities.h"
 #include "flow/free_field.h"
 #include "flow/torch/network.h"
 #include "flow/torch/theory.h"

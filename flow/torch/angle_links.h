@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "flow/affine.h"
+#include "flow/densities.h"
 #include "flow/gauge_coupling.h"
 #include "flow/torch/loop_flow.h"
 
