@@ -12,7 +12,6 @@
 namespace flowloom {
 namespace {
 
-constexpr double kMaxBeta = 50;
 constexpr double kSmallest = 1e-24;  // of what is kept beside 1
 
 // The modified Bessel functions I_n(x) of integer order: their ratios to I_0, up to the last above kSmallest and at
@@ -49,9 +48,10 @@ struct BesselRatios {
 };
 
 void check_beta(double beta) {
-  if (!(beta >= 0 && beta <= kMaxBeta)) {
-    throw Error(ErrorCode::kInvalidInput,
-                "Exact results in two dimensions need beta in [0, 50], not " + std::to_string(beta) + ".");
+  if (!(beta >= 0 && beta <= Exact2d::kMaxBeta)) {
+    throw Error(ErrorCode::kInvalidInput, "Exact results in two dimensions need beta in [0, " +
+                                              std::to_string(static_cast<int>(Exact2d::kMaxBeta)) + "], not " +
+                                              std::to_string(beta) + ".");
   }
 }
 
