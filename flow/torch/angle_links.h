@@ -20,7 +20,7 @@ class AngleLinks {
       : architecture_(architecture), links_(geometry.dimensions() * geometry.sites()) {}
 
   at::Tensor noise(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const {
-    return noise_tensor(links_, count, [&](std::size_t i, std::span<double> out) {
+    return samples_tensor(links_, count, [&](std::size_t i, std::span<double> out) {
       fill_uniform(key, purpose, first + i, out);
       for (double& angle : out) angle *= kTwoPi;
     });

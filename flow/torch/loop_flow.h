@@ -1,5 +1,5 @@
-// Gauge-equivariant couplings as LibTorch operations, whatever the links are (flow/loop_coupling.h); what the engine
-// asks of a flow stands in flow/torch/affine_flow.h. The links' part is a class Links (angle_links.h, matrix_links.h):
+// Gauge-equivariant couplings as LibTorch operations, whatever the links are (flow/loop_coupling.h); a flow as
+// flow/torch/flow.h says. The links' part is a class Links (angle_links.h, matrix_links.h):
 //
 //   Architecture
 //   Links(architecture, geometry)
@@ -17,8 +17,7 @@
 #include <vector>
 
 #include "flow/loop_coupling.h"
-#include "flow/torch/network.h"
-#include "flow/torch/theory.h"
+#include "flow/torch/flow.h"
 
 namespace flowloom::torch_engine {
 

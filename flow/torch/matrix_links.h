@@ -28,7 +28,7 @@ class MatrixLinks {
   at::Tensor noise(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const {
     const std::size_t links = dimensions_ * sites_;
     std::vector<double> normals(links * kNormalsPerLink<N>);
-    return noise_tensor(2 * N * N * links, count, [&](std::size_t i, std::span<double> out) {
+    return samples_tensor(2 * N * N * links, count, [&](std::size_t i, std::span<double> out) {
       fill_normal(key, purpose, first + i, normals);
       for (std::size_t link = 0; link < links; ++link) {
         std::array<double, kNormalsPerLink<N>> own;

@@ -10,6 +10,7 @@
 #include "flow/module.h"
 #include "flow/torch/affine_flow.h"
 #include "flow/torch/angle_links.h"
+#include "flow/torch/flow.h"
 #include "flow/torch/libtorch.h"
 #include "flow/torch/loop_flow.h"
 #include "flow/torch/machine.h"
@@ -35,7 +36,7 @@ std::vector<double> to_vector(const at::Tensor& tensor) {
 
 // [sample][variable] to [variable][sample].
 at::Tensor to_field(std::span<const double> fields, std::size_t variables) {
-  return noise_tensor(variables, fields.size() / variables, [&](std::size_t i, std::span<double> out) {
+  return samples_tensor(variables, fields.size() / variables, [&](std::size_t i, std::span<double> out) {
     std::ranges::copy(fields.subspan(i * variables, variables), out.begin());
   });
 }
