@@ -6,6 +6,7 @@
 #include "flow/affine.h"
 #include "flow/cuda/device.h"
 #include "flow/densities.h"
+#include "flow/lanes/affine_tables.h"
 
 namespace flowloom::cuda {
 

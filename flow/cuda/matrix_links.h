@@ -2,6 +2,7 @@
 #pragma once
 
 #include "flow/cuda/device_loops.h"
+#include "flow/lanes/matrix_coupling.h"
 #include "flow/spectral_coupling.h"
 #include "math/haar.h"
 
