@@ -75,9 +75,8 @@ class LoopFlow {
   struct Layer {
     typename Links::Loops context;  // those that are frozen
     typename Links::Active active;
-    at::Tensor
-        channels;        // [loop of the context]: where its first number stands in [input site][channel], others behind
-    at::Tensor numbers;  // [active link]: its first number in [output site][channel]
+    at::Tensor channels;  // [loop of the context]: where its numbers begin in [input site][channel]
+    at::Tensor numbers;   // [active link]: where its numbers begin in [output site][channel]
   };
 
   LoopFlow(const Theory& theory, const Architecture& architecture, const std::vector<LoopCoupling>& couplings)
