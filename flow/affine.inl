@@ -1,5 +1,5 @@
-// The affine coupling's transform and the noise's density, for one variable (arXiv:2101.08176). T: a value
-// (math/value.h), or a tensor, whose exp is found by its type.
+// The affine coupling's transform for one variable (arXiv:2101.08176). T: a value (math/value.h), or a tensor, whose
+// exp is found by its type.
 
 // y = x e^s + t; the layer's log_det is the sum of s over its active variables.
 template <class T>
@@ -42,17 +42,4 @@ constexpr T even_part(const T& output, const T& mirrored) {
 template <class T>
 constexpr T odd_part(const T& output, const T& mirrored) {
   return (output - mirrored) * 0.5;
-}
-
-// The larger of `largest` and |change|; NaN if one of them is.
-template <class T>
-constexpr T larger_gap(const T& largest, const T& change) {
-  const T gap = select(change < T(0.0), -change, change);
-  return select(is_nan(gap), gap, select(largest < gap, gap, largest));
-}
-
-// log of the standard normal density without its constant.
-template <class T>
-constexpr T normal_log_density(const T& z) {
-  return z * z * -0.5;
 }

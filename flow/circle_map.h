@@ -3,6 +3,7 @@
 
 #include "flow/circle_mixture.h"
 #include "flow/spline.h"
+#include "math/angle.h"
 
 namespace flowloom {
 

@@ -1,6 +1,12 @@
 // The map of an active loop's angle in a gauge coupling (flow/gauge_coupling.h): one of two kinds, then a rotation. T:
 // a value (math/value.h), or a tensor. Raw parameters: those of the map, then the rotation's angle t.
 
+// A loop's angle as it is counted from half the angle around, that in [-pi, pi] (flow/loop_coupling.h).
+template <class T>
+constexpr T from_half_around(const T& angle, const T& around) {
+  return fma(wrap_angle(around), T(-0.5), angle);
+}
+
 // Calls visit(a map) for the parameters raw(i); a map has forward(x), inverse(y), pull_back(...), density_slopes(...).
 template <class T>
 struct SplineMap {

@@ -148,17 +148,17 @@ template <int N, class V>
 constexpr LoopSlopes<N, V> decompose_pull_back(const Matrix<N, V>& vectors, const Cell<N, V>& from,
                                                const Cell<N, V>& to, const Matrix<N, V>& frame, const Box<N, V>& box,
                                                const V& log_det_slope) {
-  constexpr double kTurn = 1 / 6.2831853071795864769;
+  constexpr double kTurnsPerRadian = 1 / kTwoPi;
   // Slopes by the angles.
   Box<N, V> by_box = log_density_slopes(from);
   each<N - 1>([&](auto k) { by_box.at[k] = box.at[k] - by_box.at[k] * log_det_slope; });
   V angle[N];
   if constexpr (N == 2) {
-    angle[1] = by_box.at[0] * kTurn;
+    angle[1] = by_box.at[0] * kTurnsPerRadian;
     angle[0] = -angle[1];
   } else {
-    const V by_second = by_box.at[1] / from.rest * kTurn;
-    const V by_first = fma(by_box.at[0], V(kTurn), from.box.at[1] * by_second);
+    const V by_second = by_box.at[1] / from.rest * kTurnsPerRadian;
+    const V by_first = fma(by_box.at[0], V(kTurnsPerRadian), from.box.at[1] * by_second);
     angle[0] = -by_first;
     angle[1] = by_first - by_second;
     angle[2] = by_second;

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <numbers>
 #include <string>
 #include <utility>
 
+#include "math/angle.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -49,8 +49,9 @@ struct BesselRatios {
 
 void check_beta(double beta) {
   if (!(beta >= 0 && beta <= Exact2d::kMaxBeta)) {
-    throw Error(ErrorCode::kInvalidInput,
-                "Exact results in two dimensions need beta in [0, 50], not " + std::to_string(beta) + ".");
+    throw Error(ErrorCode::kInvalidInput, "Exact results in two dimensions need beta in [0, " +
+                                              std::to_string(static_cast<int>(Exact2d::kMaxBeta)) + "], not " +
+                                              std::to_string(beta) + ".");
   }
 }
 
@@ -184,15 +185,14 @@ double u1_susceptibility(double beta, std::int64_t plaquettes) {
       const int k = n + m;
       const double sign = k % 2 == 0 ? 1 : -1;
       first += k == 0 ? 0 : -sign * bessel(m) / k;
-      second +=
-          bessel(m) * (k == 0 ? std::numbers::pi * std::numbers::pi / 3 : 2 * sign / (static_cast<double>(k) * k));
+      second += bessel(m) * (k == 0 ? kPi * kPi / 3 : 2 * sign / (static_cast<double>(k) * k));
     }
     const double v = static_cast<double>(plaquettes);
     const double u = bessel(n);
     z += power(u, plaquettes);
     sum += power(u, plaquettes - 1) * second - (v - 1) * power(u, plaquettes - 2) * first * first;
   }
-  return sum / (4 * std::numbers::pi * std::numbers::pi * z);
+  return sum / (4 * kPi * kPi * z);
 }
 
 std::optional<double> exact_pure_gauge(const Geometry& geometry, double beta, Exact2d (*group)(double),

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <sstream>
 #include <utility>
 #include <vector>
 
 #include "lattice/heat_bath.h"
+#include "math/angle.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -15,9 +15,8 @@ namespace {
 
 // An angle in [0, 2 pi).
 double reduced(double angle) {
-  constexpr double kTurn = 2 * std::numbers::pi;
-  const double rest = angle - kTurn * std::floor(angle / kTurn);
-  return rest >= 0 && rest < kTurn ? rest : 0;
+  const double rest = angle - kTwoPi * std::floor(angle / kTwoPi);
+  return rest >= 0 && rest < kTwoPi ? rest : 0;
 }
 
 class HmcReference final : public ReferenceChain {

@@ -1,10 +1,5 @@
 // U(1) gauge theory at one site (lattice/u1.h), for a cursor (lattice/cursor.h).
 
-template <class T>
-constexpr auto turn_of_angle(const T& angle) {
-  return turn(angle * (1 / kTwoPi));
-}
-
 template <>
 struct LocalDensities<U1Gauge> {
   // In the order of U1Gauge::sums(). The topological charge is exactly an integer: the plaquettes' angles add up to

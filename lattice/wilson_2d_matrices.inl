@@ -31,16 +31,6 @@ constexpr WilsonComplex<V> scaled(const WilsonComplex<V>& a, const V& b) {
   return {a.re * b, a.im * b};
 }
 
-// A value to what holds it in memory: a number, or a row of lanes.
-template <Value V, class Cell>
-constexpr void store_in(Cell& cell, const V& value) {
-  if constexpr (requires { value.store(cell); }) {
-    value.store(cell);
-  } else {
-    cell = value;
-  }
-}
-
 template <Value V, class Work>
 class WilsonMatrices {
  protected:

@@ -9,9 +9,6 @@
 
 namespace flowloom {
 
-inline constexpr double kPi = 3.14159265358979323846;
-inline constexpr double kTwoPi = 2 * kPi;
-
 #include "math/angle.inl"
 
 }  // namespace flowloom

@@ -1,4 +1,5 @@
-// Angles. T: a value (math/value.h), or a tensor, which has a turns_of() of its own (without a slope).
+// Angles. T: a value (math/value.h), or a tensor, which has a turn() and a turns_of() of its own (the latter without a
+// slope).
 
 // The integer n, as a value, with theta - kTwoPi n in [-kPi, kPi). |theta| < 2^50.
 template <Value V>
@@ -7,6 +8,12 @@ constexpr V turns_of(V theta) {
   const V n = fma(theta, V(1 / kTwoPi), round) - round;
   const V rest = fma(n, V(-kTwoPi), theta);
   return select(rest < -pi, n - one, select(rest < pi, n, n + one));
+}
+
+// The cosine and the sine.
+template <class T>
+constexpr auto turn_of_angle(const T& theta) {
+  return turn(theta * (1 / kTwoPi));
 }
 
 // theta in [-kPi, kPi), up to whole turns. Exact for |theta| < 4 kTwoPi.

@@ -6,6 +6,9 @@
 
 namespace flowloom {
 
+inline constexpr double kPi = 3.14159265358979323846;
+inline constexpr double kTwoPi = 2 * kPi;
+
 #include "math/elementary.inl"
 
 }  // namespace flowloom

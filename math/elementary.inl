@@ -128,7 +128,7 @@ constexpr Turn<V> turn(V u) {
   using B = BitsOf<V>;
   const V round(F::kRound), one(1.0);
   const V quarters = fma(u, V(4.0), round);
-  const V angle = fma(quarters - round, V(-0.25), u) * V(6.2831853071795864769);  // |angle| <= pi/4
+  const V angle = fma(quarters - round, V(-0.25), u) * V(kTwoPi);  // |angle| <= pi/4
   const V a2 = angle * angle;
   const V sine = fma(a2 * angle,
                      polynomial(a2, -1. / 6, 1. / 120, -1. / 5040, 1. / 362880, -1. / 39916800, 1. / 6227020800,

@@ -36,7 +36,7 @@ constexpr Spectrum<2, V> decompose(const Matrix<2, V>& u) {
   const Axis<V> axis = axis_of(u);
   const auto swapped = zero < axis.signed_sine;  // the eigenvector of the positive angle stands last
   const V sine = select(swapped, axis.signed_sine, -axis.signed_sine) + zero;  // no negative zero
-  const V gap = atan2(sine, axis.a0) * (1 / 3.14159265358979323846);
+  const V gap = atan2(sine, axis.a0) * (1 / kPi);
   const Complex<V> c{axis.c, zero};
   return {{gap, one - gap},
           {{{select(swapped, -axis.s, c), select(swapped, c, -axis.s)},
@@ -158,11 +158,11 @@ constexpr Spectrum<3, V> decompose(const Matrix<3, V>& u) {
   Complex<V> root{select(left, eigenvalue.im, one + eigenvalue.re), select(left, one - eigenvalue.re, eigenvalue.im)};
   root = root * (one / sqrt(norm(root)));
   const Axis<V> axis = axis_of(matrix_of<2, V>([&](auto i, auto j) { return root * block.at[i][j]; }));
-  const V psi = atan2(axis.signed_sine, axis.a0) * (0.5 / 3.14159265358979323846);
+  const V psi = atan2(axis.signed_sine, axis.a0) * (0.5 / kPi);
 
   // In turns, with sum 0: v's angle y in [-1/4, 3/4], the others' -y/2 +- psi. In order their spread may exceed 1, but
   // not 2: then one turn from the last to the first is enough.
-  const V y = atan2(root.im, root.re) * (1 / 3.14159265358979323846);
+  const V y = atan2(root.im, root.re) * (1 / kPi);
   V place[3] = {y, fma(y, V(-0.5), psi), fma(y, V(-0.5), -psi)};
   V label[3] = {zero, one, V(2.0)};
   const auto order = [&](int i, int j) { put_in_order(place[i], label[i], place[j], label[j]); };

@@ -7,6 +7,7 @@
 //   a + b, a - b, a * b, a / b, -a, fma(a, b, c), sqrt(a)        each rounded once, as IEEE 754 says
 //   a < b, is_nan(a) -> a mask;   select(mask, a, b)             a where the mask holds, else b
 //   V(x), a * x                                              with a plain number x for all samples
+//   V(cell), store_in(cell, a)                               from and to what holds one in memory: a number, or a row
 //   bits(a) -> Bits;   from_bits(Bits)                           the encoding, an unsigned integer per sample, with
 //   a + b, a & b, a | b, a ^ b, shift_left<N>(a), shift_right<N>(a), multiply_words(a, b)
 //
@@ -83,6 +84,10 @@ constexpr bool is_nan(Real a) {
 template <std::floating_point Real>
 constexpr Real select(bool mask, Real a, Real b) {
   return mask ? a : b;
+}
+template <std::floating_point Real>
+constexpr void store_in(Real& cell, Real a) {
+  cell = a;
 }
 template <std::floating_point Real>
 constexpr BitsOf<Real> bits(Real a) {

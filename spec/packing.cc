@@ -1,24 +1,16 @@
 #include "spec/packing.h"
 
 #include <bit>
-#include <cmath>
-#include <cstdint>
 #include <cstring>
 
 namespace flowloom {
 
 static_assert(std::endian::native == std::endian::little, "packing copies memory as it lies");
 
-namespace {
-
-constexpr double kNan = std::bit_cast<double>(std::uint64_t{0x7ff8000000000000});
-
-}  // namespace
-
-double canonical(double value) { return value == value ? value : kNan; }
+static_assert(bits(Format<double>::kNaN) == 0x7ff8000000000000);
 
 void canonicalize(std::span<double> values) {
-  for (double& value : values) value = value == value ? value : kNan;
+  for (double& value : values) value = canonical(value);
 }
 
 std::string pack(std::span<const double> values) {

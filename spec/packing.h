@@ -6,10 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "math/elementary.h"
+
 namespace flowloom {
 
-// Every NaN becomes 0x7ff8000000000000; other numbers stay as they are.
-double canonical(double value);
+// Makes each canonical(): every NaN becomes 0x7ff8000000000000; other numbers stay as they are.
 void canonicalize(std::span<double> values);
 
 // Keeps every bit; what is to be compared by its bytes has been made canonical before.

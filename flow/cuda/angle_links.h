@@ -1,8 +1,8 @@
-// Links that are angles (flow/lanes/gauge_flow.inl), for couplings on a device (flow/cuda/device_loops.h).
+// Links that are angles (flow/lanes/angle_links.inl), for couplings on a device (flow/cuda/device_loops.h).
 #pragma once
 
-#include "flow/affine.h"
 #include "flow/cuda/device_loops.h"
+#include "flow/densities.h"
 #include "flow/gauge_coupling.h"
 
 namespace flowloom::cuda {
@@ -51,7 +51,7 @@ struct CoupleAngle {
     double& link = field[active.row[i] * samples + sample];
     double angle = link + angle_of(active.rests, i, field, samples, sample);
     if (!active.arounds.empty(i)) {
-      angle = fma(wrap_angle(angle_of(active.arounds, i, field, samples, sample)), -0.5, angle);
+      angle = from_half_around(angle, angle_of(active.arounds, i, field, samples, sample));
     }
     const double from = positive_angle(angle);
     const double rotation = raw(parameters);

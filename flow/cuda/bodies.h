@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "flow/activation.h"
+#include "flow/densities.h"
 #include "flow/lanes/plan.h"
 #include "lattice/theories.h"
 #include "math/philox.h"

@@ -5,6 +5,8 @@
 
 #include "flow/affine.h"
 #include "flow/cuda/device.h"
+#include "flow/densities.h"
+#include "flow/lanes/affine_tables.h"
 
 namespace flowloom::cuda {
 

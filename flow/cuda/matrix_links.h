@@ -1,7 +1,8 @@
-// Links that are matrices (flow/lanes/spectral_flow.inl), for couplings on a device (flow/cuda/device_loops.h).
+// Links that are matrices (flow/lanes/matrix_links.inl), for couplings on a device (flow/cuda/device_loops.h).
 #pragma once
 
 #include "flow/cuda/device_loops.h"
+#include "flow/lanes/matrix_coupling.h"
 #include "flow/spectral_coupling.h"
 #include "math/haar.h"
 

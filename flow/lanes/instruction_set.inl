@@ -4,7 +4,8 @@
 // clang-format off: the order matters
 #include "flow/lanes/walks.inl"
 #include "flow/lanes/affine_flow.inl"
-#include "flow/lanes/gauge_flow.inl"
+#include "flow/lanes/angle_links.inl"
+#include "flow/lanes/loop_flow.inl"
 // clang-format on
 
 template <class Theory, class Real>
@@ -13,7 +14,7 @@ struct FlowOf<Theory, Real, AffineCouplingFlow> {
 };
 template <class Theory, class Real>
 struct FlowOf<Theory, Real, GaugeCouplingFlow> {
-  using type = GaugeFlow<Theory, Real>;
+  using type = LoopFlow<Theory, Real, AngleLinks>;
 };
 
 std::unique_ptr<Model> make_model(const AnyTheory& theory, const AnyFlow& architecture, std::span<const double> weights,

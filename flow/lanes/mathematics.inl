@@ -9,6 +9,7 @@
 #include "lattice/theories.inl"
 #include "flow/activation.inl"
 #include "flow/affine.inl"
+#include "flow/densities.inl"
 #include "flow/transformed.inl"
 #include "flow/spline.inl"
 #include "flow/circle_mixture.inl"

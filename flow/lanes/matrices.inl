@@ -2,12 +2,15 @@
 
 // clang-format off: the order matters
 #include "flow/lanes/walks.inl"
-#include "flow/lanes/spectral_flow.inl"
+#include "flow/lanes/matrix_rows.inl"
+#include "flow/lanes/spectral_maps.inl"
+#include "flow/lanes/matrix_links.inl"
+#include "flow/lanes/loop_flow.inl"
 // clang-format on
 
 template <class Theory, class Real>
 struct FlowOf<Theory, Real, SpectralCouplingFlow> {
-  using type = SpectralFlow<Theory, Real>;
+  using type = LoopFlow<Theory, Real, MatrixLinks<Theory::kColours>>;
 };
 
 // Calls visit(theory, flow), and makes nothing of others.

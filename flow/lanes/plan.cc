@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "math/elementary.h"
-#include "spec/error.h"
-
 namespace flowloom::lanes {
 namespace {
 
@@ -231,57 +228,11 @@ void NetworkSlopes<Real>::take(const NetworkTables& tables, std::vector<double>&
   }
 }
 
-FreeField::FreeField(const FreeFieldBasis& basis, double mass2) {
-  for (const double khat2 : basis.khat2) {
-    amplitude.push_back(free_field_amplitude(khat2, mass2));
-    log_slope.push_back(free_field_log_slope(khat2, mass2));
-    log_det += log(amplitude.back());
-  }
-}
-
-MatrixCoupling::MatrixCoupling(const LoopCoupling& coupling, const Geometry& geometry, int colours) {
-  const auto sites = static_cast<std::uint32_t>(geometry.sites());
-  const auto rows = static_cast<std::uint32_t>(2 * colours * colours) * sites;  // of a direction
-  const auto first_row = [&](std::uint32_t link) { return link / sites * rows + link % sites; };
-  const auto path = [&](const Loop& loop) {
-    Path steps;
-    for (const LoopLink& link : loop) steps.push_back({first_row(link.number), link.sign < 0});
-    return steps;
-  };
-  for (const LoopCoupling::Active& link : coupling.active) {
-    active.push_back({first_row(link.number), path(link.rest), link.output, link.channel});
-  }
-  for (const std::vector<Loop>& loops : coupling.context) {
-    std::vector<Path>& site = context.emplace_back();
-    for (const Loop& loop : loops) site.push_back(path(loop));
-  }
-}
-
-AffineTables::AffineTables(const Geometry& geometry, const AffineCouplingFlow& architecture, Use use)
-    : volume(geometry.sites()),
-      extents(geometry.extents().begin(), geometry.extents().end()),
-      networks(geometry, architecture.network(), AffineCouplingFlow::masks(geometry), use) {
-  if (architecture.prior() == Prior::kFreeField) basis.emplace(geometry);
-}
-
-template <class Real>
-AffineWeights<Real>::AffineWeights(const AffineTables& tables, const AffineCouplingFlow& architecture,
-                                   std::span<const double> weights)
-    : prior([&]() -> std::optional<FreeField> {
-        architecture.refuse_other_count(weights.size());
-        if (!tables.basis) return {};
-        return FreeField(*tables.basis, exp(take(1, weights).front()));
-      }()),
-      networks(tables.networks, architecture.layers(), weights),
-      log_scale(architecture.rescales() ? take(1, weights).front() : 0) {}
-
 template double take_sum(Row<float>&);
 template double take_sum(Row<double>&);
 template struct PackedNetworks<float>;
 template struct PackedNetworks<double>;
 template struct NetworkSlopes<float>;
 template struct NetworkSlopes<double>;
-template struct AffineWeights<float>;
-template struct AffineWeights<double>;
 
 }  // namespace flowloom::lanes

@@ -15,12 +15,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "flow/flows.h"
-#include "flow/free_field.h"
 #include "math/lanes/lanes.h"
 
 namespace flowloom::lanes {
@@ -103,54 +101,5 @@ double take_sum(Row<Real>& row);
 
 // Takes the first `count` numbers off `weights`.
 std::span<const double> take(std::size_t count, std::span<const double>& weights);
-
-// The free field's map for one mass (flow/free_field.h).
-struct FreeField {
-  FreeField(const FreeFieldBasis& basis, double mass2);
-
-  std::vector<double> amplitude;  // [mode]
-  std::vector<double> log_slope;  // [mode]: d(log amplitude) / d(log mass2)
-  double log_det = 0;             // of noise -> field
-};
-
-// A layer of a flow of matrices: links as the number of their first row in a field, that of the entry's real part in
-// the first row and column; those of the others follow `sites` apart each.
-struct MatrixCoupling {
-  struct Step {
-    std::uint32_t first;
-    bool backwards;  // the path goes against the link
-  };
-  using Path = std::vector<Step>;
-
-  struct Active {
-    std::uint32_t first;
-    Path rest;  // of its active loop, from the link's end on
-    std::uint32_t output, channel;
-  };
-
-  MatrixCoupling(const LoopCoupling& coupling, const Geometry& geometry, int colours);
-
-  std::vector<Active> active;
-  std::vector<std::vector<Path>> context;  // [input site][loop], empty where it is not frozen
-};
-
-// An affine coupling flow on a lattice.
-struct AffineTables {
-  AffineTables(const Geometry& geometry, const AffineCouplingFlow& architecture, Use use = Use::kSampling);
-
-  std::size_t volume;
-  std::vector<std::size_t> extents;
-  NetworkTables networks;
-  std::optional<FreeFieldBasis> basis;  // nothing: the normal prior
-};
-
-template <class Real>
-struct AffineWeights {
-  AffineWeights(const AffineTables& tables, const AffineCouplingFlow& architecture, std::span<const double> weights);
-
-  std::optional<FreeField> prior;  // nothing: the normal prior
-  PackedNetworks<Real> networks;
-  double log_scale = 0;  // of the rescaling
-};
 
 }  // namespace flowloom::lanes

@@ -13,7 +13,10 @@
 
 #include "flow/affine.h"
 #include "flow/circle_map.h"
+#include "flow/densities.h"
+#include "flow/lanes/affine_tables.h"
 #include "flow/lanes/instruction_set.h"
+#include "flow/lanes/matrix_coupling.h"
 #include "flow/lanes/plan.h"
 #include "flow/spectral_splines.h"
 #include "lattice/wilson_2d.h"

@@ -1,18 +1,13 @@
-// Affine couplings of a scalar field as LibTorch operations (flow/affine_coupling.h).
-//
-// What the engine asks of a flow (flow/torch/torch_engine.cc): State, the variables as tensors that a map takes from
-// the noise to the field and back; noise(...), noise_log_density(state), forward(weights, state), inverse(weights,
-// state), in place, returning the log_det of the map, [sample]; state(field) and whole(state), from and to
-// [variable][sample]; difference(a, b); theory(). A flow may have path(weights, noise), the path gradient in one pass.
+// Affine couplings of a scalar field as LibTorch operations (flow/affine_coupling.h); a flow as flow/torch/flow.h says.
 #pragma once
 
 #include <array>
 
 #include "flow/affine.h"
 #include "flow/affine_coupling.h"
+#include "flow/densities.h"
 #include "flow/free_field.h"
-#include "flow/torch/network.h"
-#include "flow/torch/theory.h"
+#include "flow/torch/flow.h"
 
 namespace flowloom::torch_engine {
 
@@ -50,9 +45,9 @@ class AffineFlow {
   at::Tensor whole(const State& x) const { return at::cat({x[0], x[1]}).index_select(0, merge_); }
 
   State noise(NoiseKey key, Purpose purpose, std::uint64_t first, std::size_t count) const {
-    return state(noise_tensor(static_cast<std::size_t>(plan_.sites), count, [&](std::size_t i, std::span<double> out) {
-      fill_normal(key, purpose, first + i, out);
-    }));
+    return state(
+        samples_tensor(static_cast<std::size_t>(plan_.sites), count,
+                       [&](std::size_t i, std::span<double> out) { fill_normal(key, purpose, first + i, out); }));
   }
   at::Tensor noise_log_density(const State& z) const {
     return normal_log_density(z[0]).sum(0) + normal_log_density(z[1]).sum(0) -

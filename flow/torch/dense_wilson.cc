@@ -1,12 +1,9 @@
 #include "flow/torch/dense_wilson.h"
 
-#include <torch/csrc/autograd/custom_function.h>
-
 #include <algorithm>
-#include <complex>
 #include <vector>
 
-#include "flow/torch/network.h"
+#include "flow/torch/index_tensor.h"
 
 namespace flowloom::torch_engine {
 namespace {

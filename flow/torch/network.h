@@ -9,16 +9,9 @@
 #include <vector>
 
 #include "flow/architecture.h"
-#include "flow/torch/libtorch.h"
+#include "flow/torch/index_tensor.h"
 
 namespace flowloom::torch_engine {
-
-inline at::Tensor index_tensor(const std::vector<std::int64_t>& numbers) {
-  return at::tensor(at::IntArrayRef(numbers), at::kLong);
-}
-inline at::Tensor index_tensor(const std::vector<std::uint32_t>& numbers) {
-  return index_tensor(std::vector<std::int64_t>(numbers.begin(), numbers.end()));
-}
 
 // What lattice and architecture fix: index tables. Immutable, shared by all threads.
 struct NetworkPlan {

@@ -1,6 +1,6 @@
 #include "flow/torch/tensor_value.h"
 
-#include "flow/torch/network.h"
+#include "flow/torch/index_tensor.h"
 
 namespace flowloom::torch_engine {
 

@@ -38,7 +38,7 @@ inline TensorValue sqrt(const TensorValue& a) { return TensorValue(a.tensor.sqrt
 inline TensorValue exp(const TensorValue& a) { return TensorValue(a.tensor.exp()); }
 inline TensorValue log(const TensorValue& a) { return TensorValue(a.tensor.log()); }
 inline Turn<TensorValue> turn(const TensorValue& u) {
-  const at::Tensor angle = u.tensor * 6.2831853071795864769;
+  const at::Tensor angle = u.tensor * kTwoPi;
   return {TensorValue(angle.cos()), TensorValue(angle.sin())};
 }
 inline TensorValue atan2(const TensorValue& y, const TensorValue& x) {

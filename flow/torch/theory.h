@@ -1,4 +1,4 @@
-// What all flows of the LibTorch engine share besides networks: the theory's part, and noise.
+// What all flows of the LibTorch engine share besides networks: the theory's part, and fields from numbers.
 #pragma once
 
 #include <algorithm>
@@ -11,12 +11,6 @@
 #include "lattice/theories.h"
 
 namespace flowloom::torch_engine {
-
-// Slopes of a loss summed over samples by each of the weights' leaves, and log_p - log_q of the samples.
-struct PathSlopes {
-  std::vector<at::Tensor> slopes;
-  at::Tensor log_w;  // [sample]
-};
 
 // A theory's sums of the whole field (lattice/sums.h): each that has some says it again.
 template <class Theory>
@@ -60,12 +54,12 @@ class TheorySums {
 
 // [variable][sample], sample i being what fill(i, out) writes.
 template <class Fill>
-at::Tensor noise_tensor(std::size_t variables, std::size_t count, Fill fill) {
+at::Tensor samples_tensor(std::size_t variables, std::size_t count, Fill fill) {
   const auto rows = static_cast<std::int64_t>(count), columns = static_cast<std::int64_t>(variables);
-  at::Tensor noise = at::empty({rows, columns}, at::kDouble);
-  double* data = noise.mutable_data_ptr<double>();
+  at::Tensor samples = at::empty({rows, columns}, at::kDouble);
+  double* data = samples.mutable_data_ptr<double>();
   for (std::size_t i = 0; i < count; ++i) fill(i, std::span(data + i * variables, variables));
-  return noise.t().contiguous();
+  return samples.t().contiguous();
 }
 
 }  // namespace flowloom::torch_engine

@@ -9,10 +9,12 @@
 
 #include "flow/module.h"
 #include "flow/torch/affine_flow.h"
-#include "flow/torch/gauge_flow.h"
+#include "flow/torch/angle_links.h"
+#include "flow/torch/flow.h"
 #include "flow/torch/libtorch.h"
+#include "flow/torch/loop_flow.h"
 #include "flow/torch/machine.h"
-#include "flow/torch/spectral_flow.h"
+#include "flow/torch/matrix_links.h"
 #include "spec/error.h"
 
 namespace flowloom::torch_engine {
@@ -34,7 +36,7 @@ std::vector<double> to_vector(const at::Tensor& tensor) {
 
 // [sample][variable] to [variable][sample].
 at::Tensor to_field(std::span<const double> fields, std::size_t variables) {
-  return noise_tensor(variables, fields.size() / variables, [&](std::size_t i, std::span<double> out) {
+  return samples_tensor(variables, fields.size() / variables, [&](std::size_t i, std::span<double> out) {
     std::ranges::copy(fields.subspan(i * variables, variables), out.begin());
   });
 }
@@ -208,12 +210,11 @@ struct FlowOf<Theory, AffineCouplingFlow> {
 };
 template <class Theory>
 struct FlowOf<Theory, GaugeCouplingFlow> {
-  using type = GaugeFlow<Theory>;
+  using type = LoopFlow<Theory, AngleLinks>;
 };
-
 template <class Theory>
 struct FlowOf<Theory, SpectralCouplingFlow> {
-  using type = SpectralFlow<Theory>;
+  using type = LoopFlow<Theory, MatrixLinks<Theory::kColours>>;
 };
 
 class TorchEngine final : public Engine {

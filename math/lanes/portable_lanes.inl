@@ -37,6 +37,11 @@ Result each_lane(Of of) {
 }
 
 template <class T>
+void store_in(Row<T>& cell, const Lanes<T>& a) {
+  a.store(cell);
+}
+
+template <class T>
 Lanes<T> operator+(const Lanes<T>& a, const Lanes<T>& b) {
   return each_lane<Lanes<T>>([&](std::size_t i) { return a.lane[i] + b.lane[i]; });
 }

@@ -41,6 +41,11 @@ struct Lanes {
 };
 
 template <class T>
+HWY_INLINE void store_in(Row<T>& cell, const Lanes<T>& a) {
+  a.store(cell);
+}
+
+template <class T>
 HWY_INLINE Lanes<T> operator+(Lanes<T> a, const Lanes<T>& b) {
   FLOWLOOM_EACH_REGISTER a.r[i] = hn::Add(a.r[i], b.r[i]);
   return a;

@@ -9,8 +9,8 @@
 #include <map>
 #include <thread>
 
+#include "flow/lanes/affine_tables.h"
 #include "flow/lanes/lanes_engine.h"
-#include "flow/lanes/plan.h"
 #include "fma_peak.h"
 #include "plain_torch.h"
 #include "side_by_side.h"

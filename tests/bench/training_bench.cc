@@ -10,8 +10,8 @@
 #include <memory>
 #include <thread>
 
+#include "flow/lanes/affine_tables.h"
 #include "flow/lanes/instruction_set.h"
-#include "flow/lanes/plan.h"
 #include "fma_peak.h"
 #include "plain_torch.h"
 #include "side_by_side.h"

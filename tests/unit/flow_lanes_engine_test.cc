@@ -3,8 +3,8 @@
 
 #include <thread>
 
+#include "flow/lanes/affine_tables.h"
 #include "flow/lanes/lanes_engine.h"
-#include "flow/lanes/plan.h"
 #include "flow_objective_contract.h"
 
 namespace flowloom {

@@ -20,9 +20,19 @@ namespace flow_test {
 
 #include "flow/lanes/affine_flow.inl"
 
-#include "flow/lanes/gauge_flow.inl"
+#include "flow/lanes/angle_links.inl"
 
-#include "flow/lanes/spectral_flow.inl"
+#include "flow/lanes/matrix_rows.inl"
+
+#include "flow/lanes/spectral_maps.inl"
+
+#include "flow/lanes/matrix_links.inl"
+
+#include "flow/lanes/loop_flow.inl"
+
+using GaugeFlow = LoopFlow<U1Gauge, double, AngleLinks>;
+template <int N>
+using SpectralFlow = LoopFlow<SuGauge<N>, double, MatrixLinks<N>>;
 
 // The largest |inverse(forward(z)) - z| over sites and lanes relative to the largest |z|, and |log_det| there and back.
 template <class Real>
@@ -61,7 +71,7 @@ TEST(LanesFlow, TheInverseOfForwardReturnsTheNoise) {
 }
 
 // What a gauge flow makes of one field, in float64, and its log_det.
-std::pair<std::vector<double>, double> forward(const GaugeFlow<U1Gauge, double>& flow, const std::vector<double>& z) {
+std::pair<std::vector<double>, double> forward(const GaugeFlow& flow, const std::vector<double>& z) {
   Field field(z.size());
   load_fields(z, field);
   auto scratch = flow.scratch(Use::kSampling);
@@ -81,8 +91,7 @@ std::vector<double> angles(std::size_t count, std::uint64_t number) {
 TEST(LanesFlow, AGaugeFlowsLogDetIsThatOfItsJacobian) {
   for (const GaugeCase& gauge_case : pure_gauge_cases()) {
     const GaugeParts parts(gauge_case);
-    const GaugeFlow<U1Gauge, double> flow(std::get<U1Gauge>(parts.theory), parts.architecture, parts.weights,
-                                          Use::kSampling);
+    const GaugeFlow flow(std::get<U1Gauge>(parts.theory), parts.architecture, parts.weights, Use::kSampling);
     const std::vector<double> z = angles(parts.variables(), 3);
     const auto map = [&](const std::vector<double>& from) {
       std::vector<double> x = forward(flow, from).first;
@@ -98,8 +107,7 @@ TEST(LanesFlow, AGaugeFlowsLogDetIsThatOfItsJacobian) {
 TEST(LanesFlow, AGaugeFlowCommutesWithGaugeTransformations) {
   for (const GaugeCase& gauge_case : pure_gauge_cases()) {
     const GaugeParts parts(gauge_case);
-    const GaugeFlow<U1Gauge, double> flow(std::get<U1Gauge>(parts.theory), parts.architecture, parts.weights,
-                                          Use::kSampling);
+    const GaugeFlow flow(std::get<U1Gauge>(parts.theory), parts.architecture, parts.weights, Use::kSampling);
     const std::vector<double> z = angles(parts.variables(), 4);
     const std::vector<double> then = gauge_transformed(parts.geometry(), forward(flow, z).first, 5);
     const std::vector<double> first = forward(flow, gauge_transformed(parts.geometry(), z, 5)).first;
@@ -109,8 +117,7 @@ TEST(LanesFlow, AGaugeFlowCommutesWithGaugeTransformations) {
 
 // What a spectral flow makes of fields of matrices, kLanes at once, in float64, and their log_dets.
 template <int N>
-std::pair<std::vector<double>, std::vector<double>> forward(const SpectralFlow<SuGauge<N>, double>& flow,
-                                                            const std::vector<double>& z) {
+std::pair<std::vector<double>, std::vector<double>> forward(const SpectralFlow<N>& flow, const std::vector<double>& z) {
   std::vector<double> x(z.size()), log_det;
   const std::size_t variables = flow.variables();
   Field field(variables);
@@ -133,8 +140,7 @@ TEST(LanesFlow, ASpectralFlowsLogDetIsThatOfItsJacobianForTheHaarMeasure) {
     const SpectralParts parts(spectral_case);
     parts.with_group([&](auto n) {
       constexpr int N = n;
-      const SpectralFlow<SuGauge<N>, double> flow(std::get<SuGauge<N>>(parts.theory), parts.architecture, parts.weights,
-                                                  Use::kSampling);
+      const SpectralFlow<N> flow(std::get<SuGauge<N>>(parts.theory), parts.architecture, parts.weights, Use::kSampling);
       const Geometry& geometry = parts.geometry();
       const auto basis = algebra_basis<N>();
       const std::size_t links = 2 * geometry.sites(), size = links * basis.size();
@@ -179,8 +185,7 @@ TEST(LanesFlow, ASpectralFlowCommutesWithGaugeTransformations) {
     const SpectralParts parts(spectral_case);
     parts.with_group([&](auto n) {
       constexpr int N = n;
-      const SpectralFlow<SuGauge<N>, double> flow(std::get<SuGauge<N>>(parts.theory), parts.architecture, parts.weights,
-                                                  Use::kSampling);
+      const SpectralFlow<N> flow(std::get<SuGauge<N>>(parts.theory), parts.architecture, parts.weights, Use::kSampling);
       const auto z = random_su_field<N>(parts.geometry(), 4);
       const auto then = su_gauge_transformed<N>(parts.geometry(), forward(flow, z).first, 5);
       const auto first = forward(flow, su_gauge_transformed<N>(parts.geometry(), z, 5)).first;
