@@ -40,6 +40,7 @@ Core::Core(const RunSpec& run, Recovered recovered, std::uint64_t snapshot_every
   for (const WorkerRow& row : recovered.workers) {
     last_worker_ = std::max(last_worker_, row.number);
     names_[row.number] = row.name;
+    witnesses_.emplace(row.name, row.number);
   }
   if (!quarantined_.empty()) recheck_.begin_doubtful();
 }
@@ -126,6 +127,15 @@ void Core::tick(Time now) {
 void Core::recheck(const UnitSample& sample) {
   recheck_.begin_sample(sample);
   dismissed_ = false;
+}
+
+void Core::read(std::uint64_t query, std::vector<UnitRecord> units) {
+  for (UnitRecord& unit : units) {
+    for (std::uint64_t* author : {&unit.worker, &unit.second}) {
+      if (const auto name = names_.find(*author); name != names_.end()) *author = witnesses_.at(name->second);
+    }
+  }
+  recheck_.read(query, std::move(units));
 }
 
 void Core::only_recheck(const UnitSample& sample) {
@@ -366,11 +376,11 @@ bool Core::can_sample(WorkerId id, std::uint32_t version) const {
 
 bool Core::may_draw(WorkerId id, UnitNumber unit) const {
   const auto version = rollout_.version_for(unit * run_.unit);
-  return version && can_sample(id, *version) && jury_.may_draw(id, unit);
+  return version && can_sample(id, *version) && jury_.may_draw(workers_.at(id).witness, unit);
 }
 
 bool Core::may_recheck(WorkerId id, UnitNumber place) const {
-  return can_sample(id, recheck_.at(place).data.version) && recheck_.may_draw(id, place);
+  return can_sample(id, recheck_.at(place).data.version) && recheck_.may_draw(workers_.at(id).witness, place);
 }
 
 void Core::send_grant(WorkerId id, UnitNumber unit, std::uint32_t version) {

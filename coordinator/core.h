@@ -105,7 +105,7 @@ class Core {
   void only_recheck(const UnitSample& sample);
   // Units of the log that are to be read for that, or because a worker was proved wrong; and they, in order.
   std::optional<RecheckQuery> take_query() { return recheck_.take_query(); }
-  void read(std::uint64_t query, std::vector<UnitRecord> units) { recheck_.read(query, std::move(units)); }
+  void read(std::uint64_t query, std::vector<UnitRecord> units);
 
   // What `take_write` gave is durable, and `head` the log's last link; or nothing of it was written, for this reason.
   void written(const Sha256& head);
@@ -165,7 +165,7 @@ class Core {
     std::map<std::uint32_t, std::string> refused;  // versions that it cannot serve, and why
     std::map<std::uint32_t, flowloom::v1::Loading::Step> loading;
     Time since{};
-    bool recorded = false;           // its row is on its way to the store
+    WorkerId witness = kNobody;      // whom it counts as where two are to agree: see witnesses_
     std::set<UnitNumber> owed;       // of the chain: its leases expired, and it has not answered; the highest of them
     std::optional<Time> owes_since;  // the first of these that expired after its last answer; nothing if none did
     bool silent = false;             // that was a lease ago: nobody waits for it
@@ -192,7 +192,7 @@ class Core {
   void owes(WorkerId worker, UnitNumber unit, Time now);
   void answered(WorkerId worker, UnitNumber unit);
   UnitData data_of(const flowloom::v1::SampleAnswer& answer) const;
-  void contributed(WorkerId worker);
+  WorkerId contributed(WorkerId worker);
   void proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t first_index);
   bool quarantine(const std::string& name, const std::string& reason);
   void reweigh_answered(WorkerId worker, const flowloom::v1::ReweighAnswer& answer);
@@ -227,7 +227,7 @@ class Core {
   bool may_draw(WorkerId worker, UnitNumber unit) const;
   bool may_recheck(WorkerId worker, UnitNumber place) const;
   template <class MayDraw>
-  bool alone(WorkerId worker, MayDraw may_draw) const;
+  bool alone(WorkerId witness, MayDraw may_draw) const;
   std::size_t open(WorkerId worker) const;  // grants that count against its credits
   void grant_gradients(Time now);
   bool helps(WorkerId id, const Worker& worker) const;  // computes gradients, and has not failed at it
@@ -255,6 +255,7 @@ class Core {
   WorkerId last_worker_ = kNobody;
   WorkerId last_granted_ = kNobody;                 // the next one in turn gets the next unit
   std::map<WorkerId, std::string> names_;           // of all that drew a unit
+  std::map<std::string, WorkerId> witnesses_;       // of one name there is one: who comes back is nobody new
   std::map<std::string, std::string> quarantined_;  // names, and why
   std::string wrong_again_;                         // one of these of which a unit of the log was found wrong since
   std::map<UnitNumber, Answer> answers_;            // inside the window, waiting for their turn

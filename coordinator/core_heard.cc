@@ -100,6 +100,8 @@ WorkerId Core::joined(const flowloom::v1::Hello& hello, Time now) {
   worker.hello = hello;
   worker.credits = hello.credits();
   worker.since = now;
+  const auto known = witnesses_.find(hello.name());
+  worker.witness = known == witnesses_.end() ? id : known->second;
   if (build_.empty()) {  // no unit is durable before this is
     build_ = std::ranges::find_if(hello.engines(), [&](const auto& engine) { return runs_numerics(engine); })->build();
     pending_.build = build_;
@@ -193,11 +195,12 @@ void Core::refuse(WorkerId worker, Refusal::Code code, const std::string& senten
 
 // ---------------------------------------------------------------------------------------------------- answers to units
 
-// Whether no other worker than this one can draw a unit now, and answers.
+// Whether no other witness than this one can draw a unit now, and answers.
 template <class MayDraw>
-bool Core::alone(WorkerId id, MayDraw may_draw) const {
-  return std::ranges::none_of(
-      workers_, [&](const auto& entry) { return entry.first != id && !entry.second.silent && may_draw(entry.first); });
+bool Core::alone(WorkerId witness, MayDraw may_draw) const {
+  return std::ranges::none_of(workers_, [&](const auto& entry) {
+    return entry.second.witness != witness && !entry.second.silent && may_draw(entry.first);
+  });
 }
 
 // Its lease of a unit expired. The answer may still come, so others wait for it as long again.
@@ -256,11 +259,12 @@ void Core::sample_answered(WorkerId id, const flowloom::v1::SampleAnswer& answer
     return;
   }
   if (verdict == UnitLedger::Verdict::kSame) return;
-  if (jury_.has_drawn(id, unit) && !ledger_.holds(id, unit)) return;  // the same message once more
-  contributed(id);
+  const WorkerId witness = contributed(id);
+  if (jury_.has_drawn(witness, unit) && !ledger_.holds(id, unit)) return;  // the same message once more
+  ++workers_.at(id).answered;
   answered(id, unit);
-  const bool nobody_else = alone(id, [&](WorkerId other) { return may_draw(other, unit); });
-  auto finding = jury_.heard(unit, id, data_of(answer), rollout_.find(*version)->threshold, nobody_else);
+  const bool nobody_else = alone(witness, [&](WorkerId other) { return may_draw(other, unit); });
+  auto finding = jury_.heard(unit, witness, data_of(answer), rollout_.find(*version)->threshold, nobody_else);
   const auto wrong = std::exchange(finding.wrong, {});
   if (finding.numbers) {
     decide(unit, std::move(finding));
@@ -282,13 +286,16 @@ UnitData Core::data_of(const flowloom::v1::SampleAnswer& answer) const {
   return data;
 }
 
-// What a worker draws stands in the log with its number, which is durable no later.
-void Core::contributed(WorkerId id) {
+// What a worker draws stands in the log with its witness's number, which is durable no later.
+WorkerId Core::contributed(WorkerId id) {
   Worker& worker = workers_.at(id);
-  ++worker.answered;
-  if (std::exchange(worker.recorded, true)) return;
-  names_[id] = worker.hello.name();
-  pending_.workers.push_back({id, worker.hello.name(), worker.hello.device()});
+  const std::string& name = worker.hello.name();
+  const auto [known, is_new] = witnesses_.emplace(name, id);
+  if (is_new) {
+    names_[id] = name;
+    pending_.workers.push_back({id, name, worker.hello.device()});
+  }
+  return worker.witness = known->second;
 }
 
 // -------------------------------------------------------------------------------------------------------------- rule 9
@@ -296,8 +303,10 @@ void Core::contributed(WorkerId id) {
 // What one worker has drawn twice while others could have drawn it, who have left since or do not answer.
 void Core::settle() {
   const auto alone_with = [&](auto may) {
-    return [this, may](WorkerId id, UnitNumber unit) {
-      return workers_.contains(id) && alone(id, [&](WorkerId other) { return (this->*may)(other, unit); });
+    return [this, may](WorkerId witness, UnitNumber unit) {
+      const bool here =
+          std::ranges::any_of(workers_, [&](const auto& entry) { return entry.second.witness == witness; });
+      return here && alone(witness, [&](WorkerId other) { return (this->*may)(other, unit); });
     };
   };
   while (auto settled = jury_.settle(alone_with(&Core::may_draw))) decide(settled->first, std::move(settled->second));
@@ -311,10 +320,11 @@ void Core::logged_unit_answered(WorkerId id, const flowloom::v1::SampleAnswer& a
   if (recheck_.wrong() || !place || !recheck_.ledger()->holds(id, *place) ||
       answer.version() != recheck_.at(*place).data.version)
     return;
-  contributed(id);
+  const WorkerId witness = contributed(id);
+  ++workers_.at(id).answered;
   answered(id, answer.unit());
-  const bool nobody_else = alone(id, [&](WorkerId other) { return may_recheck(other, *place); });
-  const auto wrong = recheck_.heard(*place, id, data_of(answer), nobody_else);
+  const bool nobody_else = alone(witness, [&](WorkerId other) { return may_recheck(other, *place); });
+  const auto wrong = recheck_.heard(*place, id, witness, data_of(answer), nobody_else);
   take_rechecked();
   proved_wrong(wrong, answer.unit() * run_.unit);
 }

@@ -159,7 +159,7 @@ StatusReply Core::status(Time now) {
     out->set_device(worker.hello.device());
     out->set_leased_units(ledger_.leased(id));
     out->set_answered_units(worker.answered);
-    out->set_audited_units(jury_.compared(id));
+    out->set_audited_units(jury_.compared(worker.witness));
     out->set_gradient_units(sharing_.computed(id));
     out->set_expired_units(worker.expired);
     out->set_silent(worker.silent);

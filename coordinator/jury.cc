@@ -33,10 +33,13 @@ bool Jury::same(const UnitData& a, const UnitData& b) const {
 
 bool Jury::drawn_twice(UnitNumber unit, const UnitData& numbers, double threshold) const {
   if (audit_.contains(key_, unit)) return true;
+  bool any_valid = false;
   for (std::size_t k = 0; k < numbers.count(); ++k) {
-    if (stats::log_weight(numbers.log_p[k], numbers.log_q[k]) > threshold) return true;
+    const double log_p = numbers.log_p[k], log_q = numbers.log_q[k];
+    if (stats::log_weight(log_p, log_q) > threshold) return true;
+    any_valid = any_valid || stats::is_valid_proposal(log_p, log_q);
   }
-  return false;
+  return !any_valid;
 }
 
 std::ptrdiff_t Jury::draws(WorkerId worker, UnitNumber unit) const {

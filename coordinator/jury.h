@@ -1,9 +1,10 @@
 // When the numbers of a unit are certain (docs/exactness.md, rule 9).
 //
 // A unit is drawn once, or twice: a share of all units, chosen by noise, and those with a log-weight above their
-// version's threshold. Drawn twice, it is certain once two workers have found the same numbers. Where only one worker
-// can draw it (others are away, or do not answer), the same numbers twice from that one do, as long as no other has
-// found different ones. Wrong is who contradicts itself, and whom two who agree contradict.
+// version's threshold or without a single valid proposal. Drawn twice, it is certain once two workers have found the
+// same numbers. Where only one worker can draw it (others are away, or do not answer), the same numbers twice from that
+// one do, as long as no other has found different ones. Wrong is who contradicts itself, and whom two who agree
+// contradict.
 //
 // Keeps true:
 //   - which numbers win does not depend on when they came, as long as of two workers that agree at least one is right;

@@ -68,8 +68,9 @@ std::vector<std::uint32_t> Recheck::versions() const {
   return versions;
 }
 
-std::vector<Jury::Wrong> Recheck::heard(UnitNumber place, WorkerId worker, UnitData numbers, bool alone) {
-  auto finding = jury_.heard(place, worker, std::move(numbers), 0, alone);
+std::vector<Jury::Wrong> Recheck::heard(UnitNumber place, WorkerId worker, WorkerId witness, UnitData numbers,
+                                        bool alone) {
+  auto finding = jury_.heard(place, witness, std::move(numbers), 0, alone);
   if (finding.numbers) {
     decide(place, finding);
   } else {

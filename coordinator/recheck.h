@@ -64,10 +64,11 @@ class Recheck {
   const UnitRecord& at(UnitNumber place) const { return batch_.at(place); }
   std::optional<UnitNumber> place_of(std::uint64_t first_index) const;
   std::vector<std::uint32_t> versions() const;  // of the batch
-  bool may_draw(WorkerId worker, UnitNumber place) const { return jury_.may_draw(worker, place); }
+  bool may_draw(WorkerId witness, UnitNumber place) const { return jury_.may_draw(witness, place); }
 
-  // An answer, canonical, of a worker that holds a lease. `alone`: nobody else can draw it now. Returns who is wrong.
-  std::vector<Jury::Wrong> heard(UnitNumber place, WorkerId worker, UnitData numbers, bool alone);
+  // An answer, canonical, of a worker that holds a lease; the jury hears it as `witness`. `alone`: nobody else can draw
+  // it now. Returns who is wrong.
+  std::vector<Jury::Wrong> heard(UnitNumber place, WorkerId worker, WorkerId witness, UnitData numbers, bool alone);
 
   // Decides what waits for nobody any more (Jury::settle, by places in the batch). Returns false if there was nothing.
   bool settle(const Jury::Alone& alone);

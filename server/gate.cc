@@ -24,7 +24,7 @@ void add_gate_draws(GateFigures& figures, std::span<const double> log_w, std::sp
   }
 }
 
-std::string gate_refusal(const RunSpec& run, const Candidate& candidate, double last_ess) {
+std::string gate_refusal(const RunSpec& run, const Candidate& candidate, double best_ess) {
   const std::string begin = "The flow after " + std::to_string(candidate.checkpoint.training_step) +
                             " training steps is kept and not published: ";
   if (!candidate.unreproduced.empty()) return begin + candidate.unreproduced;
@@ -33,9 +33,9 @@ std::string gate_refusal(const RunSpec& run, const Candidate& candidate, double 
     return begin + "its inverse misses a draw of its own by " + text_of(gate.round_trip) + ", allowed is " +
            text_of(limit) + ". Lower [train] learning_rate or clip.";
   }
-  if (gate.ess < (1 - run.train.gate_margin) * last_ess) {
-    return begin + "its ESS on the gate's draws is " + text_of(gate.ess) + ", that of the version published last " +
-           text_of(last_ess) + ", and [train] gate_margin = " + text_of(run.train.gate_margin) +
+  if (gate.ess < (1 - run.train.gate_margin) * best_ess) {
+    return begin + "its ESS on the gate's draws is " + text_of(gate.ess) + ", that of the best version so far " +
+           text_of(best_ess) + ", and [train] gate_margin = " + text_of(run.train.gate_margin) +
            " allows no such loss. Lower [train] learning_rate.";
   }
   return "";

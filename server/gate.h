@@ -2,8 +2,8 @@
 // the log, the chain or an evaluation (docs/exactness.md, rule 5).
 //
 // A state passes if its references are finite and reproduced by the reference engine, if the flow inverts its own
-// draws, and if its ESS is not below that of the version published last by more than [train] gate_margin. Both ESS are
-// of the same noise.
+// draws, and if its ESS is not below that of the best version published so far by more than [train] gate_margin: that
+// of the serving version is none larger. All ESS are of the same noise.
 //
 // Pure functions.
 #pragma once
@@ -36,7 +36,8 @@ struct Candidate {
 // Adds up draws and what their inverse found.
 void add_gate_draws(GateFigures& figures, std::span<const double> log_w, std::span<const double> round_trip);
 
-// Why `candidate` is not published; "" if it is. `last_ess`: the gate's of the version published last; NaN: none.
-std::string gate_refusal(const RunSpec& run, const Candidate& candidate, double last_ess);
+// Why `candidate` is not published; "" if it is. `best_ess`: the largest of the gate's of the versions
+// published so far; NaN: there is none.
+std::string gate_refusal(const RunSpec& run, const Candidate& candidate, double best_ess);
 
 }  // namespace flowloom

@@ -1,6 +1,7 @@
 #include "server/publishing.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "spec/error.h"
@@ -29,6 +30,14 @@ const Publication* last_published(const std::vector<Publication>& publications) 
     if (publication.refused.empty()) last = &publication;
   }
   return last;
+}
+
+double best_gate_ess(const std::vector<Publication>& publications) {
+  double best = std::nan("");
+  for (const Publication& publication : publications) {
+    if (publication.refused.empty()) best = std::fmax(best, publication.gate_ess);  // passes over NaN
+  }
+  return best;
 }
 
 Entries entries_of(const ChainSpec& chain, const Publication& publication) {

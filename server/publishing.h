@@ -36,6 +36,9 @@ struct Publication {
 // The one that was published last; null if there is none.
 const Publication* last_published(const std::vector<Publication>& publications);
 
+// The largest of their ESS on the gate's draws; NaN if none was published and measured.
+double best_gate_ess(const std::vector<Publication>& publications);
+
 // Entries of [chain] versions, by their numbers.
 using Entries = std::set<std::uint32_t>;
 

@@ -233,7 +233,7 @@ class Training {
                             reasons,
                             to_hex(sha256(bytes)),
                             candidate->gate.ess,
-                            gate_refusal(run_, *candidate, last ? last->gate_ess : std::nan(""))};
+                            gate_refusal(run_, *candidate, best_gate_ess(saved_.publications))};
     keep([&] { store_.write_checkpoint(publication, bytes); }, stop);
     if (!publication.refused.empty()) return refuse(publication, last ? std::optional(*last) : std::nullopt, stop);
     saved_.publications.push_back(publication);

@@ -215,8 +215,8 @@ const std::vector<Key>& train_keys() {
       {.name = "gate_margin",
        .type = KeyType::kReal,
        .sentence =
-           "A checkpoint is published only if its ESS is not below that of the last one by more than this share, "
-           "both measured on the same draws.",
+           "A checkpoint is published only if its ESS is not below that of the best one so far by more than this "
+           "share, all measured on the same draws.",
        .default_value = 0.2,
        .min = 0,
        .max = 1},

@@ -400,13 +400,25 @@ class HostileTest(WithHostile):
         hostile.leave()
         self.honest_finish()
 
-    def test_nans_of_any_payload_are_stored_as_one(self):
-        """What a worker's own numbers are is not judged here: this is the chain with NaNs in one unit."""
-        nans = [0x7FF8000000000000, 0xFFF8000000000001, 0x7FF0000000000001, 0x7FFFFFFFFFFFFFFF]
+    def test_a_unit_of_nans_is_drawn_again_by_others(self):
         hostile = self.hostile(credits=1)
         unit = self.granted(hostile).first_unit
-        column = struct.pack(f"<{UNIT}Q", *(self.random.choice(nans) for _ in range(UNIT)))
-        hostile.answer(unit, column, column, column * (len(hostile.right(0)[2]) // COLUMN))
+        for name in ("one", "another"):
+            self.worker("--name", name)
+        nans = struct.pack(f"<{UNIT}d", *[float("nan")] * UNIT)
+        hostile.answer(unit, nans, nans, nans * (len(hostile.right(0)[2]) // COLUMN))
+        hostile.assert_refused(Refusal.CODE_QUARANTINED, "proved wrong")
+        self.leaves(self.process)
+        self.assert_same_chain(self.run_file)
+
+    def test_nans_of_any_payload_are_stored_as_one(self):
+        """This is the chain with NaNs in one unit: the worker is alone, and is asked for it twice."""
+        nans = [0x7FF8000000000000, 0xFFF8000000000001, 0x7FF0000000000001, 0x7FFFFFFFFFFFFFFF]
+        hostile = self.hostile(credits=1)
+        for _ in range(2):
+            unit = self.granted(hostile).first_unit
+            column = struct.pack(f"<{UNIT}Q", *(self.random.choice(nans) for _ in range(UNIT)))
+            hostile.answer(unit, column, column, column * (len(hostile.right(0)[2]) // COLUMN))
         self.until(lambda: self.proposals() >= UNIT, "the unit is committed")
         hostile.leave()
         self.worker("--name", "honest")

@@ -235,6 +235,15 @@ TEST(Jury, DrawsAUnitTwiceWhoseWeightIsAboveTheThreshold) {
   EXPECT_FALSE(jury.heard(2, 1, numbers(2.5), 2.0, false).numbers);
 }
 
+TEST(Jury, DrawsAUnitTwiceThatHasNoValidProposal) {
+  Jury jury(kKey, 0.0, 0.0);
+  UnitData spoiled = numbers(0.5);
+  spoiled.log_q[0] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_TRUE(jury.heard(1, 1, spoiled, kNever, false).numbers) << "one of two is valid";
+  spoiled.log_p[1] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_FALSE(jury.heard(2, 1, spoiled, kNever, false).numbers);
+}
+
 TEST(Jury, ComparesEveryBitUnlessItIsGivenATolerance) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const double tolerance : {0.0, 1e-9}) {

@@ -45,7 +45,7 @@ class ExactnessRule9Recheck : public testing::Test {
   }
   std::vector<Jury::Wrong> heard(WorkerId worker, UnitNumber place, double value) {
     const UnitNumber unit = recheck_.at(place).data.first_index / kSize;
-    return recheck_.heard(place, worker, numbers(unit, value), false);
+    return recheck_.heard(place, worker, worker, numbers(unit, value), false);
   }
 
   Recheck recheck_{kNoise, 0.0, Time{100}};

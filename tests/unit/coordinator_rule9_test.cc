@@ -89,6 +89,58 @@ TEST_F(ExactnessRule9Core, TwoThatDisagreeWaitForAThirdAndTheStatusSaysSo) {
   EXPECT_EQ(log_->head(), reference_head());
 }
 
+TEST_F(ExactnessRule9Core, WhoComesBackUnderItsNameIsNoThirdWorker) {
+  start(1);
+  const WorkerId liar = join_named("liar");
+  liars_.insert(liar);
+  join_named("honest");
+  answer_all();
+  leave(liar);
+  liars_.insert(join_named("liar"));
+  answer_all();
+  EXPECT_EQ(log_->frontier(), 0u);
+  EXPECT_EQ(status().quarantined_size(), 0);
+  EXPECT_THAT(status().sentence(), HasSubstr("a third worker is needed"));
+  join_named("third");
+  answer_all();
+  ASSERT_EQ(status().quarantined_size(), 1);
+  EXPECT_EQ(status().quarantined(0).name(), "liar");
+  EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE);
+  EXPECT_EQ(log_->head(), reference_head());
+}
+
+TEST_F(ExactnessRule9Core, WhoComesBackUnderItsNameDoesNotConfirmItself) {
+  start(1);
+  join_named("another");  // could draw what one has drawn, and has not yet
+  WorkerId one = join_named("one");
+  for (int stay = 0; stay < 3; ++stay) {
+    bool answered = false;
+    for (const Grant& grant : take_grants()) {
+      if (grant.worker != one) continue;
+      answer_as(one, grant.unit);
+      answered = true;
+    }
+    EXPECT_EQ(answered, stay < 2) << "nobody is asked for a unit more than twice";
+    leave(one);
+    one = join_named("one");
+  }
+  EXPECT_EQ(log_->frontier(), 0u);
+}
+
+TEST_F(ExactnessRule9Core, WorkersOfOneNameAreOneWitness) {
+  start(1);
+  const WorkerId one = join_named("host"), two = join_named("host");
+  answer_all();
+  EXPECT_EQ(status().state(), StatusReply::STATE_COMPLETE) << "as one that is alone";
+  EXPECT_EQ(log_->head(), reference_head());
+  for (const Record& record : log_->records) {
+    if (const auto* unit = std::get_if<UnitRecord>(&record)) {
+      EXPECT_EQ(unit->worker, unit->second);
+    }
+  }
+  EXPECT_NE(one, two);
+}
+
 TEST_F(ExactnessRule9Core, WhoWasProvedWrongIsInQuarantineUnderItsNameForGood) {
   start(1);
   liars_.insert(join_named("liar"));
