@@ -415,8 +415,10 @@ class HostileTest(WithHostile):
         """This is the chain with NaNs in one unit: the worker is alone, and is asked for it twice."""
         nans = [0x7FF8000000000000, 0xFFF8000000000001, 0x7FF0000000000001, 0x7FFFFFFFFFFFFFFF]
         hostile = self.hostile(credits=1)
-        for _ in range(2):
-            unit = self.granted(hostile).first_unit
+        unit = self.granted(hostile).first_unit
+        for times in (1, 2):
+            hostile.wait_for(lambda: len(hostile.grants()) >= times, "a grant")
+            self.assertEqual(hostile.grants()[-1].first_unit, unit)
             column = struct.pack(f"<{UNIT}Q", *(self.random.choice(nans) for _ in range(UNIT)))
             hostile.answer(unit, column, column, column * (len(hostile.right(0)[2]) // COLUMN))
         self.until(lambda: self.proposals() >= UNIT, "the unit is committed")
