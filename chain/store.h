@@ -137,6 +137,10 @@ class Store {
       std::int64_t first_sequence,
       const std::function<bool(std::int64_t sequence, const Row& row, std::string_view link)>& visit) const;
 
+  // Throws `kCorrupt`, naming the record, if one of these is missing or its link does not follow from it and the record
+  // before, whether or not a rewind left it behind.
+  void check_links(std::int64_t first_sequence, std::int64_t last_sequence) const;
+
   // The chain's units that hold proposals `first_index` and above, at most `limit` of them, in order. Checked like
   // `for_each`.
   std::vector<UnitRecord> units(std::uint64_t first_index, std::size_t limit) const;

@@ -236,22 +236,56 @@ void Store::for_each_row(
   });
 }
 
+namespace {
+
+// Goes along the links of rows.
+class LinkWalk {
+ public:
+  LinkWalk(std::optional<Sha256> previous, std::int64_t first_sequence)
+      : previous_(previous), expected_(first_sequence) {}
+
+  void in_order(std::int64_t sequence, const std::string& name) {
+    if (sequence == expected_++ && previous_) return;
+    throw Error(ErrorCode::kCorrupt, name + " follows a record that is missing.");
+  }
+
+  // The row's link, which is the one that is `stored`.
+  const Sha256& follow(const Row& row, std::string_view stored, const std::string& name) {
+    previous_ = next_link(*previous_, row);
+    if (stored == bytes_of(*previous_)) return *previous_;
+    throw Error(ErrorCode::kCorrupt, name + " was changed: its link does not follow from it and the record before.");
+  }
+
+ private:
+  std::optional<Sha256> previous_;
+  std::int64_t expected_;
+};
+
+}  // namespace
+
 void Store::for_each(std::int64_t first_sequence, const std::function<bool(const LinkedRecord&)>& visit) const {
-  auto previous = link(first_sequence - 1);
-  std::int64_t expected = first_sequence;
+  LinkWalk links(link(first_sequence - 1), first_sequence);
   for_each_row(first_sequence, [&](std::int64_t sequence, const Row& row, std::string_view stored) {
     const std::string name = impl_->record_name(sequence);
-    if (sequence != expected++ || !previous) {
-      throw Error(ErrorCode::kCorrupt, name + " follows a record that is missing.");
-    }
+    links.in_order(sequence, name);
     Record record = from_row(row, name);
-    previous = next_link(*previous, row);
-    if (stored != bytes_of(*previous)) {
-      throw Error(ErrorCode::kCorrupt, name + " was changed: its link does not follow from it and the record before.");
-    }
+    const Sha256& link = links.follow(row, stored, name);
     if (impl_->left_behind(sequence) && !std::holds_alternative<EventRecord>(record)) return true;
-    return visit({sequence, std::move(record), *previous});
+    return visit({sequence, std::move(record), link});
   });
+}
+
+void Store::check_links(std::int64_t first_sequence, std::int64_t last_sequence) const {
+  LinkWalk links(link(first_sequence - 1), first_sequence);
+  std::int64_t reached = first_sequence - 1;
+  for_each_row(first_sequence, [&](std::int64_t sequence, const Row& row, std::string_view stored) {
+    const std::string name = impl_->record_name(sequence);
+    links.in_order(sequence, name);
+    links.follow(row, stored, name);
+    reached = sequence;
+    return sequence < last_sequence;
+  });
+  if (reached < last_sequence) throw Error(ErrorCode::kCorrupt, impl_->record_name(reached + 1) + " is missing.");
 }
 
 std::vector<UnitRecord> Store::units(std::uint64_t first_index, std::size_t limit) const {

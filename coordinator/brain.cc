@@ -17,6 +17,7 @@ constexpr std::size_t kOtherRuns = 8;      // that are remembered
 constexpr std::size_t kShownId = 32;       // characters
 constexpr std::size_t kCountedAtOnce = 8;  // records that go into the statistics before the next message is heard
 
+constexpr std::int64_t kCheckedAtOnce = 64;  // records, of what a start did not read
 // Whoever lost a coordinator has found the next one after this.
 constexpr Time kReturn = Retry::kCap + limits::kComeBack;
 
@@ -31,6 +32,8 @@ Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay, Rollback rollb
       farewell_(stay),
       rollback_(rollback),
       seal_(run_id_, directory_.token()),
+      token_is_new_(opened.token_is_new),
+      first_replayed_(opened.recovered.logged + 1),
       records_(opened.store.size()),
       head_(opened.store.head()),
       store_([&] {
@@ -45,6 +48,7 @@ Brain::Brain(OpenedRun opened, RunDirectory directory, bool stay, Rollback rollb
   if (only_recheck) core_.only_recheck(*only_recheck);
   thread_ = std::thread([this] {
     post([this] { tick(); });
+    post([this] { check_older(1); });
     io_.run();
   });
   ::pthread_setname_np(thread_.native_handle(), "brain");
@@ -139,7 +143,7 @@ void Brain::trainer_stopped_sharing(const std::shared_ptr<ShareStream>& stream) 
 std::optional<std::string> Brain::look_up(const Store& store, const std::string& peer,
                                           const flowloom::v1::Seen& seen) const {
   if (seen.head().empty()) return {};
-  if (!seal_.holds(seen)) {
+  if (!seal_.holds(seen) && !(token_is_new_ && seen.run_id() == run_id_)) {
     spdlog::info("'{}' remembers a log that no coordinator of this directory told it of; that is ignored", peer);
     return {};
   }
@@ -275,6 +279,25 @@ void Brain::read() {
           core_.halt(error.what());
         }
         schedule_turn();
+      });
+}
+
+// What this start did not read, because a snapshot stands for it: its links, some at a time between what is written.
+void Brain::check_older(std::int64_t sequence) {
+  if (sequence >= first_replayed_) return;
+  const std::int64_t last = std::min(sequence + kCheckedAtOnce, first_replayed_) - 1;
+  on_store(
+      [sequence, last](Store& store) { store.check_links(sequence, last); },
+      [this, last](std::future<void> checked) {
+        try {
+          checked.get();
+          check_older(last + 1);
+        } catch (const Error& error) {
+          spdlog::error("{}", error.what());
+          core_.halt(std::string(error.what()) +
+                     " End the coordinator and put a whole copy of chain.sqlite back; 'flowloom verify' tells one.");
+          schedule_turn();
+        }
       });
 }
 

@@ -152,6 +152,7 @@ class Brain {
   void read();
   void tell_trainer();
   void tell_head();
+  void check_older(std::int64_t sequence);
   void tick();
 
   const RunSpec run_;
@@ -162,7 +163,9 @@ class Brain {
   bool draining_ = false, finished_ = false;
   const Rollback rollback_;
   const HeadSeal seal_;
-  std::int64_t records_;  // durable; with the head of the core's
+  const bool token_is_new_;            // peers were told of the log with another one: nobody can prove what
+  const std::int64_t first_replayed_;  // the record at which this start began to read
+  std::int64_t records_;               // durable; with the head of the core's
   Sha256 head_;
   flowloom::v1::Seen sealed_;  // of them, once somebody wanted it
   int lookups_ = 0;            // of peers' words, under way

@@ -105,6 +105,8 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   if (run_file) wanted = load_run_file(*run_file, overrides);
   const std::filesystem::path base = run_file ? std::filesystem::absolute(*run_file).parent_path() : directory.path();
 
+  const bool token_is_new = directory.exists() && !std::filesystem::exists(directory.token_file());
+  if (token_is_new) directory.create();
   if (!directory.exists()) {
     if (std::filesystem::exists(directory.model(1))) {
       throw Error(ErrorCode::kConflict,
@@ -146,7 +148,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   SavedState saved = saved_state(store, run);
   recovered.log = std::move(saved.state);
   recovered.logged = saved.sequence;
-  return {std::move(run), std::move(store), std::move(recovered)};
+  return {std::move(run), std::move(store), std::move(recovered), token_is_new};
 }
 
 }  // namespace flowloom

@@ -17,11 +17,12 @@ struct OpenedRun {
   RunSpec run;
   Store store;
   Recovered recovered;
+  bool token_is_new = false;  // the directory was there, and its token was not
 };
 
 // Creates `directory` for `run_file`, or opens it: a changed policy is taken over and logged; a changed identity, or a
 // change of switches that were placed, is refused (`kConflict`) with nothing touched. Without a run file the
-// directory's own is used. Raises the epoch; registers checkpoints that the run file names as files.
+// directory's own is used. Makes a lost token anew; raises the epoch; registers checkpoints that the run file names as files.
 OpenedRun open_run(const RunDirectory& directory, const std::optional<std::filesystem::path>& run_file,
                    const std::vector<std::string>& overrides);
 

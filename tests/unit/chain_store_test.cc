@@ -430,6 +430,23 @@ TEST_F(StoreTest, NamesARecordThatCannotBeDecoded) {
   }
 }
 
+TEST_F(StoreTest, ChecksTheLinksOfAPartOfTheLog) {
+  {
+    Store store = create();
+    store.append(log_);
+    store.check_links(1, store.size());
+    store.check_links(3, 3);
+    EXPECT_THAT(error_of([&] { store.check_links(2, store.size() + 2); }).what(), HasSubstr("is missing"));
+  }
+  sql("UPDATE records SET data = zeroblob(length(data)) WHERE sequence = 4");
+  const Store store = open();
+  store.check_links(1, 3);
+  store.check_links(5, store.size());
+  const Error error = error_of([&] { store.check_links(2, 4); });
+  EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("Record 4 of"), HasSubstr("was changed")));
+}
+
 // ------------------------------------------------------------------------------------------- failures and deaths
 
 TEST_F(StoreTest, AppendsNothingIfThereIsNoRoomAndEverythingLater) {

@@ -1,7 +1,9 @@
 // A store that is older than what its peers were told, or another one.
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "chain/log_state.h"
 #include "coordinator/head_seal.h"
 #include "coordinator_run.h"
 
@@ -119,6 +121,44 @@ TEST_F(RollbackTest, AnOlderStoreHaltsTheChainWhenAPeerThatSawMoreComesBack) {
   ASSERT_EQ(served_.status().workers_size(), 1);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));  // many times what a grant takes
   EXPECT_EQ(served_.status().proposals(), 12u);
+}
+
+TEST_F(RollbackTest, AnOlderStoreWithoutItsTokenBelievesWhoRemembersIt) {
+  const Seen seen = grow();
+  roll_back();
+  std::filesystem::remove(served_.directory.token_file());
+  served_.start();
+  EXPECT_TRUE(halted(seen));
+  EXPECT_THAT(served_.status().sentence(), HasSubstr("--accept-rollback"));
+  served_.stop();
+  served_.start();
+  watched(seen);
+  EXPECT_EQ(settled().state(), StatusReply::STATE_WAITING) << "its token is not new any more";
+}
+
+TEST_F(RollbackTest, DamageInWhatASnapshotStandsForHaltsTheChain) {
+  grow();
+  roll_back();
+  {
+    Store store = Store::open(chain(), Store::Mode::kReadWrite);
+    LogState state(served_.run);
+    store.for_each(1, [&](const LinkedRecord& linked) {
+      state.add(linked.record);
+      return true;
+    });
+    store.write({.snapshot = state.save()});
+  }
+  served_.start();
+  EXPECT_EQ(settled().state(), StatusReply::STATE_WAITING);
+  served_.stop();
+  SQLite::Database(chain().string(), SQLite::OPEN_READWRITE)
+      .exec("UPDATE records SET data = zeroblob(length(data)) WHERE sequence = 2");
+  served_.start();  // from the snapshot on
+  for (int i = 0; i < 500 && served_.status().state() != StatusReply::STATE_HALTED; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(served_.status().state(), StatusReply::STATE_HALTED);
+  EXPECT_THAT(served_.status().sentence(), HasSubstr("Record 2"));
+  EXPECT_THAT(served_.status().sentence(), HasSubstr("put a whole copy of chain.sqlite back"));
 }
 
 TEST_F(RollbackTest, OnceItIsAcceptedTheChainGoesOnAndTheFactIsKept) {
