@@ -4,9 +4,8 @@ harmless. Never is another chain presented as good."""
 import shutil
 import sys
 import time
-import unittest
 
-from campaign import DEADLINE, SCALE, Campaign, small_run
+from campaign import DEADLINE, SCALE, Campaign, main, small_run
 
 
 class DamageTest(Campaign):
@@ -143,4 +142,4 @@ class DamageTest(Campaign):
 
 
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    main()

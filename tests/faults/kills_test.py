@@ -5,9 +5,8 @@ import shutil
 import signal
 import sys
 import time
-import unittest
 
-from campaign import DEADLINE, SCALE, Campaign, Reader
+from campaign import DEADLINE, SCALE, Campaign, Reader, main
 
 # Slow enough to be killed in: every unit takes milliseconds. With several switches, so that kills fall on them.
 RUN = """
@@ -156,4 +155,4 @@ class PausesTest(Campaign):
 
 
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    main()

@@ -4,11 +4,10 @@ while. The digest is the undisturbed run's, and who was cut off is back afterwar
 import os
 import shutil
 import subprocess
-import sys
 import time
 import unittest
 
-from campaign import BIN, SCALE, Campaign
+from campaign import BIN, SCALE, Campaign, main
 
 NEEDED = ("ip", "nft")
 MISSING = [tool for tool in NEEDED if not shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
@@ -146,4 +145,4 @@ class NetworkTest(Campaign):
 
 
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    main()
