@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from campaign import DEADLINE, SCALE, Campaign, Reader, main
+from campaign import DEADLINE, SCALE, Campaign, Reader, main, small_run
 
 # Slow enough to be killed in: every unit takes milliseconds. With several switches, so that kills fall on them.
 RUN = """
@@ -145,9 +145,12 @@ class PausesTest(Campaign):
 
     def setUp(self):
         super().setUp()
-        self.run_file = self.run_from_files(length=40_000, lease=1)
-        self.undisturbed(self.run_file)
-        self.coordinator_process = self.coordinator(self.run_file)
+        self.begin(self.run_from_files(length=40_000, lease=1))
+
+    def begin(self, run_file):
+        self.run_file = run_file
+        self.undisturbed(run_file)
+        self.coordinator_process = self.coordinator(run_file)
 
     def pause(self, child, what, seconds):
         self.fault(f"SIGSTOP of {what} for {seconds} s")
@@ -175,6 +178,30 @@ class PausesTest(Campaign):
         self.until(lambda: self.proposals() >= 64, "64 proposals")
         self.pause(self.coordinator_process, "the coordinator", 2.5)
         self.leaves(self.coordinator_process)
+        self.assert_same_chain(self.run_file)
+
+    def test_the_server_sleeps_while_the_chain_waits_for_it(self):
+        self.kill(self.coordinator_process)
+        shutil.rmtree(self.run_dir)
+        self.begin(self.write(small_run(length=40_000, lease=1).replace("steps = 200 ", "steps = 2000 ")))
+        server = self.server("--to-end")
+        self.worker()
+        first = self.run_dir / "train/step-000000060.safetensors"
+        self.until(first.exists, "the first of two versions")
+        self.pause(server, "the server", 2.5)
+        self.assertIsNone(self.coordinator_process.poll(), "the chain waits for the second")
+        self.leaves(self.coordinator_process)
+        self.leaves(server)
+        self.assert_same_chain(self.run_file)
+
+    def test_a_client_that_follows_sleeps_and_misses_nothing(self):
+        reader = Reader(self)
+        self.worker()
+        self.until(lambda: len(reader.lines) >= 64, "64 proposals were read")
+        self.pause(reader.child, "a client", 2.5)
+        self.leaves(self.coordinator_process)
+        self.until(lambda: len(reader.lines) == 40_000, "it has read them all")
+        reader.assert_kept()
         self.assert_same_chain(self.run_file)
 
 
