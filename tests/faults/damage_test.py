@@ -1,12 +1,14 @@
 """Bytes that were on disk and are not any more what was written: somewhere it is seen and refused with a sentence, or it was
 harmless. Never is another chain presented as good."""
 
+import contextlib
+import mmap
 import shutil
+import sqlite3
 import sys
 import time
-import unittest
 
-from campaign import DEADLINE, SCALE, Campaign, small_run
+from campaign import DEADLINE, SCALE, Campaign, Reader, main, small_run
 
 
 class DamageTest(Campaign):
@@ -95,7 +97,8 @@ class DamageTest(Campaign):
 
     def test_the_store(self):
         self.half_a_run(in_order=True)
-        self.damage("chain.sqlite", 8 * SCALE)
+        outcomes = self.damage("chain.sqlite", 8 * SCALE)
+        self.assertNotIn("seen", outcomes, "a chain was carried to its end on what was damaged")
 
     def test_the_journal_of_a_killed_coordinator(self):
         """Its pages have checksums, and it counts only if a transaction was under way."""
@@ -142,5 +145,96 @@ class DamageTest(Campaign):
             self.damage("train/" + name, 2 * SCALE)
 
 
+class BeforeASnapshotTest(Campaign):
+    """A start reads the log from its last snapshot on, and there is one every 2^21 proposals. What was damaged before it is
+    named by every command that reads it, and a coordinator that has not read it serves none of it."""
+
+    UNIT = 4096
+    HALF = (1 << 21) + 32 * UNIT
+
+    def setUp(self):
+        super().setUp()
+        self.run_file = self.run_from_files(length=self.HALF + 16 * self.UNIT, lease=30, unit=self.UNIT)
+        self.half = self.tmp / "half"
+        coordinator = self.coordinator(self.run_file, "--set", f"chain.length={self.HALF}")
+        workers = [self.worker(), self.worker()]
+        self.leaves(coordinator)
+        for worker in workers:
+            self.leaves(worker)
+        self.run_dir.rename(self.half)
+
+    def a_unit_before_the_snapshot(self):
+        """Returns (record, first proposal, a piece of its numbers)."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.half / 'chain.sqlite'}?mode=ro", uri=True)) as store:
+            snapshot, = store.execute("SELECT max(sequence) FROM snapshots").fetchone()
+            units = store.execute("SELECT sequence FROM records WHERE kind = 'unit' AND sequence <= ?", (snapshot,)).fetchall()
+            sequence, = self.random.choice(units)
+            first, data = store.execute("SELECT first_index, data FROM records WHERE sequence = ?", (sequence,)).fetchone()
+        begin = 8 * self.random.randrange(len(data) // 8 - 8)
+        return sequence, first, data[begin : begin + 64]
+
+    def damage(self):
+        """Flips a bit in a number of a unit. Returns (record, first proposal)."""
+        store = self.run_dir / "chain.sqlite"
+        place = -1
+        while place < 0:  # a piece may lie on two pages
+            sequence, first, piece = self.a_unit_before_the_snapshot()
+            with open(store, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                place = data.find(piece)
+        place += self.random.randrange(len(piece))
+        bit = self.random.randrange(8)
+        self.fault(f"record {sequence} (proposals {first} and on): bit {bit} of byte {place}")
+        with open(store, "r+b") as file:
+            file.seek(place)
+            byte = file.read(1)[0]
+            file.seek(place)
+            file.write(bytes([byte ^ 1 << bit]))
+        return sequence, first
+
+    def read(self, peer, first, *options):
+        """What it gives of the unit at `first`, as (exit code, lines, sentence)."""
+        code, out, err = self.command("flowloom", "samples", peer, "--proposals", "--no-header", "--wait", "5", "--from", first,
+                                      "--count", self.UNIT, *options)
+        return code, [Reader.shown(line) for line in out.splitlines(keepends=True)], err
+
+    def test_it_is_named_and_never_served(self):
+        for _ in range(2 * SCALE):
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+            shutil.copytree(self.half, self.run_dir)
+            sequence, first = self.damage()
+            code, right, _ = self.read(self.half, first)
+            self.assertEqual((code, len(right)), (0, self.UNIT))
+            for command in ("verify", "status", "samples"):
+                self.assert_named_by(command, sequence)
+
+            coordinator = self.start("flowloom-coordinator", "--dir", self.run_dir, "--run", self.run_file)
+            self.until(lambda: coordinator.poll() is not None or self.serves(coordinator), "it serves, or refuses")
+            if coordinator.poll() is None:
+                code, lines, sentence = self.read(self.address(), first, "--token-file", self.run_dir / "token")
+                self.assertNotEqual(code, 0, "it serves what was damaged")
+                self.assertEqual(lines, right[: len(lines)])
+                self.assertIn(f"Record {sequence} ", sentence)
+            if coordinator.poll() is None:
+                self.worker()
+            self.until(lambda: coordinator.poll() is not None or self.halted(coordinator), "it ends or halts")
+            if coordinator.poll():
+                self.assertIn(f"Record {sequence} ", coordinator.stderr.read())
+            for child in list(self.children):
+                if child.poll() is None:
+                    self.kill(child)
+                else:
+                    self.forget(child)
+            self.assert_named_by("verify", sequence)
+
+    def assert_named_by(self, command, sequence):
+        code, out, err = self.command("flowloom", command, self.run_dir)
+        self.assertIn(code, (1, 2), f"{command}: {err}")
+        self.assertRegex(out[-1000:] + err, rf"Record {sequence}\b", command)
+
+    def halted(self, coordinator):
+        status = self.live_status(coordinator)
+        return status is not None and status["state"] == "halted"
+
+
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    main()

@@ -4,11 +4,10 @@ digest, by themselves or after a refusal that says what to do."""
 import os
 import shutil
 import subprocess
-import sys
 import time
 import unittest
 
-from campaign import DEADLINE, SCALE, Campaign, small_run
+from campaign import DEADLINE, SCALE, Campaign, main, small_run
 
 
 def system(*command):
@@ -153,4 +152,4 @@ class ReadOnlyTest(Campaign):
 
 
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    main()

@@ -10,14 +10,15 @@ import struct
 import sys
 import threading
 import time
-import unittest
+
+from campaign import SKIPPED, Campaign, main
 
 try:
     import grpc
 except ImportError:
-    raise unittest.SkipTest("this needs Debian's python3-grpcio and python3-protobuf, with Debian's own python3")
+    print("Skipped: this needs Debian's python3-grpcio and python3-protobuf, with Debian's own python3.")
+    sys.exit(SKIPPED)
 
-from campaign import Campaign
 import protocol
 
 Message = protocol.coordinator.WorkerMessage
@@ -153,6 +154,30 @@ class WithHostile(Campaign):
 
     def hostile(self, **options):
         return Hostile(self, **options)
+
+    def honest_finish(self):
+        """An honest worker carries the chain to its end; what the other did left no trace."""
+        self.worker("--name", "honest")
+        self.leaves(self.process)
+        self.assert_same_chain(self.run_file)
+
+    def memory(self):
+        """Of the coordinator, in bytes; `peak` is kept up to date by `ended`."""
+        with open(f"/proc/{self.process.pid}/status") as file:
+            kilobytes = [int(line.split()[1]) for line in file if line.startswith("VmHWM")]
+        self.peak = 1024 * kilobytes[0] if kilobytes else getattr(self, "peak", 0)
+        return self.peak
+
+    def ended(self, child, what="the process ends"):
+        def over():
+            try:
+                self.memory()
+            except OSError:
+                pass
+            return child.poll() is not None
+
+        self.until(over, what)
+        return child.returncode
 
     def granted(self, hostile):
         """One that is ready and holds units."""
@@ -313,12 +338,6 @@ class MuteTest(WithHostile):
 
 
 class HostileTest(WithHostile):
-
-    def honest_finish(self):
-        """An honest worker carries the chain to its end; what the other did left no trace."""
-        self.worker("--name", "honest")
-        self.leaves(self.process)
-        self.assert_same_chain(self.run_file)
 
     # ---------------------------------------------------------------- answers
 
@@ -510,35 +529,6 @@ class HostileTest(WithHostile):
         self.assertLess(self.peak, before + 64e6)
         self.assert_same_chain(self.run_file)
 
-    def memory(self):
-        """Of the coordinator, in bytes; `peak` is kept up to date by `ended`."""
-        with open(f"/proc/{self.process.pid}/status") as file:
-            kilobytes = [int(line.split()[1]) for line in file if line.startswith("VmHWM")]
-        self.peak = 1024 * kilobytes[0] if kilobytes else getattr(self, "peak", 0)
-        return self.peak
-
-    def ended(self, child, what="the process ends"):
-        def over():
-            try:
-                self.memory()
-            except OSError:
-                pass
-            return child.poll() is not None
-
-        self.until(over, what)
-        return child.returncode
-
-    def test_a_client_that_does_not_read(self):
-        hostile = self.hostile(hello=False)
-        streams = hostile.channel.unary_stream("/flowloom.v1.Chain/StreamStates",
-                                               request_serializer=protocol.chain.StreamStatesRequest.SerializeToString,
-                                               response_deserializer=protocol.chain.StatesReply.FromString)
-        metadata = (("authorization", f"Bearer {hostile.token}"),)
-        calls = [streams(protocol.chain.StreamStatesRequest(follow=True), metadata=metadata) for _ in range(20)]
-        self.honest_finish()
-        for call in calls:
-            call.cancel()
-
     def test_noise_on_the_port_and_connections_that_say_nothing(self):
         """A thousand of them, each with the beginning of something; and streams without Hello."""
         host, port = self.address().rsplit(":", 1)
@@ -560,5 +550,33 @@ class HostileTest(WithHostile):
         self.honest_finish()
 
 
+class DeafClientsTest(WithHostile):
+    length = 256000
+
+    def test_clients_that_do_not_read_are_dropped_after_20_seconds(self):
+        """Until then each holds one reply; the chain goes on meanwhile, and its end waits for none of them."""
+        deaf = self.hostile(hello=False, deaf=True)
+        streams = deaf.channel.unary_stream("/flowloom.v1.Chain/StreamStates",
+                                            request_serializer=protocol.chain.StreamStatesRequest.SerializeToString,
+                                            response_deserializer=protocol.chain.StatesReply.FromString)
+        metadata = (("authorization", f"Bearer {deaf.token}"),)
+        before = self.memory()
+        calls = [streams(protocol.chain.StreamStatesRequest(follow=True), metadata=metadata) for _ in range(20)]
+        honest = self.worker("--name", "first")
+        self.until(lambda: self.proposals() >= 64000, "the chain goes on")
+        self.kill(honest)
+        self.assertLess(self.proposals(), self.length, "the chain is not complete, so that it does not end the streams")
+        time.sleep(23)
+        self.assertIsNone(self.process.poll())
+        for call in calls:
+            with self.assertRaises(grpc.RpcError) as raised:
+                for _ in call:  # what it was sent before
+                    pass
+            self.assertEqual(raised.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+            self.assertIn("Nothing was read for 20 seconds", raised.exception.details())
+        self.assertLess(self.memory(), before + 64e6)
+        self.honest_finish()
+
+
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    main()

@@ -5,9 +5,8 @@ import shutil
 import signal
 import sys
 import time
-import unittest
 
-from campaign import DEADLINE, SCALE, Campaign, Reader
+from campaign import DEADLINE, SCALE, Campaign, Reader, main, small_run
 
 # Slow enough to be killed in: every unit takes milliseconds. With several switches, so that kills fall on them.
 RUN = """
@@ -53,15 +52,23 @@ def slow_run(length):
 
 
 class KillsTest(Campaign):
+    def setUp(self):
+        super().setUp()
+        self.checkpoints = 0  # that the server has written for the coordinator
+        self.kills_in_publishing = 0
+
     def test_everything_is_killed_again_and_again(self):
-        """Chain after chain until there were enough kills; a long campaign's are all over one chain."""
+        """Chain after chain until there were enough kills; a third of them at least, and of a long campaign's 200, over one."""
         wanted = 30 * SCALE
-        run = self.write(slow_run(80_000 if SCALE == 1 else 800_000))
-        kills = 0
-        while kills < wanted:
-            kills += self.kills_over_one_chain(run, wanted - kills)
+        run = self.write(slow_run(80_000 * SCALE))
+        kills = []  # over each chain
+        while sum(kills) < wanted:
+            kills.append(self.kills_over_one_chain(run, wanted - sum(kills)))
             self.assert_same_chain(run)
             shutil.rmtree(self.run_dir)
+        self.assertGreaterEqual(max(kills), min(200, wanted // 3))
+        if SCALE > 1:
+            self.assertGreater(self.kills_in_publishing, 0)
 
     def kills_over_one_chain(self, run, wanted):
         self.undisturbed(run)
@@ -73,22 +80,26 @@ class KillsTest(Campaign):
         }
         running = {role: begin() for role, begin in start.items()}
         reader = Reader(self)
-        kills = 0
+        kills = self.checkpoints = 0
         end = time.monotonic() + DEADLINE * SCALE
         while running["coordinator"].poll() is None:
             self.assertLess(time.monotonic(), end, "the chain ends")
             # Shortly after a start, or somewhere in the life that follows.
-            time.sleep(self.random.uniform(0, 0.08) if self.random.random() < 0.5 else self.random.uniform(0, 0.3))
+            publishes = self.publishes_within(self.random.uniform(0, self.random.choice((0.08, 0.3))))
+            while kills >= 10 and not reader.lines and not publishes:  # most kills are for a chain that is under way
+                self.assertLess(time.monotonic(), end, "a first version serves")
+                publishes = self.publishes_within(0.1)
             self.leave_only_in_order(running)
-            role = self.random.choice([*start, "coordinator", "reader"])
+            role = "server" if publishes else self.random.choice([*start, "coordinator", "reader"])
             if kills >= wanted or running["coordinator"].poll() is not None:
                 break
-            self.fault(f"kill {role}")
+            self.fault(f"kill {role}{' while it publishes' if publishes else ''}")
             if role == "reader":
                 reader.kill()
             elif role in running:  # the server is not, when it has trained
                 shown = len(reader.lines)
                 self.kill(running[role])
+                self.kills_in_publishing += publishes
                 running[role] = start[role]()
                 if role == "coordinator" and self.random.random() < 0.3:
                     self.never_fewer_than(shown, running[role])
@@ -99,8 +110,20 @@ class KillsTest(Campaign):
             self.assertLess(time.monotonic(), end, "the chain ends")
             time.sleep(0.05)
         self.assertEqual(running["coordinator"].returncode, 0)
-        print(f"{kills} kills, {reader.assert_kept()} proposals read on the way", file=sys.stderr)
+        print(f"{kills} kills, {self.kills_in_publishing} of a server that published, {reader.assert_kept()} proposals read on the way", file=sys.stderr)
         return kills
+
+    def publishes_within(self, seconds):
+        """Waits so long, or until the server has written a checkpoint, which the coordinator gets next."""
+        end = time.monotonic() + seconds
+        while True:
+            before = self.checkpoints
+            self.checkpoints = max(before, len(list((self.run_dir / "train").glob("step-*.safetensors"))))
+            if self.checkpoints > before:
+                return True
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.001)
 
     def leave_only_in_order(self, running):
         """Who was not killed ends with 0, or not at all."""
@@ -122,9 +145,12 @@ class PausesTest(Campaign):
 
     def setUp(self):
         super().setUp()
-        self.run_file = self.run_from_files(length=40_000, lease=1)
-        self.undisturbed(self.run_file)
-        self.coordinator_process = self.coordinator(self.run_file)
+        self.begin(self.run_from_files(length=40_000, lease=1))
+
+    def begin(self, run_file):
+        self.run_file = run_file
+        self.undisturbed(run_file)
+        self.coordinator_process = self.coordinator(run_file)
 
     def pause(self, child, what, seconds):
         self.fault(f"SIGSTOP of {what} for {seconds} s")
@@ -154,6 +180,30 @@ class PausesTest(Campaign):
         self.leaves(self.coordinator_process)
         self.assert_same_chain(self.run_file)
 
+    def test_the_server_sleeps_while_the_chain_waits_for_it(self):
+        self.kill(self.coordinator_process)
+        shutil.rmtree(self.run_dir)
+        self.begin(self.write(small_run(length=40_000, lease=1).replace("steps = 200 ", "steps = 2000 ")))
+        server = self.server("--to-end")
+        self.worker()
+        first = self.run_dir / "train/step-000000060.safetensors"
+        self.until(first.exists, "the first of two versions")
+        self.pause(server, "the server", 2.5)
+        self.assertIsNone(self.coordinator_process.poll(), "the chain waits for the second")
+        self.leaves(self.coordinator_process)
+        self.leaves(server)
+        self.assert_same_chain(self.run_file)
+
+    def test_a_client_that_follows_sleeps_and_misses_nothing(self):
+        reader = Reader(self)
+        self.worker()
+        self.until(lambda: len(reader.lines) >= 64, "64 proposals were read")
+        self.pause(reader.child, "a client", 2.5)
+        self.leaves(self.coordinator_process)
+        self.until(lambda: len(reader.lines) == 40_000, "it has read them all")
+        reader.assert_kept()
+        self.assert_same_chain(self.run_file)
+
 
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    main()

@@ -4,11 +4,10 @@ while. The digest is the undisturbed run's, and who was cut off is back afterwar
 import os
 import shutil
 import subprocess
-import sys
 import time
 import unittest
 
-from campaign import BIN, SCALE, Campaign
+from campaign import BIN, SCALE, Campaign, main
 
 NEEDED = ("ip", "nft")
 MISSING = [tool for tool in NEEDED if not shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
@@ -54,21 +53,28 @@ class NetworkTest(Campaign):
     def on(self, host, *command, **options):
         system("ip", "netns", "exec", self.prefix + host, *map(str, command), **options)
 
-    def start_on(self, host, program, *arguments):
+    def start_on(self, host, program, *arguments, stdout=subprocess.DEVNULL):
         command = ["ip", "netns", "exec", self.prefix + host, BIN / program, *map(str, arguments)]
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=self.tmp)
+        child = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=self.tmp)
         self.children.append(child)  # `ip` becomes the program: the id is its own
         return child
 
-    def begin(self):
+    def begin(self, relay=None):
+        """`relay`: faults of a line between host "one" and the coordinator, as options of the relay that runs on this host."""
         self.undisturbed(self.run_file)
         self.process = self.start_on("coordinator", "flowloom-coordinator", "--dir", self.run_dir, "--run", self.run_file,
                                      "--listen", f"{self.HOSTS['coordinator']}:{PORT}", "--insecure")
         self.until(lambda: self.serves(self.process), "the coordinator serves")
-        self.workers = {host: self.start_on(host, "flowloom-worker", "--dir", self.run_dir, "--insecure")
+        at = {"one": ["--coordinator", self.relay_on("one", *relay), "--token-file", self.run_dir / "token"]} if relay else {}
+        self.workers = {host: self.start_on(host, "flowloom-worker", *at.get(host, ["--dir", self.run_dir]), "--insecure")
                         for host in ("one", "two")}
         log = self.run_dir / "logs/coordinator.log"
         self.until(lambda: log.read_text().count("said hello") >= 2, "both workers have joined")
+
+    def relay_on(self, host, *options):
+        self.fault(f"{host}: relay {' '.join(options)}")
+        child = self.start_on(host, "relay", self.owner()["address"], *options, stdout=subprocess.PIPE)
+        return child.stdout.readline().strip()
 
     def break_network(self, host, rules):
         """`rules` for what comes in and goes out there, in nftables' language."""
@@ -123,6 +129,13 @@ class NetworkTest(Campaign):
             self.break_network(host, {"input": loss, "output": loss})
         self.finish()
 
+    def test_one_line_is_late_and_in_crumbs_and_the_other_loses_packets(self):
+        self.run_file = self.run_from_files(length=6400, lease=1)
+        self.begin(relay=["--delay", "0.002", "--jitter", "0.02", "--fragment", "300", "--seed", str(self.seed)])
+        loss = f"numgen random mod 100 < {self.random.randint(5, 15)} drop"
+        self.break_network("two", {"input": loss, "output": loss})
+        self.finish()
+
     def test_connections_are_reset_again_and_again(self):
         self.begin()
         for _ in range(4 * SCALE):
@@ -146,4 +159,4 @@ class NetworkTest(Campaign):
 
 
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    main()

@@ -6,9 +6,8 @@ import pathlib
 import shutil
 import sys
 import time
-import unittest
 
-from campaign import BIN, DEADLINE, SCALE, Campaign, Reader
+from campaign import BIN, DEADLINE, SCALE, Campaign, Reader, main
 from kills_test import slow_run
 from power_cut import Disk
 
@@ -104,4 +103,4 @@ class PowerCutTest(Campaign):
 
 
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    main()

@@ -2,10 +2,9 @@
 crumbs, cut in mid-message, silent in one direction, slow. The digest is the undisturbed run's."""
 
 import subprocess
-import sys
 import unittest
 
-from campaign import BIN, SCALE, Campaign
+from campaign import BIN, SCALE, Campaign, main
 
 
 class RelayTest(Campaign):
@@ -55,4 +54,4 @@ class RelayTest(Campaign):
 
 
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    main()
