@@ -444,7 +444,7 @@ TEST_F(StoreTest, ChecksTheLinksOfAPartOfTheLog) {
   store.check_links(5, store.size());
   const Error error = error_of([&] { store.check_links(2, 4); });
   EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
-  EXPECT_THAT(error.what(), AllOf(HasSubstr("Record 4 of"), HasSubstr("was changed")));
+  EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("Record 4 of"), HasSubstr("was changed")));
 }
 
 // ------------------------------------------------------------------------------------------- failures and deaths
