@@ -64,10 +64,10 @@ Time Brain::now() const {
   return std::chrono::duration_cast<Time>(std::chrono::steady_clock::now().time_since_epoch());
 }
 
-void Brain::drain() {
-  post([this] {
+void Brain::drain(bool for_good) {
+  post([this, for_good] {
     draining_ = true;
-    core_.drain();
+    core_.drain(for_good);
     if (const auto sharer = sharer_; sharer && !core_.complete()) sharer->end(to_status(going_down()));
     schedule_turn();
   });
@@ -100,7 +100,7 @@ void Brain::worker_said(WorkerId id, const flowloom::v1::WorkerMessage& message)
 flowloom::v1::ReportReply Brain::trainer_reported(flowloom::v1::TrainingReport report) {
   core_.reported(report, now());
   flowloom::v1::ReportReply reply;
-  reply.set_complete(core_.complete());
+  reply.set_complete(core_.over());
   if (auto seen = head_to_tell()) *reply.mutable_seen() = std::move(*seen);
   if (draining_ && !reply.complete())
     reply.set_reconnect_after_seconds(std::chrono::duration<double>(limits::kComeBack).count());
@@ -355,7 +355,7 @@ void Brain::tick() {
   schedule_turn();
   std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber.expired(); });
   const Farewell::Situation situation{.finished = core_.finished(),
-                                      .complete = core_.complete(),
+                                      .over = core_.over(),
                                       .draining = draining_,
                                       .connected = !workers_.empty() || !subscribers_.empty()};
   if (!finished_ && farewell_.may_leave(situation, now())) {

@@ -79,8 +79,9 @@ class Brain {
   // Waits until no more work will be given out and everybody was told, or `drain` was called and is done. Any thread.
   void wait_until_finished() { finished_future_.wait(); }
 
-  // Stops granting; finishes what is leased. Any thread.
-  void drain();
+  // Stops granting; finishes what is leased. Peers are told to come back, or with `for_good` that the run ends. Any
+  // thread.
+  void drain(bool for_good = false);
 
   // Proposals that are durable. Any thread.
   std::uint64_t durable_frontier() const { return durable_frontier_; }

@@ -143,8 +143,9 @@ void Core::only_recheck(const UnitSample& sample) {
   recheck(sample);
 }
 
-void Core::drain() {
+void Core::drain(bool for_good) {
   draining_ = true;
+  for_good_ = for_good_ || for_good;
   dismiss();
 }
 
@@ -155,10 +156,12 @@ void Core::dismiss() {
 
 CoordinatorMessage Core::goodbye() const {
   CoordinatorMessage message;
+  const bool comes_back = !nothing_left() && !for_good_;
   message.mutable_goodbye()->set_sentence(nothing_left() ? "There is no more to do."
+                                          : for_good_    ? "The run was drained."
                                                          : "The coordinator is going down.");
   message.mutable_goodbye()->set_reconnect_after_seconds(
-      nothing_left() ? 0 : std::chrono::duration<double>(limits::kComeBack).count());
+      comes_back ? std::chrono::duration<double>(limits::kComeBack).count() : 0);
   return message;
 }
 

@@ -1,12 +1,12 @@
 // When a coordinator that has nothing more to hand out may leave: whom it still waits for.
 //
 // Keeps true:
-//   - whoever is connected, and a trainer at work that was not told yet that the chain is complete, is waited for a
-//   little while (kPeers);
+//   - whoever is connected, and a trainer at work that was not told yet that the run is over, is waited for a
+//     little while (kPeers);
 //   - whoever had begun to read the chain before that while was over is waited for until all is read, but not for a
-//   reader that takes nothing, and not for good (kReaders); who comes later, or again and again, prolongs nothing;
+//     reader that takes nothing, and not for good (kReaders); who comes later, or again and again, prolongs nothing;
 //   - it does not leave before those who lost another coordinator of its run have found it (`not_before`), however soon
-//   the chain is complete.
+//     the chain is complete.
 //
 // Pure: no clock, file, socket or thread; time comes in with each call. One owner, no locks.
 #pragma once
@@ -55,12 +55,13 @@ class Farewell {
     return held;
   }
 
-  // A trainer reported; `waits`: it is at work, and was not told that the chain is complete.
+  // A trainer reported; `waits`: it is at work, and was not told that the run is over.
   void trainer_reported(bool waits, Time now) { trainer_heard_ = waits ? std::optional(now) : std::nullopt; }
 
-  // What the coordinator has to say. `finished`: it hands out nothing more. `connected`: a worker or a follower is.
+  // What the coordinator has to say. `finished`: it hands out nothing more. `over`: nobody is to come back. `connected`:
+  // a worker or a follower is.
   struct Situation {
-    bool finished = false, complete = false, draining = false, connected = false;
+    bool finished = false, over = false, draining = false, connected = false;
   };
 
   // Whether it may leave now. To be asked a few times a second.
@@ -68,7 +69,7 @@ class Farewell {
     if (!situation.finished || (!situation.draining && (stay_ || now < earliest_))) return false;
     if (!since_) since_ = now;
     if (!situation.draining && awaits_readers(now)) return false;
-    const bool trainer = situation.complete && trainer_heard_ && now - *trainer_heard_ < kTrainerSilence;
+    const bool trainer = situation.over && trainer_heard_ && now - *trainer_heard_ < kTrainerSilence;
     return (!situation.connected && !trainer) || now - *since_ > kPeers;
   }
 

@@ -19,11 +19,13 @@ namespace {
 namespace v1 = flowloom::v1;
 using grpc::CallbackServerContext;
 
-// Why a stream that follows the chain ends: that is complete, or the coordinator goes down, which is thrown.
+// Why a stream that follows the chain ends: that is complete; or the run was drained, or the coordinator goes down, which
+// is thrown.
 template <class Stream>
 typename Stream::Step end_of_stream(const Core& core) {
-  if (!core.complete()) throw going_down();
-  return Stream::Step::kEnd;
+  if (core.complete()) return Stream::Step::kEnd;
+  if (core.over()) throw Error(ErrorCode::kHalted, "The run was drained; start its coordinator again to go on.");
+  throw going_down();
 }
 
 class WorkService final : public v1::Coordinator::CallbackService {
@@ -237,7 +239,7 @@ class ChainService final : public v1::Chain::CallbackService {
 
   grpc::ServerUnaryReactor* Drain(CallbackServerContext* context, const v1::DrainRequest* request,
                                   v1::DrainReply*) override {
-    return edge_.unary(context, "flowloom.v1.Chain/Drain", request, [this] { edge_.brain().drain(); });
+    return edge_.unary(context, "flowloom.v1.Chain/Drain", request, [this] { edge_.brain().drain(/*for_good=*/true); });
   }
 
  private:

@@ -62,7 +62,7 @@ class Training {
       const bool interrupted = stop.stop_requested() || !trainer_->finished();  // even at its last publication
       if (interrupted && (options_.to_end || !everything_published())) {
         report(TrainingReport::STATE_STOPPED,
-               uplink_.chain_complete() ? "the chain is complete" : "goes on when it is started again");
+               uplink_.chain_complete() ? "the chain is complete, or was drained" : "goes on when it is started again");
         uplink_.drain({}, kLastReport);
         spdlog::info("stopped at step {}; the state is written", saved_.state.step);
         return;

@@ -102,9 +102,27 @@ class RestartTest(Flowloom):
         self.leaves(verify)
         self.assertRegex(log.read_text(), r"is back.\nrecomputed 125 units, 100 % of all by --seed [1-9]\d*: workers find")
 
-    def client(self, out, err, *arguments):
-        with open(out, "a") as stdout, open(err, "a") as stderr:
-            return self.start("flowloom", *arguments, stdout=stdout, stderr=stderr)
+
+
+class DrainTest(Flowloom):
+    def test_everybody_leaves_and_the_chain_can_go_on_later(self):
+        coordinator = self.coordinator(self.write(small_run(lease=3).replace("steps = 200", "steps = 2000000")))
+        server = self.server()
+        worker = self.start("flowloom-worker", "--dir", self.run_dir, stderr=subprocess.PIPE)
+        self.until(lambda: self.proposals() > 0, "the chain has begun")
+        log = self.tmp / "follow.log"
+        follow = self.client(self.tmp / "samples.csv", log, "samples", self.run_dir, "--follow")
+        self.until(lambda: (self.tmp / "samples.csv").stat().st_size > 0, "the client follows")
+        self.flowloom("drain", self.run_dir)
+        for child in (worker, server, coordinator):
+            self.leaves(child)
+        self.assertIn("The run was drained", worker.stderr.read())
+        self.assertEqual(self.ended(follow), 1)
+        self.assertIn("The run was drained", log.read_text())
+        done = self.status()["proposals"]
+        self.assertGreater(done, 0)
+        self.coordinator()
+        self.assertEqual(self.status()["proposals"], done)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,11 @@ class Flowloom(unittest.TestCase):
     def server(self, *arguments):
         return self.start("flowloom-server", "--dir", self.run_dir, *arguments)
 
+    def client(self, out, err, *arguments):
+        """The command line, which writes to these files."""
+        with open(out, "a") as stdout, open(err, "a") as stderr:
+            return self.start("flowloom", *arguments, stdout=stdout, stderr=stderr)
+
     def until(self, condition, what):
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end:

@@ -335,6 +335,20 @@ TEST_F(CoreAnswerTest, DrainedItGrantsNothingAndFinishesWhenNothingIsLeased) {
   EXPECT_EQ(log_->frontier(), 8u);
 }
 
+TEST_F(CoreAnswerTest, DrainedForGoodItTellsWorkersNotToComeBack) {
+  core_->drain();
+  core_->drain(/*for_good=*/true);
+  EXPECT_TRUE(core_->over());
+  EXPECT_FALSE(core_->complete());
+  sort_outgoing();
+  ASSERT_THAT(goodbyes_, SizeIs(2));
+  EXPECT_GT(goodbyes_[0].reconnect_after_seconds(), 0);
+  EXPECT_EQ(goodbyes_[1].reconnect_after_seconds(), 0);
+  join(0);
+  ASSERT_THAT(goodbyes_, SizeIs(3));
+  EXPECT_EQ(goodbyes_[2].reconnect_after_seconds(), 0);
+}
+
 TEST_F(CoreAnswerTest, DrainedItDoesNotWaitForALeaseThatExpired) {
   core_->drain();
   tick(5.1);

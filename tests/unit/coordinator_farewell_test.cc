@@ -14,7 +14,7 @@ class FarewellTest : public testing::Test {
   bool leaves(Time after_the_end) { return farewell_.may_leave(situation_, kEnd + after_the_end); }
 
   Farewell farewell_{false};
-  Farewell::Situation situation_{.finished = true, .complete = true};
+  Farewell::Situation situation_{.finished = true, .over = true};
 };
 
 TEST_F(FarewellTest, IsShortWhereNobodyIsThere) { EXPECT_TRUE(leaves(Time{0})); }
@@ -55,7 +55,7 @@ TEST_F(FarewellTest, WaitsForNoTrainerThatWasToldOrIsSilentOrMayComeBack) {
   farewell_.trainer_reported(false, kEnd);
   EXPECT_TRUE(leaves(kMoment)) << "told";
   farewell_.trainer_reported(true, kEnd);
-  situation_.complete = false;
+  situation_.over = false;
   EXPECT_TRUE(leaves(kMoment)) << "the next coordinator of the run tells it";
 }
 
