@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lattice/references.h"
 #include "spec/error.h"
 #include "stats/acceptance.h"
 #include "stats/ess.h"
@@ -41,6 +42,7 @@ ChainAnalysis::Result ChainAnalysis::result(std::uint64_t burn_in) const {
   if (std::any_of(log_w_.begin(), log_w_.end(), [](double w) { return std::isfinite(w); })) {
     result.ess = stats::ess(log_w_);
     result.log_z = stats::log_z(log_w_);
+    result.exact_log_z = exact_value(theory_, kLogZ);
   }
   for (std::size_t o = 0; o < series_.size(); ++o) {
     result.rows.push_back(observable_row(theory_, walk_.observables()[o], std::span(series_[o]).subspan(burn_in)));

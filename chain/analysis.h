@@ -1,6 +1,7 @@
 // The figures of a finished (or running) chain, computed from its log: Gamma-method errors and tau_int.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ class ChainAnalysis {
     double tau_acc = 0;  // stats::tau_acc
     double ess = 0;      // of the proposals; NaN if none is valid
     stats::Estimate log_z;
+    std::optional<double> exact_log_z;  // lattice/references.h
     std::uint64_t discarded = 0;
     std::vector<ObservableRow> rows;
   };

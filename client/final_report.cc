@@ -34,7 +34,7 @@ std::vector<std::string> final_lines(const FinalReport& report) {
   fact("acceptance", shown(analysis.acceptance) + ", tau_acc " + shown(analysis.tau_acc, 3) +
                          ", longest rejection run " + whole(analysis.longest_rejection_run));
   fact("ESS", shown(analysis.ess));
-  fact("ln Z", value_with_error(analysis.log_z.value, analysis.log_z.error));
+  fact("ln Z", log_z_text(analysis.log_z.value, analysis.log_z.error, analysis.exact_log_z));
   fact("proposals", proposals_text(report));
   fact("burn-in", whole(analysis.discarded) + " steps discarded" +
                       (analysis.discarded == 0 ? " ('flowloom up … --burn-in N' discards some)" : ""));

@@ -46,6 +46,9 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
 // The table of observables: symbol, name, value(error), value, error, tau_int; where something is known exactly, that
 // and how many errors the value is off; and a footnote if one is not reliable.
 std::vector<std::string> observable_lines(std::span<const ObservableRow> rows);
+
+// ln Z, and what it is exactly where that is known.
+std::string log_z_text(double value, double error, const std::optional<double>& exact);
 nlohmann::json observables_json(std::span<const ObservableRow> rows);
 
 // Versions, and from which proposal on each serves.

@@ -116,6 +116,12 @@ std::string progress_text(const v1::StatusReply& status) {
 
 }  // namespace
 
+std::string log_z_text(double value, double error, const std::optional<double>& exact) {
+  if (!std::isfinite(value)) return shown(value);
+  const std::string text = value_with_error(value, error);
+  return exact ? text + ", exact " + shown(*exact, 7) + ", off by " + deviation_text((value - *exact) / error) : text;
+}
+
 std::vector<std::string> observable_lines(std::span<const ObservableRow> rows) {
   const bool exact =
       std::any_of(rows.begin(), rows.end(), [](const ObservableRow& row) { return row.exact.has_value(); });
@@ -195,8 +201,8 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
   if (analysis) acceptance += ", tau_acc " + shown(analysis->tau_acc, 3);
   sheet.add("acceptance", acceptance + ")");
   sheet.add("ESS", shown(status.ess()));
-  sheet.add("ln Z", std::isfinite(status.log_z()) ? value_with_error(status.log_z(), status.log_z_error())
-                                                  : shown(status.log_z()));
+  sheet.add("ln Z",
+            log_z_text(status.log_z(), status.log_z_error(), analysis ? analysis->exact_log_z : std::nullopt));
   if (status.proposals() == 0) {
     sheet.add("observables", "no proposals yet");
   } else if (analysis) {

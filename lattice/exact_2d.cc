@@ -206,6 +206,7 @@ std::optional<double> exact_pure_gauge(const Geometry& geometry, double beta, Ex
     if (std::max(a, b) >= std::min(extents[0], extents[1])) return {};
     return group(beta).wilson_loop(a * b, plaquettes);
   };
+  if (observable == kLogZ) return group(beta).log_z(plaquettes);
   if (observable == "plaquette") return loop(1, 1);
   if (observable == "wilson_1x2") return loop(1, 2);
   if (observable == "wilson_2x2") return loop(2, 2);

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "lattice/geometry.h"
+#include "lattice/observable.h"
 
 namespace flowloom {
 
@@ -67,7 +68,7 @@ double u1_susceptibility(double beta, std::int64_t plaquettes);
 
 // The mean of a pure gauge theory's observable of this name on this lattice, `group` being one of the above; nothing
 // where there is no formula, beta > kMaxBeta, or the Wilson loop is not smaller than the lattice. polyakov: 0, by the
-// centre.
+// centre. kLogZ is by the Haar measure.
 std::optional<double> exact_pure_gauge(const Geometry& geometry, double beta, Exact2d (*group)(double),
                                        const std::string& observable);
 

@@ -10,6 +10,10 @@
 
 namespace flowloom {
 
+// The name of log Z, Z the integral of exp(-S) by the measure that log_q is a density of: no observable, but known
+// exactly of some theories.
+inline constexpr const char* kLogZ = "ln_z";
+
 // One column of the log: a sum of a local density over all sites, or a function of the whole field.
 struct SumInfo {
   std::string name;

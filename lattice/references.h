@@ -19,8 +19,8 @@ std::vector<std::string> reference_algorithms(const AnyTheory& theory);
 // `algorithm` is one of them, or "auto": the first. Throws `kInvalidInput` with those there are.
 std::unique_ptr<ReferenceChain> make_reference(const AnyTheory& theory, const std::string& algorithm, NoiseKey key);
 
-// The mean of the observable of this name on this very lattice, if there is a formula for it: a theory that knows some
-// has a member exact(observable).
+// The mean of the observable of this name (or the value of kLogZ) on this very lattice, if there is a formula for it: a
+// theory that knows some has a member exact(observable).
 std::optional<double> exact_value(const AnyTheory& theory, const std::string& observable);
 
 }  // namespace flowloom

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "lattice/exact_2d.h"
+#include "math/elementary.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -69,7 +70,9 @@ std::optional<double> U1Gauge::exact(const std::string& observable) const {
   if (observable == "chi_q" && beta_ <= Exact2d::kMaxBeta) {
     return u1_susceptibility(beta_, static_cast<std::int64_t>(geometry_.sites()));
   }
-  return exact_pure_gauge(geometry_, beta_, Exact2d::u1, observable);
+  auto value = exact_pure_gauge(geometry_, beta_, Exact2d::u1, observable);
+  if (value && observable == kLogZ) *value += static_cast<double>(components() * geometry_.sites()) * std::log(kTwoPi);
+  return value;
 }
 
 }  // namespace flowloom

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <numbers>
+
 #include "lattice/exact_2d.h"
 #include "support.h"
 #include "theory_cases.h"
@@ -53,10 +56,12 @@ TEST(ExactValue, OfU1IsTheOneOfItsLatticeAndCoupling) {
   EXPECT_EQ(exact_value(kU1, "chi_q"), u1_susceptibility(2, 24));
   EXPECT_EQ(exact_value(kU1, "action"), -48 * exact.wilson_loop(1, 24));
   EXPECT_EQ(exact_value(kU1, "charge"), 0);
+  EXPECT_NEAR(exact_value(kU1, kLogZ).value(), exact.log_z(24) + 48 * std::log(2 * std::numbers::pi), 1e-12);
   EXPECT_EQ(exact_value(kU1, "abs_polyakov"), std::nullopt);
 }
 
 TEST(ExactValue, OfMatricesIsTheOneOfTheirGroup) {
+  EXPECT_EQ(exact_value(kSu3, kLogZ), Exact2d::su3(4).log_z(24));
   EXPECT_EQ(exact_value(kSu3, "plaquette"), Exact2d::su3(4).wilson_loop(1, 24));
   EXPECT_EQ(exact_value(kSu3, "action"), -4 * 24 * Exact2d::su3(4).wilson_loop(1, 24));
   EXPECT_EQ(exact_value(kSu3, "polyakov"), 0);
