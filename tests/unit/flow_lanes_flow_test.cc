@@ -136,7 +136,8 @@ std::pair<std::vector<double>, std::vector<double>> forward(const SpectralFlow<N
 // measure's density is the same at all links.
 TEST(LanesFlow, ASpectralFlowsLogDetIsThatOfItsJacobianForTheHaarMeasure) {
   for (SpectralCase spectral_case : {SpectralCase{.layers = 9}, SpectralCase{.colours = 3, .layers = 2},
-                                     SpectralCase{.colours = 3, .flow = "autoregressive = false\nbins = 3"}}) {
+                                     SpectralCase{.colours = 3, .flow = "autoregressive = false\nbins = 3"},
+                                     SpectralCase{.lattice = {6, 6}, .hidden = {2, 2}, .flow = kDilatedMatrices}}) {
     const SpectralParts parts(spectral_case);
     parts.with_group([&](auto n) {
       constexpr int N = n;

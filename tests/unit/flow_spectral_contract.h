@@ -25,6 +25,10 @@ struct SpectralCase {
   }
 };
 
+// A middle convolution with gaps, which lattices of at least 5 sites have room for.
+inline constexpr char kDilatedMatrices[] =
+    "dilation = [1, 2, 1]\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }]\n";
+
 inline std::vector<SpectralCase> spectral_cases() {
   return {
       {},
@@ -38,6 +42,7 @@ inline std::vector<SpectralCase> spectral_cases() {
        .flow =
            "bins = 1\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }, { directions = [1], steps = [1, 0], "
            "width = 2 }]"},
+      {.lattice = {6, 6}, .layers = 4, .hidden = {2, 2}, .flow = std::string(kDilatedMatrices) + "bins = 2"},
       // Loops around the torus, which meet themselves.
       {.layers = 4,
        .flow = "bins = 2\ncontext = \"1x1+around\"\nmasks = [{ directions = [1], at = [0, 2], every = [4, 4], loop = "
@@ -212,6 +217,11 @@ inline void expect_spectral_gradients_are_the_losss_slopes(const Engine& engine)
   expect_the_gradient_is_the_losss_slope(engine, SpectralParts({.hidden = {1}, .flow = "bins = 2\ncontext = \"1x1\""}));
   expect_the_gradient_is_the_losss_slope(
       engine, SpectralParts({.colours = 3, .layers = 2, .hidden = {1}, .flow = "bins = 1\ncontext = \"1x1\""}));
+  expect_the_gradient_is_the_losss_slope(
+      engine, SpectralParts({.lattice = {6, 6},
+                             .layers = 2,
+                             .hidden = {1, 2},
+                             .flow = std::string(kDilatedMatrices) + "bins = 1\ncontext = \"1x1\""}));
 }
 
 }  // namespace flowloom
