@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <map>
 
+#include "chain/chain.h"
 #include "flow/catalog.h"
 #include "flow/engine.h"
 #include "lattice/exact_2d.h"
@@ -67,7 +68,7 @@ GaugeRun trained(const Case& own) {
   return made;
 }
 
-// Independence Metropolis over `count` proposals; every observable's history, [observable][step].
+// A chain of `count` proposals; every observable's history, [observable][step].
 struct History {
   std::vector<std::vector<double>> values;
   std::vector<double> log_w;
@@ -80,11 +81,14 @@ History chain_of(const GaugeRun& made, std::size_t count) {
   const auto observables = theory_observables(made.theory);
   std::vector<std::vector<double>> all(observables.size(), std::vector<double>(count));
   for (std::size_t k = 0; k < all.size(); ++k) observables[k].values(draws.log_p, draws.sums.data(), all[k].data());
+  Chain chain(made.run.noise_key());
+  const auto accepted = chain.advance(UnitData{0, 1, draws.log_p, draws.log_q, {}});
+  EXPECT_EQ(accepted[0], 1) << "there is a state from the first step on";
   History history{std::vector<std::vector<double>>(all.size()), {}, 0};
   std::size_t current = 0;
   for (std::size_t i = 0; i < count; ++i) {
     history.log_w.push_back(draws.log_p[i] - draws.log_q[i]);
-    if (i == 0 || accept_log_u(made.run.noise_key(), i) < history.log_w[i] - history.log_w[current]) {
+    if (accepted[i] != 0) {
       current = i;
       history.acceptance += 1 / static_cast<double>(count);
     }
