@@ -167,7 +167,7 @@ constexpr char kHalving[] =
     "{ directions = [1], at = [1, 4], every = [2, 8], loop = [1, 8], half_around = true }, "
     "{ directions = [0], at = [0, 0], every = [1, 8], loop = [1, 4], half_around = true }, "
     "{ directions = [0], at = [0, 2], every = [1, 4], loop = [1, 2], half_around = true }, "
-    "{ directions = [0], at = [0, 1], every = [1, 2], half_around = true }]\nmap = \"mixture\"\nbins = 6";
+    "{ directions = [0], at = [0, 1], every = [1, 2], half_around = true }]\nmap = \"mixture\"";
 
 // At beta = 5 a local algorithm hardly changes the charge any more.
 TEST(ExactnessOfGaugeChains, FlowsThatHalveTheTorusAreExact) {

@@ -96,6 +96,21 @@ TEST(SpectralCoupling, NetworksGiveTheNumbersOfTheirMaps) {
   EXPECT_EQ(outputs(3, "bins = 5"), 48);
 }
 
+TEST(SpectralCoupling, OneEigenvalueHasNoOrder) {
+  const auto sentence = [](const std::string& theory) {
+    return sentence_of([&] {
+      load_run_text("[run]\nname = \"x\"\n[theory]\nkind = \"" + theory +
+                        "\"\nlattice = [4, 4]\nbeta = 1.0\n[flow]\nkind = \"spectral-coupling\"\nautoregressive = "
+                        "true\n[chain]\nlength = 1\n",
+                    "x.toml");
+    });
+  };
+  EXPECT_EQ(sentence("su2"),
+            "x.toml:9: [flow] autoregressive does nothing here: an SU(2) matrix has one eigenvalue to change; leave it "
+            "out.");
+  EXPECT_EQ(sentence("su3"), "");
+}
+
 TEST(SpectralCoupling, FlowsAreForTheirOwnFields) {
   EXPECT_EQ(sentence_of([] {
               load_run_text(
