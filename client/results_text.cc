@@ -151,6 +151,13 @@ std::vector<std::string> observable_lines(std::span<const ObservableRow> rows) {
   return lines;
 }
 
+std::vector<std::string> notes_under_table(const v1::StatusReply& status, std::uint64_t discarded) {
+  std::vector<std::string> notes(status.notes().begin(), status.notes().end());
+  std::erase_if(notes,
+                [&](const std::string& note) { return discarded > 0 && note.starts_with("Nothing is discarded"); });
+  return notes;
+}
+
 std::string version_states(const v1::StatusReply& status, std::uint32_t version) {
   std::map<v1::VersionOnWorker::State, std::uint64_t> counts;
   for (const auto& worker : status.workers()) {
