@@ -145,7 +145,7 @@ std::vector<std::string> observable_lines(std::span<const ObservableRow> rows) {
   }
   std::vector<std::string> lines = table.lines();
   if (!all_reliable) {
-    lines.push_back("* not reliable: the chain is too short for its autocorrelation, or never moved");
+    lines.push_back("* not reliable: the chain is too short for its autocorrelation, or hardly moved");
   }
   if (!all_defined) lines.push_back("** no statistics: fewer than two states, or a value that is not finite");
   return lines;
