@@ -44,9 +44,7 @@ std::vector<std::string> final_lines(const FinalReport& report) {
     first = false;
   }
   first = true;
-  for (const std::string& note : report.status.notes()) {
-    if (analysis.discarded > 0 && note.starts_with("Nothing is discarded"))
-      continue;  // true of the log, not of this table
+  for (const std::string& note : notes_under_table(report.status, analysis.discarded)) {
     fact(first ? "exactness" : "", note);
     first = false;
   }

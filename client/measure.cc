@@ -10,6 +10,7 @@
 #include "client/quantity_series.h"
 #include "client/results.h"
 #include "client/source.h"
+#include "client/text.h"
 #include "flow/catalog.h"
 #include "flow/checkpoint.h"
 #include "lattice/measurements.h"
@@ -134,17 +135,21 @@ int measure(const MeasureOptions& options, const Console& console) {
                                               " states to measure: let it run, or leave out fewer steps (--burn-in).");
   }
   const std::vector<ObservableRow> rows = series.rows(theory_of(run));
+  const std::vector<std::string> notes = notes_under_table(source->status(), options.burn_in);
   if (options.json) {
     console.out << json_text({{"name", run.name},
                               {"proposals", proposals},
                               {"configurations", accepted},
                               {"steps", series.steps()},
-                              {"observables", observables_json(rows)}})
+                              {"observables", observables_json(rows)},
+                              {"notes", notes}})
                 << "\n";
     return 0;
   }
   console.out << run.name << ": " << accepted << " configurations of " << proposals << " proposals, drawn again\n\n";
   console.print(observable_lines(rows));
+  console.out << "\n";
+  for (const std::string& note : notes) console.out << printable(note) << "\n";
   return 0;
 }
 

@@ -20,9 +20,9 @@ struct MeasureOptions {
   std::filesystem::path output;  // a CSV of the quantities after each chain step; empty: none
 };
 
-// Prints progress to a terminal on `err`, the table to `out`. Of a chain that is served, what is committed when it
-// begins. Throws `kInvalidInput` where the theory has nothing to measure, `kConflict` if a configuration is not the
-// log's.
+// Prints progress to a terminal on `err`, the table to `out`, under it what to know about the chain: the status' notes.
+// Of a chain that is served, what is committed when it begins. Throws `kInvalidInput` where the theory has nothing to
+// measure, `kConflict` if a configuration is not the log's.
 int measure(const MeasureOptions& options, const Console& console);
 
 }  // namespace flowloom

@@ -4,6 +4,7 @@
 
 #include "client/text.h"
 #include "flow/catalog.h"
+#include "flow/idle_keys.h"
 #include "spec/toml_text.h"
 
 namespace flowloom {
@@ -94,6 +95,11 @@ ResolvedRun resolve_run_file(const std::filesystem::path& file, const std::vecto
   add("run", document.section("run", run_keys(catalog())), run_keys(catalog()));
   add("theory", resolved.run.theory, kind_keys(catalog().theories, resolved.run.theory));
   add("flow", resolved.run.flow, kind_keys(catalog().flows, resolved.run.flow));
+  // The text is a run file again, and one that says a key which does nothing would be refused.
+  const auto idle = idle_flow_keys(resolved.run);
+  for (ResolvedKey& key : resolved.sections.back().keys) {
+    if (idle.contains(key.name)) key.value = nullptr;
+  }
   add("train", document.section("train", train_keys()), train_keys());
   add("chain", chain, chain_keys());
   resolved.versions = versions_of(resolved.run, chain);

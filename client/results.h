@@ -43,6 +43,9 @@ std::string json_text(const nlohmann::json& json, bool indented = true);
 std::vector<std::string> status_lines(const v1::StatusReply& status,
                                       const std::optional<ChainAnalysis::Result>& analysis = {});
 
+// The notes of a status that are true of a table without the first `discarded` steps.
+std::vector<std::string> notes_under_table(const v1::StatusReply& status, std::uint64_t discarded);
+
 // The table of observables: symbol, name, value(error), value, error, tau_int; where something is known exactly, that
 // and how many errors the value is off; and a footnote if one is not reliable.
 std::vector<std::string> observable_lines(std::span<const ObservableRow> rows);

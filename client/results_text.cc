@@ -151,10 +151,17 @@ std::vector<std::string> observable_lines(std::span<const ObservableRow> rows) {
   }
   std::vector<std::string> lines = table.lines();
   if (!all_reliable) {
-    lines.push_back("* not reliable: the chain is too short for its autocorrelation, or never moved");
+    lines.push_back("* not reliable: the chain is too short for its autocorrelation, or hardly moved");
   }
   if (!all_defined) lines.push_back("** no statistics: fewer than two states, or a value that is not finite");
   return lines;
+}
+
+std::vector<std::string> notes_under_table(const v1::StatusReply& status, std::uint64_t discarded) {
+  std::vector<std::string> notes(status.notes().begin(), status.notes().end());
+  std::erase_if(notes,
+                [&](const std::string& note) { return discarded > 0 && note.starts_with("Nothing is discarded"); });
+  return notes;
 }
 
 std::string version_states(const v1::StatusReply& status, std::uint32_t version) {

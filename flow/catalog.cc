@@ -1,5 +1,6 @@
 #include "flow/catalog.h"
 
+#include "flow/idle_keys.h"
 #include "spec/error.h"
 
 namespace flowloom {
@@ -7,6 +8,7 @@ namespace {
 
 RunSpec load(const Document& document) {
   RunSpec run = load_run(document, catalog());
+  refuse_idle_flow_keys(run);
   const AnyTheory theory = theory_of(run);
   const Section chain = document.section("chain", chain_keys());
   const auto check = [&](const Section& section) {

@@ -212,7 +212,7 @@ std::optional<double> exact_pure_gauge(const Geometry& geometry, double beta, Ex
   if (observable == "wilson_2x2") return loop(2, 2);
   if (observable == "wilson_3x3") return loop(3, 3);
   if (observable == "action") {
-    return -beta * static_cast<double>(plaquettes) * group(beta).average_plaquette(plaquettes);
+    return 0 - beta * static_cast<double>(plaquettes) * group(beta).average_plaquette(plaquettes);  // 0, never -0
   }
   return {};
 }

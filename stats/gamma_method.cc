@@ -66,6 +66,17 @@ double chi_squared_q(double chi_sq, std::size_t dof) {
   return std::min(q, 1.0);
 }
 
+// Stretches of equal values, each within a replica.
+std::size_t count_runs(std::span<const double> data, std::span<const std::size_t> replicas) {
+  std::size_t runs = 0;
+  const double* start = data.data();
+  for (const std::size_t length : replicas) {
+    for (std::size_t i = 0; i < length; ++i) runs += i == 0 || start[i] != start[i - 1];
+    start += length;
+  }
+  return runs;
+}
+
 // Everything but `value` and `replica_q`, from centred (projected) data. Returns C, zero without variance.
 double analyse(std::span<const double> centred, std::span<const std::size_t> replicas, double s, GammaEstimate& out) {
   const double n = static_cast<double>(centred.size());
@@ -90,7 +101,8 @@ double analyse(std::span<const double> centred, std::span<const std::size_t> rep
   out.variance = gamma_0 + c / n;
   c += (2.0 * w + 1.0) * c / n;
   out.tau_int = c / (2.0 * out.variance);
-  out.reliable = closed && n >= kMinTauInts * out.tau_int;
+  const bool moved = static_cast<double>(count_runs(centred, replicas)) >= kMinTauInts / 2;
+  out.reliable = closed && n >= kMinTauInts * out.tau_int && moved;
   out.tau_int_error = 2.0 * out.tau_int * std::sqrt(std::max(0.0, w + 0.5 - out.tau_int) / n);
   out.error = std::sqrt(c / n);
   out.error_of_error = out.error * std::sqrt((w + 0.5) / n);

@@ -11,6 +11,9 @@
 //   - data without variance: error 0, tau_int 0.5, window 0. A chain that never moved looks like this;
 //   - no window up to half of the shortest replica: that largest one is used;
 //   - N below kMinTauInts tau_int: the errors are more likely too small than too large;
+//   - fewer stretches of equal values than the independent measurements that the line above asks for, kMinTauInts / 2:
+//     data have no more of these than of those. tau_int does not tell, being found from the same few: a chain that soon
+//     came to where it stays has a short one;
 //   - C <= 0 (strong anticorrelation): the naive error, tau_int 0.5, window 0.
 //
 // Slow tails: the rule assumes that tau_exp is about s tau_int. Independence Metropolis with a wide weight

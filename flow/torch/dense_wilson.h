@@ -14,11 +14,12 @@ class DenseWilson {
   // Of fields [variable][sample], angles; [sample]. Has slopes where the fields want some.
   at::Tensor log_abs_det(const at::Tensor& fields) const;
 
+  // D of each sample, [sample][row][column], row 2 site + spin.
+  at::Tensor matrices(const at::Tensor& fields) const;
+
  private:
   struct LogAbsDet;
 
-  // D of each sample, [sample][row][column], row 2 site + spin.
-  at::Tensor matrices(const at::Tensor& fields) const;
   at::Tensor log_abs_det_at_once(const at::Tensor& fields) const;
   std::int64_t samples_at_once() const;
 

@@ -120,6 +120,17 @@ class MeasureTest(Flowloom):
         mean = sum(float(row["correlator_1"]) for row in measured[1000:]) / table["steps"]
         self.assertAlmostEqual(table["observables"][1]["value"], mean, places=10)
 
+    def test_what_the_runs_table_says_of_a_poor_flow_stands_under_this_one_too(self):
+        poor = small_run(length=4000).replace('"affine-coupling"', '"affine-coupling"\ninit_scale = 10.0')
+        table = self.complete(self.write(poor.replace("steps = 200", "steps = 0").split("versions = ")[0] +
+                                         'versions = [{ from = 0, when = "trained" }]\n'))
+        self.assertTrue(any(note.startswith("The flow is poor") for note in table["notes"]), table["notes"])
+        measured = json.loads(self.flowloom("measure", self.run_dir, "--json"))
+        self.assertEqual(measured["notes"], table["notes"])
+        out = self.flowloom("measure", self.run_dir, "--burn-in", 10)
+        self.assertIn("\nThe flow is poor", out)
+        self.assertNotIn("Nothing is discarded", out)
+
     def test_a_configuration_that_is_not_the_logs_is_refused(self):
         self.complete(self.write(small_run(length=4000)))
         models = self.run_dir / "models"

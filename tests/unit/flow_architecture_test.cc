@@ -40,6 +40,13 @@ TEST(AffineCouplingFlow, ASymmetryWithoutScalesIsRefused) {
             "which the symmetry keeps, is zero; use a hidden layer or a bias.");
 }
 
+TEST(AffineCouplingFlow, AMassOfAnotherPriorIsRefused) {
+  EXPECT_EQ(
+      sentence_of([] { FlowCase{.flow = "prior_mass2 = 2.5"}.run(); }),
+      "test.toml:14: [flow] prior_mass2 does nothing here: it is of prior = \"free-field\"; leave it out, or take "
+      "that prior.");
+}
+
 TEST(AffineCouplingFlow, DilationsThatDoNotFitAreRefused) {
   EXPECT_EQ(sentence_of([] { FlowCase{.lattice = {8, 8}, .flow = "dilation = [1, 2, 1]"}.run(); }),
             "test.toml:14: [flow] dilation = [1,2,1]: give one number for all convolutions or 2, one for each.");

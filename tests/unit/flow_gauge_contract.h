@@ -33,20 +33,22 @@ inline constexpr char kHalvingMasks[] =
     "{ directions = [0], at = [0, 0], every = [1, 4], loop = [1, 2] }, "
     "{ directions = [0], at = [0, 1], every = [1, 2], half_around = true }]\n";
 
+// A middle convolution with gaps, which lattices of at least 5 sites have room for.
+inline constexpr char kDilated[] =
+    "dilation = [1, 2, 1]\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }]\n";
+
 inline std::vector<GaugeCase> pure_gauge_cases() {
   return {
       {},
       {.lattice = {8, 4}, .layers = 20, .flow = "bins = 3\ncontext = \"1x1\"\nactivation = \"silu\""},
-      {.lattice = {4, 8},
-       .layers = 9,
-       .hidden = {2, 3},
-       .flow = "map = \"mixture\"\ncomponents = 3\ndilation = [1, 1, 1]"},
+      {.lattice = {4, 8}, .layers = 9, .hidden = {2, 3}, .flow = "map = \"mixture\"\ncomponents = 3"},
       {.layers = 4, .flow = "map = \"mixture\"\ncomponents = 1\nbias = false\nactivation = \"tanh\""},
       {.lattice = {6, 6},
        .layers = 8,
        .flow =
            "bins = 2\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }, { directions = [1], steps = [1, 0], "
            "width = 2 }]"},
+      {.lattice = {6, 6}, .layers = 7, .hidden = {3, 2}, .flow = std::string(kDilated) + "bins = 3"},
       {.layers = 6, .flow = std::string(kHalvingMasks) + "bins = 3\nkernel = 1\ncontext = \"around\""},
       {.lattice = {4, 8},
        .layers = 5,
@@ -161,6 +163,9 @@ inline void expect_gauge_gradients_are_the_losss_slopes(const Engine& engine) {
       engine, GaugeParts({.layers = 3, .hidden = {2}, .flow = "bins = 2", .theory = kFermions}));
   const std::string halving = std::string(kHalvingMasks) + "bins = 2\ncontext = \"1x1+around\"";
   expect_the_gradient_is_the_losss_slope(engine, GaugeParts({.layers = 4, .hidden = {2}, .flow = halving}));
+  const std::string dilated = std::string(kDilated) + "bins = 1\ncontext = \"1x1\"";
+  expect_the_gradient_is_the_losss_slope(
+      engine, GaugeParts({.lattice = {6, 6}, .layers = 2, .hidden = {2, 2}, .flow = dilated}));
 }
 
 }  // namespace flowloom

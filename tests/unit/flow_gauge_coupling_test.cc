@@ -157,6 +157,18 @@ TEST(GaugeCoupling, RefusesMasksThatDoNotFit) {
             std::string::npos);
 }
 
+TEST(GaugeCoupling, RefusesKeysOfTheOtherMap) {
+  const auto sentence = [](const char* flow) { return sentence_of([&] { GaugeCase{.flow = flow}.run(); }); };
+  EXPECT_EQ(
+      sentence("map = \"mixture\"\nbins = 8"),
+      "test.toml:13: [flow] bins does nothing here: it is of map = \"spline\"; leave it out, or take components.");
+  EXPECT_EQ(
+      sentence("components = 6"),
+      "test.toml:12: [flow] components does nothing here: it is of map = \"mixture\"; leave it out, or take bins.");
+  EXPECT_EQ(sentence("map = \"mixture\"\ncomponents = 6"), "");
+  EXPECT_EQ(sentence("map = \"spline\"\nbins = 8"), "");
+}
+
 TEST(GaugeCoupling, FlowsAreForTheirOwnFields) {
   EXPECT_EQ(sentence_of([] {
               load_run_text(

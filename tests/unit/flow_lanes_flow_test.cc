@@ -136,14 +136,17 @@ std::pair<std::vector<double>, std::vector<double>> forward(const SpectralFlow<N
 // measure's density is the same at all links.
 TEST(LanesFlow, ASpectralFlowsLogDetIsThatOfItsJacobianForTheHaarMeasure) {
   for (SpectralCase spectral_case : {SpectralCase{.layers = 9}, SpectralCase{.colours = 3, .layers = 2},
-                                     SpectralCase{.colours = 3, .flow = "autoregressive = false\nbins = 3"}}) {
+                                     SpectralCase{.colours = 3, .flow = "autoregressive = false\nbins = 3"},
+                                     SpectralCase{.lattice = {6, 6}, .hidden = {2, 2}, .flow = kDilatedMatrices},
+                                     SpectralCase{.lattice = {4, 4, 4}, .layers = 3, .flow = "bins = 3"},
+                                     SpectralCase{.lattice = {2, 2, 4, 2}, .flow = kFourDimensions}}) {
     const SpectralParts parts(spectral_case);
     parts.with_group([&](auto n) {
       constexpr int N = n;
       const SpectralFlow<N> flow(std::get<SuGauge<N>>(parts.theory), parts.architecture, parts.weights, Use::kSampling);
       const Geometry& geometry = parts.geometry();
       const auto basis = algebra_basis<N>();
-      const std::size_t links = 2 * geometry.sites(), size = links * basis.size();
+      const std::size_t links = geometry.dimensions() * geometry.sites(), size = links * basis.size();
       const auto z = random_su_field<N>(geometry, 3);
       const auto [image, log_det] = forward(flow, z);
       const auto moved = [&](std::size_t direction, double t) {

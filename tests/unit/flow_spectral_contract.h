@@ -1,4 +1,5 @@
-// Flows of SU(2) and SU(3) fields to test engines with, and what every engine must do with them.
+// Flows of SU(2) and SU(3) fields to test engines with, and what every engine must do with them; also on lattices of
+// more dimensions than the two that a run file can name.
 #pragma once
 
 #include "flow_objective_contract.h"
@@ -15,15 +16,23 @@ struct SpectralCase {
   double beta = 1.5;
   std::string flow = "";  // more lines of the section
 
-  RunSpec run() const {
-    return load_run_text("[run]\nname = \"test\"\nprecision = \"" + std::string(to_string(precision)) +
-                             "\"\n[theory]\nkind = \"su" + std::to_string(colours) + "\"\nlattice = " +
-                             nlohmann::json(lattice).dump() + "\nbeta = " + nlohmann::json(beta).dump() +
-                             "\n[flow]\nkind = \"spectral-coupling\"\nlayers = " + std::to_string(layers) +
-                             "\nhidden = " + nlohmann::json(hidden).dump() + "\n" + flow + "\n[chain]\nlength = 1\n",
-                         "test.toml");
+  AnyTheory theory() const { return su_theory(colours, lattice, beta); }
+  SpectralCouplingFlow architecture() const {
+    const Document document =
+        Document::parse("[flow]\nkind = \"spectral-coupling\"\nlayers = " + std::to_string(layers) +
+                            "\nhidden = " + nlohmann::json(hidden).dump() + "\n" + flow,
+                        "test.toml");
+    return {kind_section(document, "flow", flow_kinds()), theory()};
   }
 };
+
+// A middle convolution with gaps, which lattices of at least 5 sites have room for.
+inline constexpr char kDilatedMatrices[] =
+    "dilation = [1, 2, 1]\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }]\n";
+
+inline constexpr char kFourDimensions[] =
+    "kernel = 1\nmasks = [{ directions = [2], steps = [1, 1, 1, 1], width = 2 }, "
+    "{ directions = [0, 1, 2, 3], at = [1, 0, 0, 1], every = [2, 2, 2, 2] }]\n";
 
 inline std::vector<SpectralCase> spectral_cases() {
   return {
@@ -38,18 +47,27 @@ inline std::vector<SpectralCase> spectral_cases() {
        .flow =
            "bins = 1\nmasks = [{ directions = [0, 1], steps = [1, 2], width = 6 }, { directions = [1], steps = [1, 0], "
            "width = 2 }]"},
+      {.lattice = {6, 6}, .layers = 4, .hidden = {2, 2}, .flow = std::string(kDilatedMatrices) + "bins = 2"},
       // Loops around the torus, which meet themselves.
       {.layers = 4,
        .flow = "bins = 2\ncontext = \"1x1+around\"\nmasks = [{ directions = [1], at = [0, 2], every = [4, 4], loop = "
                "[2, 4] }, { directions = [0], at = [0, 0], every = [1, 4], loop = [1, 2] }]"},
+      // Three dimensions, lines of links; four, links of one direction and parity, then all that leave every 16th site.
+      {.lattice = {4, 4, 4}, .layers = 14, .hidden = {2}, .flow = "bins = 2\ncontext = \"1x1\""},
+      {.lattice = {4, 2, 2, 4}, .layers = 6, .hidden = {2}, .flow = std::string(kFourDimensions) + "bins = 2"},
+      {.colours = 3,
+       .lattice = {2, 4, 2, 2},
+       .layers = 6,
+       .hidden = {1},
+       .flow = std::string(kFourDimensions) + "bins = 1"},
   };
 }
 
 // The case with weights, as the engines take it.
 struct SpectralParts {
   explicit SpectralParts(const SpectralCase& spectral_case)
-      : theory(theory_of(spectral_case.run())),
-        architecture(std::get<SpectralCouplingFlow>(architecture_of(spectral_case.run()).kind())),
+      : theory(spectral_case.theory()),
+        architecture(spectral_case.architecture()),
         weights(architecture.initial_weights(NoiseKey::from("weights"))),
         precision(spectral_case.precision) {}
 
@@ -153,7 +171,7 @@ inline void expect_no_spectral_network_sees_an_active_link(const Engine& engine)
     parts.with_group([&](auto n) {
       constexpr int N = n;
       const Geometry& geometry = parts.geometry();
-      const std::size_t sites = geometry.sites(), links = 2 * sites;
+      const std::size_t sites = geometry.sites(), links = geometry.dimensions() * sites;
       const auto field = random_su_field<N>(geometry, 7);
       std::vector<bool> active(links);
       const auto coupling = parts.architecture.couplings(geometry)[0];
@@ -212,6 +230,11 @@ inline void expect_spectral_gradients_are_the_losss_slopes(const Engine& engine)
   expect_the_gradient_is_the_losss_slope(engine, SpectralParts({.hidden = {1}, .flow = "bins = 2\ncontext = \"1x1\""}));
   expect_the_gradient_is_the_losss_slope(
       engine, SpectralParts({.colours = 3, .layers = 2, .hidden = {1}, .flow = "bins = 1\ncontext = \"1x1\""}));
+  expect_the_gradient_is_the_losss_slope(
+      engine, SpectralParts({.lattice = {6, 6},
+                             .layers = 2,
+                             .hidden = {1, 2},
+                             .flow = std::string(kDilatedMatrices) + "bins = 1\ncontext = \"1x1\""}));
 }
 
 }  // namespace flowloom

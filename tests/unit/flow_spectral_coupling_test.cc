@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "flow/lanes/lanes_engine.h"
 #include "flow_spectral_contract.h"
 
@@ -36,6 +39,54 @@ TEST(SpectralCoupling, LoopsGoFromSiteToSite) {
   }
 }
 
+// Loops by how many of their links are active, as fractions of all loops of their kind: plaquettes with none and with
+// one, which are the active loops, and 2x1 loops with none (counted once on 4^d, by another program).
+TEST(SpectralCoupling, LoopsHaveAsManyActiveLinksAsCountedInThreeAndFourDimensions) {
+  struct Count {
+    std::vector<std::int64_t> lattice;
+    std::string mask;
+    double plaquettes_without, plaquettes_with_one, wide_without;
+  };
+  for (const Count& count : std::vector<Count>{
+           {{4, 4, 4, 4}, "directions = [0], steps = [1, 1, 1, 1], width = 2", 1. / 2, 1. / 2, 5. / 8},
+           {{4, 4, 4, 4}, "directions = [0], steps = [1, 1, 1, 1], width = 4", 3. / 4, 1. / 4, 11. / 16},
+           {{4, 4, 4, 4}, "directions = [0], steps = [0, 1, 2, 0], width = 4", 19. / 24, 1. / 6, 13. / 16},
+           {{4, 4, 4, 4},
+            "directions = [0, 1, 2, 3], at = [0, 0, 0, 0], every = [2, 2, 2, 2]",
+            13. / 16,
+            1. / 8,
+            3. / 4},
+           {{4, 4, 4}, "directions = [0], steps = [1, 1, 1], width = 2", 1. / 3, 2. / 3, 1. / 2}}) {
+    SCOPED_TRACE(count.mask);
+    const SpectralParts parts(
+        {.lattice = count.lattice, .hidden = {1}, .flow = "bins = 1\nmasks = [{ " + count.mask + " }]"});
+    const std::vector<LoopCoupling> couplings = parts.architecture.couplings(parts.geometry());
+    const std::size_t dimensions = count.lattice.size(), rounds = 2 * (dimensions - 1);
+    const std::size_t planes = dimensions * (dimensions - 1) / 2, offsets = couplings.size() / rounds;
+    ASSERT_EQ(couplings.size(), offsets * rounds);
+    const auto plaquettes = static_cast<double>(planes * parts.geometry().sites());
+    for (std::size_t offset = 0; offset < offsets; ++offset) {
+      std::size_t without = 0, wide = 0;  // loops of a site: of each plane the plaquette and two 2x1
+      for (const auto& site : couplings[offset].context) {
+        ASSERT_EQ(site.size(), 3 * planes);
+        for (std::size_t k = 0; k < site.size(); ++k) (k % 3 == 0 ? without : wide) += !site[k].empty();
+      }
+      std::set<std::vector<std::uint32_t>> with_one;  // each by its links
+      for (std::size_t round = 0; round < rounds; ++round) {
+        for (const auto& link : couplings[round * offsets + offset].active) {
+          std::vector<std::uint32_t> links{link.number};
+          for (const LoopLink& other : link.rest) links.push_back(other.number);
+          std::ranges::sort(links);
+          with_one.insert(std::move(links));
+        }
+      }
+      EXPECT_DOUBLE_EQ(static_cast<double>(without) / plaquettes, count.plaquettes_without);
+      EXPECT_DOUBLE_EQ(static_cast<double>(with_one.size()) / plaquettes, count.plaquettes_with_one);
+      EXPECT_DOUBLE_EQ(static_cast<double>(wide) / (2 * plaquettes), count.wide_without);
+    }
+  }
+}
+
 TEST(SpectralCoupling, NetworksGiveTheNumbersOfTheirMaps) {
   const auto outputs = [](int colours, const std::string& flow) {
     return SpectralParts({.colours = colours, .flow = flow}).architecture.network().channels.back();
@@ -43,6 +94,21 @@ TEST(SpectralCoupling, NetworksGiveTheNumbersOfTheirMaps) {
   EXPECT_EQ(outputs(2, "bins = 5"), 16);
   EXPECT_EQ(outputs(3, "bins = 5\nautoregressive = false"), 32);
   EXPECT_EQ(outputs(3, "bins = 5"), 48);
+}
+
+TEST(SpectralCoupling, OneEigenvalueHasNoOrder) {
+  const auto sentence = [](const std::string& theory) {
+    return sentence_of([&] {
+      load_run_text("[run]\nname = \"x\"\n[theory]\nkind = \"" + theory +
+                        "\"\nlattice = [4, 4]\nbeta = 1.0\n[flow]\nkind = \"spectral-coupling\"\nautoregressive = "
+                        "true\n[chain]\nlength = 1\n",
+                    "x.toml");
+    });
+  };
+  EXPECT_EQ(sentence("su2"),
+            "x.toml:9: [flow] autoregressive does nothing here: an SU(2) matrix has one eigenvalue to change; leave it "
+            "out.");
+  EXPECT_EQ(sentence("su3"), "");
 }
 
 TEST(SpectralCoupling, FlowsAreForTheirOwnFields) {

@@ -181,6 +181,14 @@ TEST(Exact2d, WithoutACouplingTheLinksAreRandom) {
   EXPECT_NEAR(u1_susceptibility(0, 64), 1. / 12, 1e-14);  // <P^2> / (2 pi)^2
 }
 
+TEST(Exact2d, WithoutACouplingTheActionIsZeroWithoutASign) {
+  for (const auto make : {Exact2d::u1, Exact2d::su2, Exact2d::su3}) {
+    const double action = *exact_pure_gauge(Geometry({4, 4}), 0, make, "action");
+    EXPECT_EQ(action, 0);
+    EXPECT_FALSE(std::signbit(action));
+  }
+}
+
 TEST(Exact2d, RefusesWhatItDoesNotCover) {
   for (const auto make : {Exact2d::u1, Exact2d::su2, Exact2d::su3}) {
     EXPECT_THROW(make(-0.1), Error);

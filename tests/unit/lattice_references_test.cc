@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -19,13 +20,21 @@ using testing::HasSubstr;
 const AnyTheory kPhi4 = theory_of_keys(phi4_keys({4, 4}, "m2 = -4.0, lambda = 8.0"));
 const AnyTheory kU1 = theory_of_keys(u1_keys({4, 6}, 2));
 const AnyTheory kSu3 = theory_of_keys("kind = 'su3', lattice = [4, 6], beta = 4");
+const AnyTheory kSu2 = theory_of_keys("kind = 'su2', lattice = [4, 6], beta = 4");
+const AnyTheory kSchwinger = theory_of_keys("kind = 'schwinger', lattice = [4, 6], beta = 2, kappa = 0.2");
 const NoiseKey kKey = NoiseKey::from("references");
 
 TEST(References, EveryTheoryHasAlgorithmsThatMakeChainsOfIt) {
   EXPECT_THAT(reference_algorithms(kPhi4), ElementsAre("hmc"));
   EXPECT_THAT(reference_algorithms(kU1), ElementsAre("heatbath", "hmc"));
+  EXPECT_THAT(reference_algorithms(kSchwinger), ElementsAre("hmc"));
+  EXPECT_THAT(reference_algorithms(kSu2), ElementsAre("heatbath"));
   EXPECT_THAT(reference_algorithms(kSu3), ElementsAre("heatbath"));
-  for (const AnyTheory& theory : {kPhi4, kU1, kSu3}) {
+  const std::vector<AnyTheory> all{kPhi4, kU1, kSchwinger, kSu2, kSu3};
+  for (std::size_t kind = 0; kind < std::variant_size_v<AnyTheory>; ++kind) {
+    EXPECT_EQ(std::ranges::count(all, kind, &AnyTheory::index), 1) << theory_kinds()[kind].name;
+  }
+  for (const AnyTheory& theory : all) {
     for (const std::string& name : reference_algorithms(theory)) {
       const auto chain = make_reference(theory, name, kKey);
       chain->step();
@@ -65,8 +74,7 @@ TEST(ExactValue, OfMatricesIsTheOneOfTheirGroup) {
   EXPECT_EQ(exact_value(kSu3, "plaquette"), Exact2d::su3(4).wilson_loop(1, 24));
   EXPECT_EQ(exact_value(kSu3, "action"), -4 * 24 * Exact2d::su3(4).wilson_loop(1, 24));
   EXPECT_EQ(exact_value(kSu3, "polyakov"), 0);
-  EXPECT_EQ(exact_value(theory_of_keys("kind = 'su2', lattice = [4, 6], beta = 4"), "wilson_3x3"),
-            Exact2d::su2(4).wilson_loop(9, 24));
+  EXPECT_EQ(exact_value(kSu2, "wilson_3x3"), Exact2d::su2(4).wilson_loop(9, 24));
 }
 
 // What the chain's own field gives, which is laid out as the theory's.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <optional>
 
 #include "su_cases.h"
 
@@ -11,41 +12,53 @@ namespace {
 
 template <int N>
 AnyTheory theory_on(const std::vector<std::int64_t>& lattice, double beta) {
-  return theory_of_keys(su_keys(N, lattice, beta));
+  return su_theory(N, lattice, beta);
 }
 
-TEST(SuGauge, TheActionIsTheDirectSum) {
+// Two to four dimensions, extents of 2 among them, where a link's neighbours on either side are one.
+const std::vector<std::vector<std::int64_t>> kManyDimensions{{8, 4}, {4, 4, 4}, {2, 3, 4}, {2, 4, 3, 2}};
+
+TEST(SuGauge, TheActionIsTheDirectSumOverAllPlanes) {
   for_both([](auto n) {
     constexpr int N = n;
-    const AnyTheory theory = theory_on<N>({8, 4}, 1.7);
-    const Geometry& geometry = theory_geometry(theory);
-    const auto field = random_su_field<N>(geometry, 1);
-    double sum = 0;
-    for (std::int64_t a = 0; a < 8; ++a) {
-      for (std::int64_t b = 0; b < 4; ++b) {
-        const auto link = [&](std::size_t mu, std::int64_t x0, std::int64_t x1) {
-          const std::int64_t x[] = {x0, x1};
-          return link_of<N>(geometry, field, mu, geometry.site(x));
+    for (const auto& lattice : kManyDimensions) {
+      const AnyTheory theory = theory_on<N>(lattice, 1.7);
+      const Geometry& geometry = theory_geometry(theory);
+      const auto field = random_su_field<N>(geometry, 1);
+      double sum = 0, plaquettes = 0;
+      for (std::size_t site = 0; site < geometry.sites(); ++site) {
+        const std::vector<std::int64_t> x = geometry.coordinates(site);
+        const auto link = [&](std::size_t mu, std::optional<std::size_t> towards = {}) {
+          std::vector<std::int64_t> place = x;
+          if (towards) ++place[*towards];
+          return link_of<N>(geometry, field, mu, geometry.site(place));
         };
-        sum += real_trace(link(0, a, b) * link(1, a + 1, b) * adjoint(link(0, a, b + 1)) * adjoint(link(1, a, b))) / N;
+        for (std::size_t mu = 0; mu < lattice.size(); ++mu) {
+          for (std::size_t nu = mu + 1; nu < lattice.size(); ++nu, ++plaquettes) {
+            sum += real_trace(link(mu) * link(nu, mu) * adjoint(link(mu, nu)) * adjoint(link(nu))) / N;
+          }
+        }
       }
+      EXPECT_NEAR(-theory_log_p(theory, theory_sums_of(theory, field)), -1.7 * sum, 1e-11);
+      EXPECT_NEAR(observables_of(theory, field).at("plaquette"), sum / plaquettes, 1e-13);
     }
-    EXPECT_NEAR(-theory_log_p(theory, theory_sums_of(theory, field)), -1.7 * sum, 1e-12);
-    EXPECT_NEAR(observables_of(theory, field).at("plaquette"), sum / 32, 1e-13);
   });
 }
 
-// Along each direction of su(N) at each link: dS = Re tr(F^dagger dU U^dagger).
+// Along each direction of su(N) at each link, in more than two dimensions at every fifth: dS = Re tr(F^dagger dU
+// U^dagger).
 TEST(SuGauge, TheForceIsTheActionsSlope) {
   for_both([](auto n) {
     constexpr int N = n;
-    const AnyTheory theory = theory_on<N>({4, 4}, 2.3);
-    const Geometry& geometry = theory_geometry(theory);
-    auto field = random_su_field<N>(geometry, 2);
-    const auto force = theory_force(theory, field);
-    double square = 0;
-    for (std::size_t mu = 0; mu < 2; ++mu) {
-      for (std::size_t x = 0; x < geometry.sites(); ++x) {
+    for (const std::vector<std::int64_t>& lattice : {std::vector<std::int64_t>{4, 4}, {2, 3, 3}, {2, 2, 3, 2}}) {
+      const AnyTheory theory = theory_on<N>(lattice, 2.3);
+      const Geometry& geometry = theory_geometry(theory);
+      auto field = random_su_field<N>(geometry, 2);
+      const auto force = theory_force(theory, field);
+      const std::size_t stride = lattice.size() == 2 ? 1 : 5;
+      double square = 0;
+      for (std::size_t k = 0; k < geometry.dimensions() * geometry.sites(); k += stride) {
+        const std::size_t mu = k / geometry.sites(), x = k % geometry.sites();
         const Group<N> own = link_of<N>(geometry, field, mu, x), f = link_of<N>(geometry, force, mu, x);
         EXPECT_LT(distance(f, algebra_part(f)), 1e-14);
         for (const Group<N>& direction : algebra_basis<N>()) {
@@ -55,24 +68,26 @@ TEST(SuGauge, TheForceIsTheActionsSlope) {
                 return -theory_log_p(theory, theory_sums_of(theory, field));
               },
               1e-2);
-          EXPECT_NEAR(dot(f, direction), slope, 1e-10);
+          EXPECT_NEAR(dot(f, direction), slope, 1e-10) << lattice.size() << " dimensions";
           square += slope * slope;
         }
         put_link<N>(geometry, field, mu, x, own);
       }
+      EXPECT_GT(square, 1);
     }
-    EXPECT_GT(square, 1);
   });
 }
 
 TEST(SuGauge, NothingThatIsMeasuredDependsOnTheGauge) {
   for_both([](auto n) {
     constexpr int N = n;
-    const AnyTheory theory = theory_on<N>({8, 8}, 1.0);
-    const auto field = random_su_field<N>(theory_geometry(theory), 3);
-    const auto before = observables_of(theory, field);
-    const auto after = observables_of(theory, su_gauge_transformed<N>(theory_geometry(theory), field, 4));
-    for (const auto& [name, value] : before) EXPECT_NEAR(after.at(name), value, 1e-12) << name;
+    for (const auto& lattice : kManyDimensions) {
+      const AnyTheory theory = theory_on<N>(lattice, 1.0);
+      const auto field = random_su_field<N>(theory_geometry(theory), 3);
+      const auto before = observables_of(theory, field);
+      const auto after = observables_of(theory, su_gauge_transformed<N>(theory_geometry(theory), field, 4));
+      for (const auto& [name, value] : before) EXPECT_NEAR(after.at(name), value, 1e-11) << name;
+    }
   });
 }
 

@@ -140,6 +140,20 @@ TEST(Wilson2d, ItNeedsNoPivotsBelowCriticality) {
   }
 }
 
+// sigma_z D sigma_z = D^dagger, gamma_5 of two dimensions being sigma_z: of what all else here is held against.
+TEST(Wilson2d, TheDenseOperatorIsGamma5Hermitian) {
+  for (const auto& [space, time] : std::vector<std::pair<std::size_t, std::size_t>>{{4, 6}, {5, 3}}) {
+    const DenseMatrix d = random_case(space, time, -0.188).dense();
+    for (std::size_t i = 0; i < d.size; ++i) {
+      for (std::size_t k = 0; k < d.size; ++k) {
+        const double sign = (i + k) % 2 == 0 ? 1 : -1;
+        EXPECT_LT(std::abs(sign * d(i, k) - std::conj(d(k, i))), 1e-15)
+            << space << "x" << time << ": " << i << ", " << k;
+      }
+    }
+  }
+}
+
 TEST(Wilson2d, TheDeterminantIsReal) {
   for (const WilsonCase& wilson : wilson_cases()) {
     EXPECT_NEAR(dense_solve(wilson.dense()).phase.imag(), 0, 1e-12) << name_of(wilson);

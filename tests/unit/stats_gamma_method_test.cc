@@ -106,6 +106,24 @@ TEST(GammaMethod, AChainThatMovedOnceIsNotReliable) {
   EXPECT_GT(gamma.tau_int, 50.0);
 }
 
+// Four moves in 1024 steps, three of them soon: what is not the last state is short, and tau_int with it.
+TEST(GammaMethod, AChainThatHardlyMovedIsNotReliableHoweverShortItsTauInt) {
+  Series stuck(1024, 0.0);
+  stuck[0] = 0.7;
+  stuck[1] = stuck[2] = -1.2;
+  stuck[3] = 0.4;
+  const GammaEstimate gamma = gamma_method(stuck);
+  EXPECT_LT(gamma.tau_int, 5.0);
+  EXPECT_FALSE(gamma.reliable);
+}
+
+TEST(GammaMethod, AChainThatStandsStillForEightStepsEachTimeIsReliableWhenItIsLong) {
+  testing::Noise noise(33);
+  Series x;
+  for (int run = 0; run < 100; ++run) x.insert(x.end(), 8, noise.normal());
+  EXPECT_TRUE(gamma_method(x).reliable);
+}
+
 TEST(GammaMethod, AChainOfFewAutocorrelationTimesIsNotReliable) {
   testing::Noise noise(31);
   const Series x = testing::ar1_series(0.95, 20'000, noise);  // 1000 tau_int

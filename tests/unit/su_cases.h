@@ -11,9 +11,11 @@
 
 namespace flowloom {
 
-inline std::string su_keys(int colours, const std::vector<std::int64_t>& lattice, double beta) {
-  return "kind = 'su" + std::to_string(colours) + "', lattice = " + nlohmann::json(lattice).dump() +
-         ", beta = " + nlohmann::json(beta).dump();
+// Also on lattices that no run file can name, of more dimensions than two.
+inline AnyTheory su_theory(int colours, const std::vector<std::int64_t>& lattice, double beta) {
+  const Section section("[theory]", {{"lattice", lattice}, {"beta", beta}}, nlohmann::json::object());
+  if (colours == 2) return Su2Gauge(section);
+  return Su3Gauge(section);
 }
 
 template <int N>
