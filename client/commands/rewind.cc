@@ -25,6 +25,7 @@ int rewind(const RewindOptions& options, const Console& console) {
                                               std::to_string(frontier / run.unit) +
                                               " units, numbered from 0; name one of them.");
   }
+  store.check_links(1, store.size());  // of a damaged log nothing goes on
   store.append({RewindRecord{to, options.reason}});
   console.out << "Units " << options.unit << " to " << frontier / run.unit - 1 << " (" << frontier - to
               << " proposals) do not belong to the chain any more; they stay in the log.\n"

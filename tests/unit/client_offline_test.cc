@@ -1,4 +1,5 @@
 // The commands on a run directory that nobody serves, made here through the store.
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -95,6 +96,17 @@ TEST_F(Offline, StatusOfACompleteChainHasTheGammaMethodsFigures) {
   EXPECT_THAT(json.at("analysis").at("observables"), SizeIs(8));
   EXPECT_THAT(json.at("notes").dump(), HasSubstr("Invalid proposals"));
   EXPECT_THAT(flowloom_command({"status", where()}).out, AllOf(HasSubstr("complete"), HasSubstr("Gamma method")));
+}
+
+TEST_F(Offline, ADamagedLogIsNotRewound) {
+  make_chain(3);
+  SQLite::Database(directory_.store().string(), SQLite::OPEN_READWRITE)
+      .exec("UPDATE records SET data = zeroblob(length(data)) WHERE sequence = 3");
+  EXPECT_THAT(refusal({"rewind", where(), "--to", "2", "--reason", "r"}),
+              AllOf(HasSubstr("Record 3 of"), HasSubstr("was changed"), HasSubstr("a whole copy of chain.sqlite"),
+                    HasSubstr("in another directory")));
+  Store::open(directory_.store(), Store::Mode::kReadOnly).check_links(4, 4);  // the last one: nothing was added
+  EXPECT_EQ(Store::open(directory_.store(), Store::Mode::kReadOnly).size(), 4);
 }
 
 // One proposal of a weight like no other, and a chain that stays there.
