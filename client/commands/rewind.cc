@@ -17,6 +17,7 @@ struct RewindOptions {
 
 int rewind(const RewindOptions& options, const Console& console) {
   const RunDirectory directory(options.directory);
+  directory.refuse_lost_store();
   Store store = Store::open(directory.store(), Store::Mode::kReadWrite);
   const RunSpec run = directory.read_run(load_run_text);
   const std::uint64_t frontier = store.frontier(), to = options.unit * run.unit;

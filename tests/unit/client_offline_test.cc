@@ -109,6 +109,17 @@ TEST_F(Offline, ADamagedLogIsNotRewound) {
   EXPECT_EQ(Store::open(directory_.store(), Store::Mode::kReadOnly).size(), 4);
 }
 
+TEST_F(Offline, ADirectoryWhoseStoreIsGoneIsSaidToBeOne) {
+  make_chain(1);
+  std::filesystem::remove(directory_.store());
+  for (const char* command : {"status", "digest", "models", "samples", "verify"}) {
+    ErrorCode code{};
+    EXPECT_THAT(refusal({command, where()}, &code), HasSubstr("its chain.sqlite is gone; put that back")) << command;
+    EXPECT_EQ(code, ErrorCode::kConflict);
+  }
+  EXPECT_THAT(refusal({"rewind", where(), "--to", "0", "--reason", "r"}), HasSubstr("its chain.sqlite is gone"));
+}
+
 // One proposal of a weight like no other, and a chain that stays there.
 TEST_F(Offline, APoorFlowIsSaidToBe) {
   const auto poor_notes = [&](double weight) {
