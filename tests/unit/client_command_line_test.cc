@@ -97,6 +97,12 @@ TEST_F(Check, CheckSaysThatSomeMasksHaveNoTurn) {
   EXPECT_THAT(flowloom_command({"check", gauge, "--set", "flow.layers=8"}).out, Not(HasSubstr("masks a turn")));
 }
 
+TEST_F(Check, ALatticeWithTooFewDirectionsIsToldHowManyItTakes) {
+  write_file_atomically(folder_ / "u1.toml", kGaugeFile);
+  EXPECT_THAT(refusal({"check", (folder_ / "u1.toml").string(), "--set", "theory.lattice=[8]"}),
+              HasSubstr("lattice=[8] has 1 element; it takes 2. "));
+}
+
 TEST_F(Check, CheckPrintsARunFileThatMeansTheSame) {
   const auto file = (folder_ / "run.toml").string();
   const std::string text = flowloom_command({"check", file}).out;
