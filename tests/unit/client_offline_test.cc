@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <thread>
 
 #include "chain/chain.h"
 #include "chain/end.h"
@@ -118,6 +119,20 @@ TEST_F(Offline, ADirectoryWhoseStoreIsGoneIsSaidToBeOne) {
     EXPECT_EQ(code, ErrorCode::kConflict);
   }
   EXPECT_THAT(refusal({"rewind", where(), "--to", "0", "--reason", "r"}), HasSubstr("its chain.sqlite is gone"));
+}
+
+TEST_F(Offline, AWatchWaitsForAStoreThatAnotherHolds) {
+  make_chain(3);
+  auto holder = std::make_unique<Store>(Store::open(directory_.store(), Store::Mode::kReadOnly));
+  EXPECT_THAT(refusal({"status", where(), "--watch", "--wait", "0"}), HasSubstr("held by another process"));
+  std::jthread leaving([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    holder.reset();
+  });
+  const Outcome watched = flowloom_command({"status", where(), "--watch", "--json"});
+  EXPECT_EQ(watched.code, 0);
+  EXPECT_THAT(watched.out, HasSubstr("complete"));
+  EXPECT_THAT(watched.err, AllOf(HasSubstr("held by another process"), HasSubstr("trying again")));
 }
 
 // One proposal of a weight like no other, and a chain that stays there.
