@@ -238,7 +238,7 @@ void Store::for_each_row(
 
 namespace {
 
-// Goes along the links of rows.
+// Goes along the links of rows. What it throws ends with the way out.
 class LinkWalk {
  public:
   LinkWalk(std::optional<Sha256> previous, std::int64_t first_sequence)
@@ -246,14 +246,19 @@ class LinkWalk {
 
   void in_order(std::int64_t sequence, const std::string& name) {
     if (sequence == expected_++ && previous_) return;
-    throw Error(ErrorCode::kCorrupt, name + " follows a record that is missing.");
+    throw damaged(name + " follows a record that is missing.");
   }
 
   // The row's link, which is the one that is `stored`.
   const Sha256& follow(const Row& row, std::string_view stored, const std::string& name) {
     previous_ = next_link(*previous_, row);
     if (stored == bytes_of(*previous_)) return *previous_;
-    throw Error(ErrorCode::kCorrupt, name + " was changed: its link does not follow from it and the record before.");
+    throw damaged(name + " was changed: its link does not follow from it and the record before.");
+  }
+
+  static Error damaged(const std::string& what) {
+    return Error(ErrorCode::kCorrupt,
+                 what + " It takes a whole copy of chain.sqlite, or a chain from the beginning in another directory.");
   }
 
  private:
@@ -285,7 +290,7 @@ void Store::check_links(std::int64_t first_sequence, std::int64_t last_sequence)
     reached = sequence;
     return sequence < last_sequence;
   });
-  if (reached < last_sequence) throw Error(ErrorCode::kCorrupt, impl_->record_name(reached + 1) + " is missing.");
+  if (reached < last_sequence) throw LinkWalk::damaged(impl_->record_name(reached + 1) + " is missing.");
 }
 
 std::vector<UnitRecord> Store::units(std::uint64_t first_index, std::size_t limit) const {

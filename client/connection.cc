@@ -69,6 +69,7 @@ Peer find_coordinator(const std::string& where, const ConnectionOptions& options
   } else if (RunDirectory(where).exists()) {
     peer.directory = where;
   } else {
+    RunDirectory(where).refuse_lost_store();
     throw Error(ErrorCode::kNotFound, "'" + where +
                                           "' is neither a run directory nor an address HOST:PORT; check "
                                           "the path, or start a run with 'flowloom up'.");

@@ -83,8 +83,27 @@ std::uint64_t end_of(const RunSpec& run) { return run.length_in_units() * run.un
 
 }  // namespace
 
+std::string unused_masks(const RunSpec& run) {
+  const AnyTheory theory = make_theory(run.theory);
+  const AnyFlow flow = architecture_of(run);
+  const std::size_t layers = flow->layers();
+  const std::size_t masks = std::visit(
+      [&]<class Flow>(const Flow& own) -> std::size_t {
+        if constexpr (requires { Flow::kMasks; }) {
+          return Flow::kMasks;
+        } else {  // each has its turn once with every active loop
+          return own.couplings(theory_geometry(theory)).size() / (2 * (own.dimensions() - 1));
+        }
+      },
+      flow.kind());
+  if (layers >= masks) return "";
+  return "layers = " + std::to_string(layers) + " gives only " + std::to_string(layers) + " of " +
+         std::to_string(masks) + " masks a turn: what none of these changes keeps the prior's distribution";
+}
+
 ResolvedRun resolve_run_file(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  ResolvedRun resolved{.run = load_run_file(file, overrides), .sections = {}, .versions = {}, .noise_key = {}};
+  ResolvedRun resolved{
+      .run = load_run_file(file, overrides), .sections = {}, .versions = {}, .noise_key = {}, .unused_masks = {}};
   Document document = Document::read(file);
   for (const std::string& assignment : overrides) document.set(assignment);
   const std::string name = file.filename().string();
@@ -110,6 +129,7 @@ ResolvedRun resolve_run_file(const std::filesystem::path& file, const std::vecto
   const AnyFlow flow = architecture_of(resolved.run);
   resolved.parameters = flow->parameter_count();
   resolved.couples = flow.couples();
+  resolved.unused_masks = unused_masks(resolved.run);
   return resolved;
 }
 
@@ -131,6 +151,7 @@ std::vector<std::string> resolved_lines(const ResolvedRun& resolved) {
   if (!resolved.couples) {
     fact("", "no network sees a frozen variable (kernel 1, or even dilations alone): this flow couples nothing");
   }
+  if (!resolved.unused_masks.empty()) fact("", resolved.unused_masks);
   fact("unit", std::to_string(run.unit) + " proposals");
   const bool whole = end_of(run) == run.chain.length;
   fact("length", std::to_string(run.length_in_units()) + " units: " + std::to_string(end_of(run)) + " proposals" +

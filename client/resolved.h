@@ -36,7 +36,12 @@ struct ResolvedRun {
   std::string noise_key;                  // 16 hexadecimal digits: the key's two words
   std::size_t parameters = 0;             // weights of the flow
   bool couples = true;                    // `AnyFlow::couples`
+  std::string unused_masks;               // as below
 };
+
+// Says that a run's flow has too few layers for every mask to have its turn; empty if it has enough. Such a flow is
+// legal, and seldom meant.
+std::string unused_masks(const RunSpec& run);
 
 // Throws what `load_run_file` throws.
 ResolvedRun resolve_run_file(const std::filesystem::path& file, const std::vector<std::string>& overrides);

@@ -12,6 +12,7 @@
 #include "client/local_cluster.h"
 #include "client/offline_status.h"
 #include "client/progress.h"
+#include "client/resolved.h"
 #include "client/results.h"
 #include "client/source.h"
 #include "client/status_watch.h"
@@ -89,6 +90,8 @@ class UpSession {
       refuse_unfit_files(run_, std::filesystem::absolute(options_.run_file).parent_path());
       ask_server_about_training_files(run_, options_.run_file, options_.overrides);
     }
+    if (const std::string unused = unused_masks(run_); !unused.empty())
+      console_.err << "[flow] " << unused << "." << std::endl;
     const Signals signals([this](int count) {
       interrupts_ = count;
       if (count > 2 || reporting_) ::_exit(130);

@@ -99,6 +99,8 @@ void Core::set_state(StatusReply& reply) const {
   const std::uint64_t next = ledger_.next_fresh() * run_.unit;
   const bool nothing_to_do = ledger_.running() == 0 && answers_.empty();
   const bool version_missing = next < end_.index() && !rollout_.version_for(next) && nothing_to_do;
+  // A trainer that starts together with this coordinator needs a moment.
+  const bool is_new = progress_.empty() || progress_.back().first - progress_.front().first < std::chrono::seconds(4);
   if (!halted_.empty()) return set(StatusReply::STATE_HALTED, halted_);
   if (complete() && !recheck_.under_way()) return set(StatusReply::STATE_COMPLETE);
   if (!stalled_.empty()) {
@@ -119,6 +121,8 @@ void Core::set_state(StatusReply& reply) const {
     if (is_silent(training)) {
       sentence += ", but no trainer has reported for " + std::to_string(std::lround(training.silent_seconds())) +
                   " seconds; is flowloom-server running?";
+    } else if (rollout_.serving(next).empty() && training.state() == TrainingReport::STATE_UNSPECIFIED && !is_new) {
+      sentence += ", but no trainer has reported yet; is flowloom-server running?";
     }
     return set(StatusReply::STATE_WAITING, sentence);
   }

@@ -32,17 +32,21 @@ std::shared_ptr<grpc::ServerCredentials> credentials(const ServerTls& tls) {
 }  // namespace
 
 void refuse_unusable_address(const std::string& address, bool accepted) {
-  if (!is_loopback(address) && !accepted) throw not_on_loopback("--listen " + address);
   const auto [host, port] = split_address(address);
   if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
       std::stoi(port) > 65535) {
-    throw Error(ErrorCode::kInvalidInput, "--listen " + address + " must be ADDRESS:PORT, for example 127.0.0.1:4000.");
+    throw Error(ErrorCode::kInvalidInput, "--listen " + address + " must be HOST:PORT, for example 127.0.0.1:4000.");
   }
+  if (!is_loopback(address) && !accepted) throw not_on_loopback("--listen " + address);
   using boost::asio::ip::tcp;
   boost::asio::io_context io;
   boost::system::error_code error;
   const auto found = tcp::resolver(io).resolve(host, port, tcp::resolver::passive, error);
-  if (error || found.empty()) throw cannot_bind(address);
+  if (error || found.empty()) {
+    throw Error(ErrorCode::kInvalidInput, "--listen " + address + ": the name '" + host + "' is not known here" +
+                                              (error ? " (" + error.message() + ")" : "") +
+                                              "; give a name or an address of this host.");
+  }
   tcp::acceptor acceptor(io);
   const tcp::endpoint endpoint = found.begin()->endpoint();
   acceptor.open(endpoint.protocol(), error);

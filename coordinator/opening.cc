@@ -95,6 +95,7 @@ ModelRow register_model(Store& store, const RunDirectory& directory, const RunSp
 OpenedRun open_run(const RunDirectory& directory, const std::optional<std::filesystem::path>& run_file,
                    const std::vector<std::string>& overrides) {
   if (!run_file && !directory.exists()) {
+    directory.refuse_lost_store();
     throw Error(ErrorCode::kNotFound,
                 "There is no run in '" + directory.path().string() + "'; name a run file with --run.");
   }
@@ -108,12 +109,7 @@ OpenedRun open_run(const RunDirectory& directory, const std::optional<std::files
   const bool token_is_new = directory.exists() && !std::filesystem::exists(directory.token_file());
   if (token_is_new) directory.create();
   if (!directory.exists()) {
-    if (std::filesystem::exists(directory.model(1))) {
-      throw Error(ErrorCode::kConflict,
-                  "'" + directory.path().string() +
-                      "' has a run's checkpoints but its chain.sqlite is gone; put that back from a "
-                      "copy, or choose another directory with --dir for a chain from the beginning.");
-    }
+    directory.refuse_lost_store();
     refuse_unfit_files(*wanted, base);  // before anything is made
     directory.create();
     directory.write_run_file(wanted->toml);

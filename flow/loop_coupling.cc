@@ -8,6 +8,8 @@
 namespace flowloom {
 namespace {
 
+constexpr std::int64_t kUsualWidth = 4;
+
 // The same loop the other way round.
 Loop reversed(Loop loop) {
   std::ranges::reverse(loop);
@@ -123,7 +125,7 @@ std::vector<LinkMask> masks_of(const Section& section, std::size_t dimensions) {
     }
   } else {
     for (std::size_t mu = 0; mu < dimensions; ++mu) {
-      LinkMask mask{.directions = {mu}, .steps = std::vector<std::int64_t>(dimensions, 1), .width = 4};
+      LinkMask mask{.directions = {mu}, .steps = std::vector<std::int64_t>(dimensions, 1), .width = kUsualWidth};
       mask.loop = mask.steps;
       mask.steps[mu] = 0;
       kinds.push_back(mask);
@@ -210,7 +212,9 @@ std::vector<Key> loop_coupling_keys(std::vector<Key> own, const std::vector<Key>
        .choices = {"1x1", "1x1+2x1", "around", "1x1+around", "1x1+2x1+around"}},
       {.name = "masks",
        .type = KeyType::kTables,
-       .sentence = "Which links change together; left out: for each direction, lines of its links, every fourth.",
+       .sentence =
+           "Which links change together; left out: for each direction, lines of its links, every fourth, on lattices "
+           "whose extents are multiples of 4.",
        .keys =
            {{.name = "directions",
              .type = KeyType::kIntegers,
@@ -274,8 +278,17 @@ void check_loop_section(const RunSpec& run) {
 
 void check_loop_flow(const RunSpec& run, const LoopCouplingFlow& flow) {
   refuse_too_many_weights(flow, run.flow);
+  const AnyTheory theory = make_theory(run.theory);
+  const Geometry& geometry = theory_geometry(theory);
+  const auto fits = [](std::int64_t extent) { return extent % kUsualWidth == 0; };
+  if (!run.flow.has("masks") && !std::ranges::all_of(geometry.extents(), fits)) {
+    throw Error(ErrorCode::kInvalidInput,
+                run.theory.where("lattice") + " = " + nlohmann::json(geometry.extents()).dump() +
+                    ": the usual masks, lines of links, every fourth, need extents that are multiples of 4; take such "
+                    "a lattice, or give [flow] masks.");
+  }
   try {
-    flow.couplings(theory_geometry(make_theory(run.theory)));
+    flow.couplings(geometry);
   } catch (const Error& error) {
     throw Error(ErrorCode::kInvalidInput,
                 run.flow.where(run.flow.has("masks") ? "masks" : "kind") + ": " + error.what());

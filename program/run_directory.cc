@@ -34,6 +34,13 @@ std::filesystem::path RunDirectory::model(std::uint32_t version) const {
   return path_ / "models" / name;
 }
 
+void RunDirectory::refuse_lost_store() const {
+  if (exists() || !std::filesystem::exists(model(1))) return;
+  throw Error(ErrorCode::kConflict, "'" + path_.string() +
+                                        "' has a run's checkpoints but its chain.sqlite is gone; put that back from a "
+                                        "copy, or choose another directory with --dir for a chain from the beginning.");
+}
+
 void RunDirectory::create() const {
   try {
     for (const auto& folder : {path_, path_ / "models", training(), logs()}) make_directories(folder);

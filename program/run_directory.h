@@ -34,6 +34,9 @@ class RunDirectory {
   // True once a run was created here.
   bool exists() const { return std::filesystem::exists(store()); }
 
+  // Throws `kConflict` if a run was created here and its store is gone: a new one would not be that run's.
+  void refuse_lost_store() const;
+
   // Makes the directory, its folders and a new token (256 random bits, mode 0600), as far as they are missing.
   void create() const;
 

@@ -136,8 +136,8 @@ std::optional<SavedTraining> TrainingStore::load(const RunSpec& run) const {
   auto [saved, settings] = read_training_state(state_file());
   std::string text;  // "train.batch is 256 in the state and 512 in the run file; ..."
   for (const Difference& d : differences(settings, training_settings(run))) {
-    text +=
-        (text.empty() ? "" : "; ") + d.key + " is " + d.before + " in the state and " + d.after + " in the run file";
+    text += (text.empty() ? "" : "; ") + run_file_key(d.key) + " is " + d.before + " in the state and " + d.after +
+            " in the run file";
   }
   if (!text.empty()) {
     throw Error(ErrorCode::kConflict, "The training in '" + directory_.string() + "' belongs to other settings: " +

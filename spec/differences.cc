@@ -1,6 +1,7 @@
 #include "spec/differences.h"
 
 #include <algorithm>
+#include <map>
 
 namespace flowloom {
 
@@ -25,6 +26,17 @@ std::vector<Difference> differences(const json& before_tree, const json& after_t
     if (!before.contains(pointer)) add(pointer);
   }
   return found;
+}
+
+std::string run_file_key(const std::string& key) {
+  static const std::map<std::string, std::string> kNames = {{"noise.seed", "run.seed"},
+                                                            {"noise.name", "run.noise"},
+                                                            {"unit", "run.unit"},
+                                                            {"numerics.engine", "run.engine"},
+                                                            {"numerics.precision", "run.precision"},
+                                                            {"precision", "run.precision"}};
+  const auto name = kNames.find(key);
+  return name == kNames.end() ? key : name->second;
 }
 
 }  // namespace flowloom

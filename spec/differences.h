@@ -15,4 +15,7 @@ struct Difference {
 // By key.
 std::vector<Difference> differences(const nlohmann::json& before, const nlohmann::json& after);
 
+// What a run file calls such a key of an identity or of training settings: "run.seed" for "noise.seed".
+std::string run_file_key(const std::string& key);
+
 }  // namespace flowloom

@@ -139,8 +139,9 @@ class Reader {
     const toml::array* list = node.as_array();
     if (!list) refuse(where, wanted);
     if (list->size() < key.min_size || list->size() > key.max_size) {
-      refuse(where, " has " + std::to_string(list->size()) + " elements; it takes " + std::to_string(key.min_size) +
-                        " to " + std::to_string(key.max_size) + ". " + key.sentence);
+      const std::string least = std::to_string(key.min_size), most = std::to_string(key.max_size);
+      refuse(where, " has " + std::to_string(list->size()) + (list->size() == 1 ? " element" : " elements") +
+                        "; it takes " + (least == most ? least : least + " to " + most) + ". " + key.sentence);
     }
     return list;
   }

@@ -261,7 +261,7 @@ std::string identity_difference(const RunSpec& directory, const RunSpec& file) {
     return identity;
   };
   for (const Difference& d : differences(readable(directory), readable(file))) {
-    text += (text.empty() ? "" : "; ") + d.key + " is " + d.before + " in the directory and " + d.after +
+    text += (text.empty() ? "" : "; ") + run_file_key(d.key) + " is " + d.before + " in the directory and " + d.after +
             " in the run file";
   }
   return text;

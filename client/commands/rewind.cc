@@ -17,6 +17,7 @@ struct RewindOptions {
 
 int rewind(const RewindOptions& options, const Console& console) {
   const RunDirectory directory(options.directory);
+  directory.refuse_lost_store();
   Store store = Store::open(directory.store(), Store::Mode::kReadWrite);
   const RunSpec run = directory.read_run(load_run_text);
   const std::uint64_t frontier = store.frontier(), to = options.unit * run.unit;
@@ -25,6 +26,7 @@ int rewind(const RewindOptions& options, const Console& console) {
                                               std::to_string(frontier / run.unit) +
                                               " units, numbered from 0; name one of them.");
   }
+  store.check_links(1, store.size());  // of a damaged log nothing goes on
   store.append({RewindRecord{to, options.reason}});
   console.out << "Units " << options.unit << " to " << frontier / run.unit - 1 << " (" << frontier - to
               << " proposals) do not belong to the chain any more; they stay in the log.\n"

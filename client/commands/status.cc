@@ -1,6 +1,7 @@
 // flowloom status: the figures of a run, live or from its store, once or again and again.
 #include <unistd.h>
 
+#include <chrono>
 #include <ostream>
 #include <stop_token>
 
@@ -9,6 +10,8 @@
 #include "client/results.h"
 #include "client/source.h"
 #include "program/program.h"
+#include "program/retry.h"
+#include "spec/error.h"
 
 namespace flowloom {
 namespace {
@@ -19,6 +22,21 @@ struct StatusOptions {
 };
 
 constexpr double kInterval = 1.0;  // seconds
+
+// The source of a watch, as soon as nobody else holds the store; nothing if `stop` was requested.
+std::unique_ptr<Source> open_when_free(const Place& place, std::stop_token stop) {
+  using Clock = std::chrono::steady_clock;
+  Retry retry("'" + place.where + "'", place.options.say);
+  for (const auto begin = Clock::now();;) {
+    try {
+      return open_source(place.where, place.options);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kInUse) throw;
+      if (place.options.wait && Clock::now() - begin >= *place.options.wait) throw;
+      if (!retry.failed(error.what(), stop)) return {};
+    }
+  }
+}
 
 int watch(StatusOptions options, const Console& console) {
   std::stop_source stop;
@@ -36,7 +54,8 @@ int watch(StatusOptions options, const Console& console) {
       progress.notice(line);
     }
   };
-  const auto source = open_source(options.place.where, options.place.options);
+  const auto source = open_when_free(options.place, stop.get_token());
+  if (!source) return 130;
   auto last = v1::StatusReply::STATE_UNSPECIFIED;
   source->watch(kInterval, stop.get_token(), [&](const v1::StatusReply& status) {
     if (options.json) console.out << json_text(status_json(status), false) << std::endl;

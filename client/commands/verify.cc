@@ -92,6 +92,7 @@ int verify(VerifyOptions options, const Console& console) {
   }
   if (is_address(options.place.where)) return recompute_at(options, console);
   const RunDirectory directory(options.place.where);
+  directory.refuse_lost_store();
   const auto remembered = options.head.empty() ? std::nullopt : std::optional(sha256_from_hex(options.head, "--head"));
   VerifyReport report;
   {

@@ -13,6 +13,21 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
+
+constexpr char kGaugeFile[] = R"(
+  [run]
+  name = "u1"
+  [theory]
+  kind = "u1"
+  lattice = [4, 4]
+  beta = 1.0
+  [flow]
+  kind = "gauge-coupling"
+  layers = 7
+  [chain]
+  length = 10
+)";
 
 class Check : public testing::Test {
  protected:
@@ -69,6 +84,23 @@ TEST_F(Check, CheckMarksDefaultsAndExplainsTheLength) {
   EXPECT_EQ(resolved.at("sections").at("train").at("batch").at("default"), true);
   EXPECT_EQ(resolved.at("sections").at("train").at("stop").at("default"), true);
   EXPECT_EQ(resolved.at("proposals"), 12);
+}
+
+TEST_F(Check, CheckSaysThatSomeMasksHaveNoTurn) {
+  const auto file = (folder_ / "run.toml").string();
+  EXPECT_THAT(flowloom_command({"check", file, "--set", "flow.layers=1"}).out,
+              HasSubstr("layers = 1 gives only 1 of 2 masks a turn"));
+  EXPECT_THAT(flowloom_command({"check", file}).out, Not(HasSubstr("masks a turn")));
+  write_file_atomically(folder_ / "u1.toml", kGaugeFile);
+  const auto gauge = (folder_ / "u1.toml").string();
+  EXPECT_THAT(flowloom_command({"check", gauge}).out, HasSubstr("layers = 7 gives only 7 of 8 masks a turn"));
+  EXPECT_THAT(flowloom_command({"check", gauge, "--set", "flow.layers=8"}).out, Not(HasSubstr("masks a turn")));
+}
+
+TEST_F(Check, ALatticeWithTooFewDirectionsIsToldHowManyItTakes) {
+  write_file_atomically(folder_ / "u1.toml", kGaugeFile);
+  EXPECT_THAT(refusal({"check", (folder_ / "u1.toml").string(), "--set", "theory.lattice=[8]"}),
+              HasSubstr("lattice=[8] has 1 element; it takes 2. "));
 }
 
 TEST_F(Check, CheckPrintsARunFileThatMeansTheSame) {

@@ -1,10 +1,12 @@
 // The commands on a run directory that nobody serves, made here through the store.
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cmath>
 #include <limits>
+#include <thread>
 
 #include "chain/chain.h"
 #include "chain/end.h"
@@ -95,6 +97,42 @@ TEST_F(Offline, StatusOfACompleteChainHasTheGammaMethodsFigures) {
   EXPECT_THAT(json.at("analysis").at("observables"), SizeIs(8));
   EXPECT_THAT(json.at("notes").dump(), HasSubstr("Invalid proposals"));
   EXPECT_THAT(flowloom_command({"status", where()}).out, AllOf(HasSubstr("complete"), HasSubstr("Gamma method")));
+}
+
+TEST_F(Offline, ADamagedLogIsNotRewound) {
+  make_chain(3);
+  SQLite::Database(directory_.store().string(), SQLite::OPEN_READWRITE)
+      .exec("UPDATE records SET data = zeroblob(length(data)) WHERE sequence = 3");
+  EXPECT_THAT(refusal({"rewind", where(), "--to", "2", "--reason", "r"}),
+              AllOf(HasSubstr("Record 3 of"), HasSubstr("was changed"), HasSubstr("a whole copy of chain.sqlite"),
+                    HasSubstr("in another directory")));
+  Store::open(directory_.store(), Store::Mode::kReadOnly).check_links(4, 4);  // the last one: nothing was added
+  EXPECT_EQ(Store::open(directory_.store(), Store::Mode::kReadOnly).size(), 4);
+}
+
+TEST_F(Offline, ADirectoryWhoseStoreIsGoneIsSaidToBeOne) {
+  make_chain(1);
+  std::filesystem::remove(directory_.store());
+  for (const char* command : {"status", "digest", "models", "samples", "verify"}) {
+    ErrorCode code{};
+    EXPECT_THAT(refusal({command, where()}, &code), HasSubstr("its chain.sqlite is gone; put that back")) << command;
+    EXPECT_EQ(code, ErrorCode::kConflict);
+  }
+  EXPECT_THAT(refusal({"rewind", where(), "--to", "0", "--reason", "r"}), HasSubstr("its chain.sqlite is gone"));
+}
+
+TEST_F(Offline, AWatchWaitsForAStoreThatAnotherHolds) {
+  make_chain(3);
+  auto holder = std::make_unique<Store>(Store::open(directory_.store(), Store::Mode::kReadOnly));
+  EXPECT_THAT(refusal({"status", where(), "--watch", "--wait", "0"}), HasSubstr("held by another process"));
+  std::jthread leaving([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    holder.reset();
+  });
+  const Outcome watched = flowloom_command({"status", where(), "--watch", "--json"});
+  EXPECT_EQ(watched.code, 0);
+  EXPECT_THAT(watched.out, HasSubstr("complete"));
+  EXPECT_THAT(watched.err, AllOf(HasSubstr("held by another process"), HasSubstr("trying again")));
 }
 
 // One proposal of a weight like no other, and a chain that stays there.

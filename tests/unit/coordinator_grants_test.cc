@@ -13,6 +13,7 @@ using flowloom::v1::WorkerMessage;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 TEST_F(CoreTest, GrantsNothingBeforeAVersionIsVerified) {
@@ -59,6 +60,17 @@ TEST_F(CoreTest, SaysThatATrainerHasFallenSilent) {
   EXPECT_EQ(later.state(), flowloom::v1::StatusReply::STATE_WAITING);
   EXPECT_THAT(later.sentence(), HasSubstr("no trainer has reported for 40 seconds; is flowloom-server running?"));
   EXPECT_EQ(later.training().silent_seconds(), 40);
+}
+
+TEST_F(CoreTest, SaysThatNoTrainerHasReported) {
+  open({});
+  join();
+  tick();
+  EXPECT_THAT(status().sentence(), Not(HasSubstr("no trainer has reported"))) << "it may be about to";
+  tick(10);
+  EXPECT_THAT(status().sentence(), HasSubstr("but no trainer has reported yet; is flowloom-server running?"));
+  publish("1", {0});
+  EXPECT_THAT(status().sentence(), Not(HasSubstr("no trainer has reported"))) << "a worker is about to verify";
 }
 
 WorkerMessage not_ready(std::uint32_t version) {

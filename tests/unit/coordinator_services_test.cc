@@ -851,11 +851,18 @@ TEST(ListenAddress, OffLoopbackNeedsInsecureByName) {
 
 TEST(ListenAddress, MustHaveAPort) {
   for (const char* address :
-       {"localhost", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:1000000"}) {
+       {"4000", "localhost", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:1000000"}) {
     const Error error = refusal_of(address);
     EXPECT_EQ(error.code(), ErrorCode::kInvalidInput) << address;
-    EXPECT_THAT(error.what(), HasSubstr("ADDRESS:PORT"));
+    EXPECT_THAT(error.what(), HasSubstr("must be HOST:PORT"));
   }
+}
+
+TEST(ListenAddress, IsRefusedIfItsNameIsNotKnown) {
+  const std::string name(64, 'x');  // longer than a label of a name may be: nobody is asked
+  const Error error = refusal_of(name + ":4000", true);
+  EXPECT_EQ(error.code(), ErrorCode::kInvalidInput);
+  EXPECT_THAT(error.what(), HasSubstr("the name '" + name + "' is not known here"));
 }
 
 TEST(ListenAddress, IsRefusedIfThePortIsInUse) {

@@ -132,8 +132,12 @@ TEST(GaugeCoupling, RefusesMasksThatDoNotFit) {
   const auto sentence = [](const GaugeCase& gauge_case) { return sentence_of([&] { gauge_case.run(); }); };
   EXPECT_EQ(
       sentence({.lattice = {6, 6}}),
-      "test.toml:9: [flow] kind: the mask with directions = [0], steps = [0,1], width = 4 does not close around the "
-      "lattice in direction 1, whose extent is 6; extent times step must be a multiple of the width.");
+      "test.toml:6: [theory] lattice = [6,6]: the usual masks, lines of links, every fourth, need extents that are "
+      "multiples of 4; take such a lattice, or give [flow] masks.");
+  EXPECT_NE(sentence({.lattice = {6, 6}, .flow = "masks = [{ directions = [0], steps = [0, 1], width = 4 }]"})
+                .find("the mask with directions = [0], steps = [0,1], width = 4 does not close around the lattice in "
+                      "direction 1, whose extent is 6; extent times step must be a multiple of the width."),
+            std::string::npos);
   EXPECT_NE(sentence({.flow = "masks = [{ directions = [0], steps = [0, 0], width = 1 }]"})
                 .find("has links without an active loop that contains no other link of the mask"),
             std::string::npos);

@@ -112,7 +112,7 @@ TEST(TrainingStore, OtherSettingsAreRefusedAndNamed) {
     return sentence;
   };
   expect_contains(refusal(training_run("clip = 7.0\n")), "train.clip is 100.0 in the state and 7.0 in the run file");
-  expect_contains(refusal(training_run("", "", "seed = 5\n")), "noise.seed is 0 in the state and 5 in the run file");
+  expect_contains(refusal(training_run("", "", "seed = 5\n")), "run.seed is 0 in the state and 5 in the run file");
   const std::string coupling = refusal(training_run("", "", "", "lambda = 0.75\n"));
   expect_contains(coupling, "theory.lambda is 0.5 in the state and 0.75 in the run file");
   expect_contains(coupling, "train in another run directory");

@@ -66,7 +66,9 @@ TEST(Identity, ADifferenceNamesTheKeyAndBothValues) {
   EXPECT_EQ(identity_difference(run_with({"run.noise=a"}), run_with({"run.noise=a", "theory.lambda=7"})),
             "theory.lambda is 8.0 in the directory and 7.0 in the run file");
   EXPECT_EQ(identity_difference(run_with({}), run_with({"run.unit=512"})),
-            "unit is 1024 in the directory and 512 in the run file");
+            "run.unit is 1024 in the directory and 512 in the run file");
+  EXPECT_EQ(identity_difference(run_with({}), run_with({"run.seed=4"})),
+            "run.seed is 1 in the directory and 4 in the run file");
   EXPECT_EQ(identity_difference(run_with({}), run_with({})), "");
 }
 
