@@ -176,7 +176,7 @@ std::vector<std::string> lines_of(const lanes::InstructionSet& set) {
   std::vector<std::string> lines;
   for (const Flow& flow : flows()) {
     const AnyTheory theory = Phi4(section(Phi4::kind(), {{"lattice", flow.lattice}, {"m2", -0.5}, {"lambda", 0.5}}));
-    const AffineCouplingFlow architecture(section(AffineCouplingFlow::kind(), flow.keys), flow.lattice.size());
+    const AffineCouplingFlow architecture(section(AffineCouplingFlow::kind(), flow.keys), theory);
     std::vector<double> weights = architecture.initial_weights(kKey);
     for (double& weight : weights) weight *= flow.weight_factor;
     if (architecture.prior() == Prior::kFreeField) weights.front() = flow.log_mass2;
