@@ -294,8 +294,7 @@ void Brain::check_older(std::int64_t sequence) {
           check_older(last + 1);
         } catch (const Error& error) {
           spdlog::error("{}", error.what());
-          core_.halt(std::string(error.what()) +
-                     " End the coordinator and put a whole copy of chain.sqlite back; 'flowloom verify' tells one.");
+          core_.halt(error.what());
           schedule_turn();
         }
       });

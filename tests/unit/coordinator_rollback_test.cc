@@ -158,7 +158,7 @@ TEST_F(RollbackTest, DamageInWhatASnapshotStandsForHaltsTheChain) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_EQ(served_.status().state(), StatusReply::STATE_HALTED);
   EXPECT_THAT(served_.status().sentence(), HasSubstr("Record 2"));
-  EXPECT_THAT(served_.status().sentence(), HasSubstr("put a whole copy of chain.sqlite back"));
+  EXPECT_THAT(served_.status().sentence(), HasSubstr("a whole copy of chain.sqlite"));
 }
 
 TEST_F(RollbackTest, OnceItIsAcceptedTheChainGoesOnAndTheFactIsKept) {
