@@ -208,8 +208,7 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
   if (analysis) acceptance += ", tau_acc " + shown(analysis->tau_acc, 3);
   sheet.add("acceptance", acceptance + ")");
   sheet.add("ESS", shown(status.ess()));
-  sheet.add("ln Z",
-            log_z_text(status.log_z(), status.log_z_error(), analysis ? analysis->exact_log_z : std::nullopt));
+  sheet.add("ln Z", log_z_text(status.log_z(), status.log_z_error(), analysis ? analysis->exact_log_z : std::nullopt));
   if (status.proposals() == 0) {
     sheet.add("observables", "no proposals yet");
   } else if (analysis) {

@@ -286,18 +286,17 @@ void Brain::read() {
 void Brain::check_older(std::int64_t sequence) {
   if (sequence >= first_replayed_) return;
   const std::int64_t last = std::min(sequence + kCheckedAtOnce, first_replayed_) - 1;
-  on_store(
-      [sequence, last](Store& store) { store.check_links(sequence, last); },
-      [this, last](std::future<void> checked) {
-        try {
-          checked.get();
-          check_older(last + 1);
-        } catch (const Error& error) {
-          spdlog::error("{}", error.what());
-          core_.halt(error.what());
-          schedule_turn();
-        }
-      });
+  on_store([sequence, last](Store& store) { store.check_links(sequence, last); },
+           [this, last](std::future<void> checked) {
+             try {
+               checked.get();
+               check_older(last + 1);
+             } catch (const Error& error) {
+               spdlog::error("{}", error.what());
+               core_.halt(error.what());
+               schedule_turn();
+             }
+           });
 }
 
 void Brain::write() {

@@ -123,8 +123,8 @@ class Core {
   // Gradients are granted as before: training does not look at the chain.
   void halt(const std::string& sentence);
 
-  // Nothing is granted any more; `finished` once nothing is leased. Workers are told to come back, or with `for_good` that
-  // the run ends.
+  // Nothing is granted any more; `finished` once nothing is leased. Workers are told to come back, or with `for_good`
+  // that the run ends.
   void drain(bool for_good = false);
 
   // Decides all that the events since the last turn allow. Its cost grows with the number of workers: several events
@@ -275,7 +275,8 @@ class Core {
   std::uint64_t until_tested_ = 0;  // the last frontier at which it was
   std::string halted_, stalled_;    // sentences
   bool only_recheck_ = false;
-  bool draining_ = false, for_good_ = false, dismissed_ = false;  // `dismissed_`: the workers were told to leave, for either reason
+  bool draining_ = false, for_good_ = false,
+       dismissed_ = false;  // `dismissed_`: the workers were told to leave, for either reason
   flowloom::v1::TrainingReport training_;
   Time training_heard_{};
   std::vector<std::pair<Time, std::uint64_t>> progress_;  // (time, frontier) of the last seconds, for the rate

@@ -58,8 +58,8 @@ class Farewell {
   // A trainer reported; `waits`: it is at work, and was not told that the run is over.
   void trainer_reported(bool waits, Time now) { trainer_heard_ = waits ? std::optional(now) : std::nullopt; }
 
-  // What the coordinator has to say. `finished`: it hands out nothing more. `over`: nobody is to come back. `connected`:
-  // a worker or a follower is.
+  // What the coordinator has to say. `finished`: it hands out nothing more. `over`: nobody is to come back.
+  // `connected`: a worker or a follower is.
   struct Situation {
     bool finished = false, over = false, draining = false, connected = false;
   };

@@ -22,7 +22,8 @@ struct OpenedRun {
 
 // Creates `directory` for `run_file`, or opens it: a changed policy is taken over and logged; a changed identity, or a
 // change of switches that were placed, is refused (`kConflict`) with nothing touched. Without a run file the
-// directory's own is used. Makes a lost token anew; raises the epoch; registers checkpoints that the run file names as files.
+// directory's own is used. Makes a lost token anew; raises the epoch; registers checkpoints that the run file names as
+// files.
 OpenedRun open_run(const RunDirectory& directory, const std::optional<std::filesystem::path>& run_file,
                    const std::vector<std::string>& overrides);
 

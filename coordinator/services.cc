@@ -19,8 +19,8 @@ namespace {
 namespace v1 = flowloom::v1;
 using grpc::CallbackServerContext;
 
-// Why a stream that follows the chain ends: that is complete; or the run was drained, or the coordinator goes down, which
-// is thrown.
+// Why a stream that follows the chain ends: that is complete; or the run was drained, or the coordinator goes down,
+// which is thrown.
 template <class Stream>
 typename Stream::Step end_of_stream(const Core& core) {
   if (core.complete()) return Stream::Step::kEnd;
