@@ -195,12 +195,16 @@ class PausesTest(Campaign):
         self.assert_same_chain(self.run_file)
 
     def test_a_client_that_follows_sleeps_and_misses_nothing(self):
+        """The coordinator stays: one that leaves meanwhile takes with it what is still on its way through the network."""
+        self.kill(self.coordinator_process)
+        self.coordinator_process = self.coordinator(None, "--stay")
         reader = Reader(self)
         self.worker()
         self.until(lambda: len(reader.lines) >= 64, "64 proposals were read")
         self.pause(reader.child, "a client", 2.5)
-        self.leaves(self.coordinator_process)
         self.until(lambda: len(reader.lines) == 40_000, "it has read them all")
+        self.flowloom("drain", self.run_dir)
+        self.leaves(self.coordinator_process)
         reader.assert_kept()
         self.assert_same_chain(self.run_file)
 

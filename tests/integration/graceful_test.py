@@ -117,7 +117,7 @@ class DrainTest(Flowloom):
         for child in (worker, server, coordinator):
             self.leaves(child)
         self.assertIn("The run was drained", worker.stderr.read())
-        self.assertEqual(self.ended(follow), 1)
+        self.assertEqual(self.ended(follow), 2)
         self.assertIn("The run was drained", log.read_text())
         done = self.status()["proposals"]
         self.assertGreater(done, 0)
