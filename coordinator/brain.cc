@@ -77,7 +77,7 @@ WorkerId Brain::worker_joined(std::shared_ptr<WorkerStream> stream, const flowlo
   const WorkerId id = core_.joined(hello, now());
   workers_[id] = std::move(stream);
   spdlog::info("worker {} '{}' said hello", id, hello.name());
-  heard(hello.name(), hello.seen());
+  heard(hello.name(), hello.seen(), hello.identity() == bytes_of(run_.identity()));
   head_is_news_ = true;
   schedule_turn();
   return id;
@@ -171,7 +171,7 @@ void Brain::looked_up(const std::optional<std::string>& found) {
            });
 }
 
-void Brain::heard(const std::string& peer, const flowloom::v1::Seen& seen) {
+void Brain::heard(const std::string& peer, const flowloom::v1::Seen& seen, bool of_run_file) {
   if (seen.head().empty()) return;
   if (seen.run_id() != run_id_) {
     const std::string note = "'" + peer + "' was told of record " + std::to_string(seen.records()) + " of run " +
@@ -179,6 +179,7 @@ void Brain::heard(const std::string& peer, const flowloom::v1::Seen& seen) {
                              ": if that one's directory was lost, this chain is a new one in its place.";
     spdlog::warn("{}", note);
     if (of_other_runs_.size() < kOtherRuns) of_other_runs_.emplace(peer, note);
+    if (of_run_file && durable_frontier_ == 0) looked_up(note);
     return;
   }
   ++lookups_;

@@ -121,10 +121,12 @@ class Brain {
   flowloom::v1::ReportReply trainer_reported(flowloom::v1::TrainingReport report);
   // What `look_up` found: if something, the chain halts, unless that was accepted. `heard` does both, later.
   void looked_up(const std::optional<std::string>& found);
-  void heard(const std::string& peer, const flowloom::v1::Seen& seen);
+  // `of_run_file`: the peer's run was of this run file.
+  void heard(const std::string& peer, const flowloom::v1::Seen& seen, bool of_run_file = false);
 
   // The core's, and what was heard of other runs: where a run directory was lost, another chain may have taken its
-  // place. Nobody can prove that (the lost directory's token is gone too), so it is only said.
+  // place. Nobody can prove that (the lost directory's token is gone too), so it halts only a chain of the same run
+  // file that has not begun, which loses nothing by it; else it is said.
   flowloom::v1::StatusReply status();
 
   // What peers are to be told: it is durable. Nothing while a peer's word is looked up, or after it halted the chain:

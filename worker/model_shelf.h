@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "flow/checkpoint.h"
@@ -20,6 +21,7 @@ class ModelShelf {
 
   // A model belongs to a run's theory: another run's are thrown away.
   void serve(const Sha256& identity);
+  const std::optional<Sha256>& served() const { return identity_; }
 
   // Null if it is not here.
   std::shared_ptr<const Model> find(const Sha256& checkpoint);
@@ -31,7 +33,7 @@ class ModelShelf {
     std::shared_ptr<const Model> model;
   };
   std::size_t capacity_;
-  Sha256 identity_{};
+  std::optional<Sha256> identity_;
   std::list<Entry> entries_;  // the latest used first
 };
 

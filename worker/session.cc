@@ -105,7 +105,9 @@ flowloom::v1::Hello Session::hello() const {
   hello.add_capabilities("sample");
   hello.add_capabilities("reweigh");
   hello.add_capabilities(gradient_capability());
-  if (options_.identity) hello.set_identity(std::string(bytes_of(*options_.identity)));
+  if (const auto identity = options_.identity ? options_.identity : shelf_.served()) {
+    hello.set_identity(std::string(bytes_of(*identity)));
+  }
   for (const auto& engine : engines_.available()) {
     for (const Precision precision : {Precision::kMixed, Precision::kFloat64}) {
       auto* numerics = hello.add_engines();

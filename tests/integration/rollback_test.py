@@ -66,6 +66,34 @@ class RollbackTest(Flowloom):
         self.flowloom("verify", self.run_dir)
         self.assertEqual(self.records()[1], ["rollback"])
 
+    def test_a_directory_that_was_lost_whole(self):
+        self.complete(self.run_file, "--workers", 1)
+        undisturbed = self.digest()
+        shutil.rmtree(self.run_dir)
+        coordinator = self.coordinator(self.run_file)
+        server = self.server("--log-level", "warn")
+        with open(self.log, "w") as log:
+            worker = self.start("flowloom-worker", "--dir", self.run_dir, "--name", "witness", "--log-level", "debug", stderr=log)
+        self.until(lambda: self.proposals() >= 64, "the chain has begun")
+        self.stop(server)  # the chain waits for the second version
+        self.until(lambda: self.records_told() > 1, "the worker was told of the log")
+        self.stop(coordinator)
+        shutil.rmtree(self.run_dir)
+
+        coordinator = self.coordinator(self.run_file)
+        self.until(lambda: self.status()["state"] == "halted", "the new chain is halted before it begins")
+        sentence = self.status()["sentence"]
+        for word in ("'witness' was told of record", "--accept-rollback"):
+            self.assertIn(word, sentence)
+        self.assertEqual(self.ended(worker), 2)
+        self.stop(coordinator)
+
+        coordinator = self.coordinator(None, "--accept-rollback")
+        self.server("--log-level", "warn")
+        self.worker("--log-level", "warn")
+        self.leaves(coordinator)
+        self.assertEqual(self.digest(), undisturbed)
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

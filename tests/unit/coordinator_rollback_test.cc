@@ -210,6 +210,31 @@ TEST_F(RollbackTest, APeerThatRemembersAnotherRunIsNotedAndStopsNobody) {
                                                                HasSubstr("this is run " + status.run_id()))));
 }
 
+TEST_F(RollbackTest, AChainThatHasNotBegunIsHaltedByWhoRemembersAnotherOfItsRunFile) {
+  const auto remember = [&] {
+    HandWorker worker(served_);
+    flowloom::v1::Hello first = hello(1);
+    const std::string other(32, 'b');
+    *first.mutable_seen() = HeadSeal(other, std::string(64, '0')).seal(1000, sha256("x"));
+    first.mutable_run()->set_run_id(other);
+    first.set_identity(std::string(bytes_of(served_.run.identity())));
+    worker.say_hello(first);
+    const auto answer = worker.read();
+    EXPECT_TRUE(answer && answer->has_refusal());
+    return settled();
+  };
+  const StatusReply status = remember();
+  EXPECT_EQ(status.state(), StatusReply::STATE_HALTED);
+  EXPECT_THAT(status.sentence(), testing::AllOf(HasSubstr("record 1000 of run bbb"), HasSubstr("--accept-rollback")));
+  served_.stop();
+  served_.start(true, Rollback::kAccept);
+  EXPECT_EQ(remember().state(), StatusReply::STATE_WAITING);
+  served_.stop();
+  served_.start();
+  grow();
+  EXPECT_EQ(remember().state(), StatusReply::STATE_COMPLETE) << "what has begun is not stopped by a word";
+}
+
 TEST_F(RollbackTest, AWorkerIsToldOfTheLog) {
   served_.publish(checkpoint_bytes(served_.run));
   HandWorker worker(served_, 1);
