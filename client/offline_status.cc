@@ -18,8 +18,9 @@ std::uint64_t chain_end(const Store& store, const RunSpec& run) {
 }
 
 v1::StatusReply offline_status(const Store& store, const RunSpec& run) {
-  auto [log, sequence] = saved_state(store, run);
-  store.for_each(sequence + 1, [&log = log](const LinkedRecord& linked) {
+  SavedState saved = saved_state(store, run);
+  LogState& log = saved.state;
+  store.for_each(saved.sequence + 1, [&](const LinkedRecord& linked) {
     log.add(linked.record);
     return true;
   });
