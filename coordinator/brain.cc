@@ -1,8 +1,8 @@
 #include "coordinator/brain.h"
 
-#include <algorithm>
-
 #include <spdlog/spdlog.h>
+
+#include <algorithm>
 
 #include "program/retry.h"
 #include "program/rpc.h"
@@ -12,12 +12,12 @@ namespace flowloom {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{100};
-constexpr Time kHeadEvery{2000};           // between two tellings of the head to workers
-constexpr std::size_t kOtherRuns = 8;      // that are remembered
-constexpr std::size_t kShownId = 32;       // characters
-constexpr std::size_t kCountedAtOnce = 8;  // records that go into the statistics before the next message is heard
-
+constexpr Time kHeadEvery{2000};             // between two tellings of the head to workers
+constexpr std::size_t kOtherRuns = 8;        // that are remembered
+constexpr std::size_t kShownId = 32;         // characters
+constexpr std::size_t kCountedAtOnce = 8;    // records that go into the statistics before the next message is heard
 constexpr std::int64_t kCheckedAtOnce = 64;  // records, of what a start did not read
+
 // Whoever lost a coordinator has found the next one after this.
 constexpr Time kReturn = Retry::kCap + limits::kComeBack;
 

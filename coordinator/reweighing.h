@@ -2,7 +2,7 @@
 //
 // Keeps true:
 //   - it is leased to one worker at a time, and to the next in turn after a failure, a lease that expired or a worker
-//   that left;
+//     that left;
 //   - whoever was asked may answer, be it late: the first answer counts.
 //
 // Pure: no clock, file, socket or thread; time comes in with each call. One owner, no locks.
