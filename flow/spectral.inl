@@ -19,25 +19,20 @@ struct Cell {
   Turn<V> half[kPairs<N>];  // cosine and sine of pi gap
 };
 
-template <Value V>
-constexpr V clamped(const V& x, double low, double high) {
-  return select(x < V(low), V(low), select(V(high) < x, V(high), x));
-}
-
 template <int N, class V>
 constexpr Box<N, V> box_of(const Spectrum<N, V>& spectrum) {
   if constexpr (N == 2) {
-    return {{clamped(spectrum.gap[0], kLeastGap, 1 - kLeastGap)}};
+    return {{clamped(spectrum.gap[0], V(kLeastGap), V(1 - kLeastGap))}};
   } else {
     const V second = larger(spectrum.gap[1], V(kLeastGap)), third = larger(spectrum.gap[2], V(kLeastGap));
-    return {{clamped(spectrum.gap[0], kLeastGap, 1 - 2 * kLeastGap), second / (second + third)}};
+    return {{clamped(spectrum.gap[0], V(kLeastGap), V(1 - 2 * kLeastGap)), second / (second + third)}};
   }
 }
 
 template <int N, class V>
 constexpr Cell<N, V> cell_of(const Box<N, V>& box) {
   Cell<N, V> cell;
-  each<N - 1>([&](auto k) { cell.box.at[k] = clamped(box.at[k], 0x1p-53, 1 - 0x1p-53); });
+  each<N - 1>([&](auto k) { cell.box.at[k] = clamped(box.at[k], V(0x1p-53), V(1 - 0x1p-53)); });
   const V one(1.0), u = cell.box.at[0];
   cell.rest = one - u;
   cell.half[0] = turn(u * 0.5);

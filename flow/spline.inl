@@ -38,8 +38,7 @@ struct Spline {
 // delta of a raw derivative; and its slope.
 template <class T>
 constexpr T spline_derivative(const T& raw) {
-  const T low(-kMostLogDerivative), high(kMostLogDerivative);
-  return exp(select(raw < low, low, select(high < raw, high, raw)));
+  return exp(clamped(raw, T(-kMostLogDerivative), T(kMostLogDerivative)));
 }
 template <class T>
 constexpr T spline_derivative_slope(const T& raw) {
@@ -86,12 +85,6 @@ constexpr SplineBin<T> spline_bin(const Spline<T>& spline, const T& point, bool 
   return bin;
 }
 
-// `x`, or the end of [0, high] that it is beyond by rounding.
-template <class T>
-constexpr T clamp_above_zero(const T& x, const T& high) {
-  return select(x < T(0.0), T(0.0), select(high < x, high, x));
-}
-
 // A bin at the place `xi`, the distance from its left end in widths, and eta = 1 - xi from its right one; s is height
 // by width:
 //
@@ -119,7 +112,7 @@ struct SplinePoint {
 template <class T>
 constexpr SplinePoint<T> spline_point(const SplineBin<T>& bin, const T& x) {
   const T by_width = T(1.0) / bin.width;
-  const T from_left = clamp_above_zero(x - bin.x, bin.width);
+  const T from_left = clamped(x - bin.x, T(0.0), bin.width);
   return {from_left * by_width, (bin.width - from_left) * by_width, bin.height * by_width, spline_derivative(bin.left),
           spline_derivative(bin.right)};
 }
@@ -138,7 +131,7 @@ constexpr Transformed<T> spline_inverse(const Spline<T>& spline, const T& y) {
   const T zero(0.0);
   const SplineBin<T> bin = spline_bin(spline, y, true);
   const T s = bin.height / bin.width, left = spline_derivative(bin.left), right = spline_derivative(bin.right);
-  const T p = clamp_above_zero(y - bin.y, bin.height);
+  const T p = clamped(y - bin.y, T(0.0), bin.height);
   const T q = bin.height - p;
   const T linear = left * q - right * p;
   const auto negative = linear < zero;

@@ -26,11 +26,28 @@ constexpr V canonical(V x) {
   return select(is_nan(x), V(Format<RealOf<V>>::kNaN), x);
 }
 
+// x, or the end of [low, high] that it is beyond; NaN for a NaN. Of tensors too. (Vectors have their own, of fewer
+// instructions, of this and of times_power_of_two.)
+template <class T>
+constexpr T clamped(const T& x, const T& low, const T& high) {
+  return select(x < low, low, select(high < x, high, x));
+}
+
 // 2^n for an integer n given as n + kRound, within the normal exponents.
 template <Value V>
 constexpr V power_of_two(V n_plus_round) {
   using F = Format<RealOf<V>>;
   return from_bits(shift_left<F::kMantissaBits>(bits(n_plus_round) + BitsOf<V>(F::kBias)));
+}
+
+// x 2^n, rounded once, for an integer n of at most twice the normal exponents and a normal x.
+template <Value V>
+constexpr V times_power_of_two(V x, V n) {
+  using Real = RealOf<V>;
+  const V round(Format<Real>::kRound);
+  const V half = fma(n, V(Real(0.5)), round);  // n/2, rounded: 2^n itself may be no normal number
+  const V rest = n - (half - round);
+  return x * power_of_two(half) * power_of_two(rest + round);
 }
 
 // x = n log 2 + r with an integer n and |r| <= log(2)/2; and e^r - 1.
@@ -65,11 +82,8 @@ constexpr V exp(V x) {
   using Real = RealOf<V>;
   constexpr bool kDouble = Format<Real>::kMantissaBits == 52;
   const V low(static_cast<Real>(kDouble ? -746 : -104)), high(static_cast<Real>(kDouble ? 710 : 89));
-  const V round(Format<Real>::kRound);
-  const auto [n, expm1] = exp_reduce(select(x < low, low, select(high < x, high, x)));
-  const V half = fma(n, V(Real(0.5)), round);  // n/2, rounded: 2^n itself may be no normal number
-  const V rest = n - (half - round);
-  return canonical((expm1 + V(Real(1))) * power_of_two(half) * power_of_two(rest + round));
+  const auto [n, expm1] = exp_reduce(clamped(x, low, high));
+  return canonical(times_power_of_two(expm1 + V(Real(1)), n));
 }
 
 // tanh |x| = (e - 1) / (e + 1) with e = e^(2|x|), without cancellation for small x.
