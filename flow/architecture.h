@@ -12,10 +12,12 @@
 
 namespace flowloom {
 
-// The sites whose variables a layer's network may see (others are zero in its input) and those for which it gives
-// numbers, ascending: what does not change in a layer, and what does.
+// What a layer's network may see, its other inputs being zero, and the sites for which it gives numbers: what does not
+// change in a layer, and what does. Where a site's channels come in groups, equally many in each, a network may see
+// some of them: number site * groups + group. Ascending.
 struct CouplingSites {
   std::vector<std::uint32_t> inputs, outputs;
+  std::size_t groups = 1;
 };
 
 class Architecture {

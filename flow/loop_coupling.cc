@@ -380,9 +380,12 @@ std::vector<LoopCoupling> LoopCouplingFlow::couplings(const Geometry& geometry) 
       own.sites.outputs = outputs;
       for (std::size_t x = 0; x < sites; ++x) {
         std::vector<Loop>& seen = contexts[round][x];
-        if (std::ranges::all_of(seen, [](const Loop& loop) { return loop.empty(); })) continue;
-        own.sites.inputs.push_back(static_cast<std::uint32_t>(x));
-        own.context.push_back(std::move(seen));
+        own.sites.groups = seen.size();
+        for (std::size_t k = 0; k < seen.size(); ++k) {
+          if (seen[k].empty()) continue;
+          own.sites.inputs.push_back(static_cast<std::uint32_t>(x * seen.size() + k));
+          own.context.push_back(std::move(seen[k]));
+        }
       }
     }
   }

@@ -65,9 +65,9 @@ struct LoopCoupling {
     std::uint32_t channel;  // the first of its numbers among the network's outputs there
   };
 
-  CouplingSites sites;  // inputs: where a loop of the context is frozen
+  CouplingSites sites;  // inputs: the loops of the context that are frozen, a site's being its groups
   std::vector<Active> active;
-  std::vector<std::vector<Loop>> context;  // [input site][loop of the context]: empty where it is not frozen
+  std::vector<Loop> context;  // [input]
 };
 
 // What their networks see and change, in the same order.

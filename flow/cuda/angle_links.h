@@ -16,23 +16,18 @@ constexpr double angle_of(const LoopRows& loops, Index loop, const double* field
   return sum;
 }
 
-// Item: a loop of an input site. The networks' input: its cosine and its sine, 0 where there is none.
+// Item: a loop. The networks' input: its cosine and its sine.
 template <class Real>
 struct TakeAngles {
   LoopRows loops;
   const double* field;  // [link][sample]
-  Real* input;          // [input site][loop][2][sample]
+  Real* input;          // [loop][2][sample]
   Index samples;
 
   constexpr void operator()(Index i, Index sample) const {
-    double cos = 0.0, sin = 0.0;
-    if (!loops.empty(i)) {
-      const auto turned = turn_of_angle(angle_of(loops, i, field, samples, sample));
-      cos = turned.cos;
-      sin = turned.sin;
-    }
-    input[2 * i * samples + sample] = static_cast<Real>(cos);
-    input[(2 * i + 1) * samples + sample] = static_cast<Real>(sin);
+    const auto turned = turn_of_angle(angle_of(loops, i, field, samples, sample));
+    input[2 * i * samples + sample] = static_cast<Real>(turned.cos);
+    input[(2 * i + 1) * samples + sample] = static_cast<Real>(turned.sin);
   }
 };
 
@@ -87,9 +82,7 @@ class AngleLinks {
 
   static LayerSteps steps_of(const LoopCoupling& coupling) {
     LayerSteps steps;
-    for (const auto& site : coupling.context) {
-      for (const Loop& loop : site) steps.context.push_back(path_of(loop));
-    }
+    for (const Loop& loop : coupling.context) steps.context.push_back(path_of(loop));
     for (const LoopCoupling::Active& link : coupling.active) {
       steps.rests.push_back(path_of(link.rest));
       steps.arounds.push_back(path_of(link.around));

@@ -74,7 +74,7 @@ class DeviceNetworks {
     for (auto& buffer : outputs_) buffer = device_.template allocate<Real>(outputs() * n);
   }
 
-  Real* input() { return input_.data(); }  // [input site][channel][sample]
+  Real* input() { return input_.data(); }  // [input][channel][sample]
 
   // From the input to the outputs [output site][channel][sample].
   const Real* evaluate(Index layer, Index n) {
@@ -101,9 +101,9 @@ class DeviceNetworks {
   };
 
   Index inputs() const {
-    Index sites = 0;
-    for (const CouplingSites& mask : tables_.masks) sites = std::max(sites, mask.inputs.size());
-    return sites * weights_.networks.front().front().in;
+    Index most = 0;
+    for (const CouplingSites& mask : tables_.masks) most = std::max(most, mask.inputs.size());
+    return most * weights_.networks.front().front().in;
   }
   Index outputs() const { return weights_.widest() * tables_.sites; }
 

@@ -5,7 +5,7 @@
 //   Links(architecture, geometry)
 //   steps_of(coupling)                         a layer as arrays of rows (LayerSteps)
 //   draw_noise(device, key, purpose, first, field, n), noise_log_density()
-//   take_context<Real>(rows, field, input, n)  a body; item: a loop of an input site
+//   take_context<Real>(rows, field, input, n)  a body; item: a loop
 //   couple<Real>(active, inverse, field, kept, n)
 //                                              a body; item: an active link, whose log_det it keeps for the sum
 #pragma once
@@ -27,7 +27,7 @@ constexpr bool is_backwards(std::uint32_t step) { return step % 2 == 1; }
 // A layer on the way to the device.
 struct LayerSteps {
   using Path = std::vector<std::uint32_t>;
-  std::vector<Path> context, rests;  // [input site and loop], [active link]
+  std::vector<Path> context, rests;  // [input], [active link]
   std::vector<Path> arounds;         // [active link], or none at all
   std::vector<std::uint32_t> row;    // [active link]: its first
 };

@@ -76,22 +76,20 @@ struct DrawHaar {
   }
 };
 
-// Item: a loop of an input site. The networks' input: its trace by N, 0 where there is none.
+// Item: a loop. The networks' input: its trace by N.
 template <int N, class Real>
 struct TakeTraces {
   LoopRows loops;
   double* field;
   Index sites;
-  Real* input;  // [input site][loop][re, and im for N = 3][sample]
+  Real* input;  // [loop][re, and im for N = 3][sample]
   Index samples;
 
   constexpr void operator()(Index i, Index sample) const {
     const MatrixCells<N> cells{field, sites, samples, sample};
-    Complex<double> mean{0.0, 0.0};
-    if (!loops.empty(i)) {
-      const Index last = loops.begin[i + 1] - 1;
-      mean = cells.trace_with(cells.product(loops, loops.begin[i], last), loops.steps[last]) * (1.0 / N);
-    }
+    const Index last = loops.begin[i + 1] - 1;
+    const Complex<double> mean =
+        cells.trace_with(cells.product(loops, loops.begin[i], last), loops.steps[last]) * (1.0 / N);
     constexpr Index kParts = N > 2 ? 2 : 1;
     input[kParts * i * samples + sample] = static_cast<Real>(mean.re);
     if constexpr (N > 2) input[(kParts * i + 1) * samples + sample] = static_cast<Real>(mean.im);
@@ -139,9 +137,7 @@ class MatrixLinks {
   LayerSteps steps_of(const LoopCoupling& coupling) const {
     const lanes::MatrixCoupling matrices(coupling, geometry_, N);
     LayerSteps steps;
-    for (const auto& site : matrices.context) {
-      for (const auto& path : site) steps.context.push_back(path_of(path));
-    }
+    for (const auto& path : matrices.context) steps.context.push_back(path_of(path));
     for (const auto& link : matrices.active) {
       steps.rests.push_back(path_of(link.rest));
       steps.row.push_back(link.first);

@@ -75,21 +75,14 @@ class AngleLinks {
   static V noise_log_density(const Field& field) { return V(uniform_angles_log_density(field.size())); }
   static V difference(const V& a, const V& b) { return wrap_angle(a - b); }
 
-  // Each loop's cosine and sine, 0 where there is none.
+  // Each loop's cosine and sine.
   template <class Real>
   [[gnu::noinline]] FLOWLOOM_FLATTEN static void take_context(const LoopCoupling& coupling, const Field& field,
                                                               Row<Real>* input) {
-    for (const std::vector<Loop>& site : coupling.context) {
-      for (const Loop& loop : site) {
-        V cos(0.0), sin(0.0);
-        if (!loop.empty()) {
-          const auto turned = turn_of_angle(angle_of(loop, field));
-          cos = turned.cos;
-          sin = turned.sin;
-        }
-        from_double<Real>(cos).store(*input++);
-        from_double<Real>(sin).store(*input++);
-      }
+    for (const Loop& loop : coupling.context) {
+      const auto turned = turn_of_angle(angle_of(loop, field));
+      from_double<Real>(turned.cos).store(*input++);
+      from_double<Real>(turned.sin).store(*input++);
     }
   }
 
@@ -133,13 +126,10 @@ class AngleLinks {
   [[gnu::noinline]] FLOWLOOM_FLATTEN static void pull_back_context(const LoopCoupling& coupling,
                                                                    const Row<Real>* slopes, double factor,
                                                                    const Field& field, Field& slope) {
-    for (const std::vector<Loop>& site : coupling.context) {
-      for (const Loop& loop : site) {
-        const V of_cos = to_double(Lanes<Real>(*slopes++)), of_sin = to_double(Lanes<Real>(*slopes++));
-        if (loop.empty()) continue;
-        const auto turned = turn_of_angle(angle_of(loop, field));
-        add_along(loop, (of_sin * turned.cos - of_cos * turned.sin) * factor, slope);
-      }
+    for (const Loop& loop : coupling.context) {
+      const V of_cos = to_double(Lanes<Real>(*slopes++)), of_sin = to_double(Lanes<Real>(*slopes++));
+      const auto turned = turn_of_angle(angle_of(loop, field));
+      add_along(loop, (of_sin * turned.cos - of_cos * turned.sin) * factor, slope);
     }
   }
 

@@ -14,10 +14,7 @@ MatrixCoupling::MatrixCoupling(const LoopCoupling& coupling, const Geometry& geo
   for (const LoopCoupling::Active& link : coupling.active) {
     active.push_back({first_row(link.number), path(link.rest), link.output, link.channel});
   }
-  for (const std::vector<Loop>& loops : coupling.context) {
-    std::vector<Path>& site = context.emplace_back();
-    for (const Loop& loop : loops) site.push_back(path(loop));
-  }
+  for (const Loop& loop : coupling.context) context.push_back(path(loop));
 }
 
 }  // namespace flowloom::lanes

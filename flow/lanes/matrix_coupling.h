@@ -25,7 +25,7 @@ struct MatrixCoupling {
   MatrixCoupling(const LoopCoupling& coupling, const Geometry& geometry, int colours);
 
   std::vector<Active> active;
-  std::vector<std::vector<Path>> context;  // [input site][loop], empty where it is not frozen
+  std::vector<Path> context;  // [input]
 };
 
 }  // namespace flowloom::lanes

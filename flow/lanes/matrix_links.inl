@@ -34,19 +34,14 @@ class MatrixLinks {
   static V noise_log_density(const Field&) { return V(0.0); }
   static V difference(const V& a, const V& b) { return a - b; }
 
-  // Each loop's trace by N, 0 where there is none.
+  // Each loop's trace by N.
   template <class Real>
   [[gnu::noinline]] void take_context(const MatrixCoupling& coupling, const Field& field, Row<Real>* input) const {
-    for (const auto& site : coupling.context) {
-      for (const MatrixCoupling::Path& path : site) {
-        Complex<V> mean{V(0.0), V(0.0)};
-        if (!path.empty()) {
-          const M product = Cells::product(path, path.size() - 1, field.data(), sites_);
-          mean = Cells::trace_with(product, path.back(), field.data(), sites_) * V(1.0 / N);
-        }
-        from_double<Real>(mean.re).store(*input++);
-        if constexpr (N > 2) from_double<Real>(mean.im).store(*input++);
-      }
+    for (const MatrixCoupling::Path& path : coupling.context) {
+      const M product = Cells::product(path, path.size() - 1, field.data(), sites_);
+      const Complex<V> mean = Cells::trace_with(product, path.back(), field.data(), sites_) * V(1.0 / N);
+      from_double<Real>(mean.re).store(*input++);
+      if constexpr (N > 2) from_double<Real>(mean.im).store(*input++);
     }
   }
 
@@ -73,15 +68,12 @@ class MatrixLinks {
   template <class Real>
   [[gnu::noinline]] void pull_back_context(const MatrixCoupling& coupling, const Row<Real>* slopes, double factor,
                                            const Field& field, Field& slope) const {
-    for (const auto& site : coupling.context) {
-      for (const MatrixCoupling::Path& path : site) {
-        Complex<V> of_mean{to_double(Lanes<Real>(*slopes++)), V(0.0)};
-        if constexpr (N > 2) of_mean.im = to_double(Lanes<Real>(*slopes++));
-        if (path.empty()) continue;
-        const M loop = Cells::product(path, path.size(), field.data(), sites_);
-        const M by_loop = slope_of_trace(loop, of_mean, factor / N);
-        Cells::add_along(path, path.size() / 2, by_loop, by_loop, field.data(), slope.data(), sites_);
-      }
+    for (const MatrixCoupling::Path& path : coupling.context) {
+      Complex<V> of_mean{to_double(Lanes<Real>(*slopes++)), V(0.0)};
+      if constexpr (N > 2) of_mean.im = to_double(Lanes<Real>(*slopes++));
+      const M loop = Cells::product(path, path.size(), field.data(), sites_);
+      const M by_loop = slope_of_trace(loop, of_mean, factor / N);
+      Cells::add_along(path, path.size() / 2, by_loop, by_loop, field.data(), slope.data(), sites_);
     }
   }
 

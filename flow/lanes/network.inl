@@ -20,7 +20,7 @@ struct Evaluation {
 
   std::vector<Row<Real>>& outputs_of(std::size_t convolution) { return outputs[convolution % outputs.size()]; }
 
-  std::vector<Row<Real>> input;                   // [input site][channel]
+  std::vector<Row<Real>> input;                   // [input][channel]
   std::vector<std::vector<Row<Real>>> outputs;    // [convolution]
   std::vector<std::vector<Row<Real>>> arguments;  // [convolution], of activations whose slope needs them
 
@@ -68,11 +68,12 @@ class NetworksBack {
  public:
   NetworksBack(const NetworkTables& tables, const PackedNetworks<Real>& weights)
       : tables_(tables), weights_(weights), slopes_(weights) {
-    for (auto& buffer : inner_) buffer.resize(std::max(weights.widest(), weights.networks[0][0].in) * tables.sites);
+    const auto inputs = static_cast<std::size_t>(tables.shape.channels.front());
+    for (auto& buffer : inner_) buffer.resize(std::max(weights.widest(), inputs) * tables.sites);
   }
 
   // From the slopes by the outputs of an evaluation that has kept all, which are overwritten, to those by its inputs
-  // [input site][channel]; adds the slopes by the layer's weights on request.
+  // [input][channel]; adds the slopes by the layer's weights on request.
   [[gnu::noinline]] const Row<Real>* pull_back(std::size_t layer, bool add_slopes, Evaluation<Real>& evaluation,
                                                std::vector<Row<Real>>& outer) {
     const std::size_t mask = tables_.mask_of(layer);

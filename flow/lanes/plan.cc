@@ -15,7 +15,7 @@ std::vector<std::uint32_t> narrow(const std::vector<std::int64_t>& numbers) {
   return narrowed;
 }
 
-// `weight(tap, input, output)` in the order in which the stencils use them.
+// `weight(stencil, tap, input, output)` in the order in which the stencils use them.
 template <class Real, class Weight>
 Convolution<Real> packed(const std::vector<Stencil>& stencils, std::size_t in, std::size_t out, Activation activation,
                          std::span<const double> bias, Weight weight) {
@@ -25,7 +25,7 @@ Convolution<Real> packed(const std::vector<Stencil>& stencils, std::size_t in, s
     auto& numbers = convolution.weights.emplace_back();
     for (const std::uint32_t tap : stencil.taps) {
       for (std::size_t i = 0; i < in; ++i) {
-        for (std::size_t o = 0; o < out; ++o) numbers.push_back(static_cast<Real>(weight(tap, i, o)));
+        for (std::size_t o = 0; o < out; ++o) numbers.push_back(static_cast<Real>(weight(stencil, tap, i, o)));
       }
     }
   }
@@ -67,23 +67,33 @@ class StencilMaker {
     return read;
   }
 
-  // `readable` inputs are not known to be zero, `wanted` outputs are read by somebody; `input_place` and `output_place`
-  // are the places of sites in the two arrays. A stencil for each set of taps that fall on a readable site.
-  std::vector<Stencil> make(const Sites& readable, const Sites& wanted, const std::vector<std::uint32_t>& input_place,
-                            const std::vector<std::uint32_t>& output_place) const {
+  // What a convolution reads or writes: the inputs that are not known to be zero, the outputs that somebody reads. Both
+  // by site * groups + group.
+  struct Side {
+    const Sites& used;
+    const std::vector<std::uint32_t>& places;
+    std::size_t groups;
+  };
+
+  // A stencil for each set of taps that fall on a used input, and for each group of the outputs.
+  std::vector<Stencil> make(const Side& input, const Side& output) const {
     std::vector<Stencil> stencils;
-    std::map<std::vector<std::uint32_t>, std::size_t> numbers;  // by their taps
-    for (std::size_t x = 0; x < sites_; ++x) {
-      if (!wanted[x]) continue;
-      std::vector<std::uint32_t> taps;
-      for (std::size_t k = 0; k < neighbours_.size(); ++k) {
-        if (readable[neighbours_[k][x]]) taps.push_back(static_cast<std::uint32_t>(k));
+    std::map<std::pair<std::vector<std::uint32_t>, std::size_t>, std::size_t> numbers;  // by taps and group
+    for (std::size_t number = 0; number < output.used.size(); ++number) {
+      if (!output.used[number]) continue;
+      const std::size_t x = number / output.groups, group = number % output.groups;
+      std::vector<std::uint32_t> taps, places;
+      for (std::size_t k = 0; k < neighbours_.size() * input.groups; ++k) {
+        const std::size_t read = neighbours_[k / input.groups][x] * input.groups + k % input.groups;
+        if (!input.used[read]) continue;
+        taps.push_back(static_cast<std::uint32_t>(k));
+        places.push_back(input.places[read]);
       }
-      const auto [found, fresh] = numbers.try_emplace(taps, stencils.size());
-      if (fresh) stencils.push_back({{}, taps, {}});
+      const auto [found, fresh] = numbers.try_emplace({taps, group}, stencils.size());
+      if (fresh) stencils.push_back({{}, taps, {}, group});
       Stencil& stencil = stencils[found->second];
-      stencil.outputs.push_back(output_place[x]);
-      for (const std::uint32_t k : taps) stencil.inputs.push_back(input_place[neighbours_[k][x]]);
+      stencil.outputs.push_back(output.places[number]);
+      stencil.inputs.insert(stencil.inputs.end(), places.begin(), places.end());
     }
     return stencils;
   }
@@ -118,32 +128,33 @@ NetworkTables::NetworkTables(const Geometry& geometry, const NetworkShape& shape
   const Sites all(sites, true);
   std::vector<std::uint32_t> every(sites);  // a site's place among all sites
   for (std::size_t x = 0; x < sites; ++x) every[x] = static_cast<std::uint32_t>(x);
-  const auto set_of = [&](const std::vector<std::uint32_t>& numbers) {
-    Sites set(sites);
+  const auto set_of = [](const std::vector<std::uint32_t>& numbers, std::size_t end) {
+    Sites set(end);
     for (const std::uint32_t x : numbers) set[x] = true;
     return set;
   };
-  const auto places_of = [&](const std::vector<std::uint32_t>& numbers) {  // a site's place among these
-    std::vector<std::uint32_t> places(sites);
+  const auto places_of = [](const std::vector<std::uint32_t>& numbers, std::size_t end) {  // of each among these
+    std::vector<std::uint32_t> places(end);
     for (std::size_t i = 0; i < numbers.size(); ++i) places[numbers[i]] = static_cast<std::uint32_t>(i);
     return places;
   };
   std::map<std::int64_t, StencilMaker> makers;  // by dilation
   const std::size_t count = shape.convolutions();
   for (const CouplingSites& mask : masks) {
-    const Sites seen = set_of(mask.inputs);
-    const std::vector<std::uint32_t> input_places = places_of(mask.inputs), output_places = places_of(mask.outputs);
+    const Sites seen = set_of(mask.inputs, sites * mask.groups);
+    const std::vector<std::uint32_t> input_places = places_of(mask.inputs, sites * mask.groups);
+    const std::vector<std::uint32_t> output_places = places_of(mask.outputs, sites);
     auto& own = convolutions.emplace_back(count);
     if (use == Use::kGradients) transposed.emplace_back(count);
-    Sites wanted = set_of(mask.outputs);
+    Sites wanted = set_of(mask.outputs, sites);
     for (std::size_t i = count; i-- > 0;) {
       const StencilMaker& maker =
           makers.try_emplace(shape.dilation[i], geometry, shape.kernel, shape.dilation[i]).first->second;
       const auto& inputs = i == 0 ? input_places : every;
       const auto& outputs = i + 1 == count ? output_places : every;
       const Sites read = i == 0 ? seen : maker.read_by(wanted);
-      own[i] = maker.make(i == 0 ? read : all, wanted, inputs, outputs);
-      if (use == Use::kGradients) transposed.back()[i] = maker.make(wanted, read, outputs, inputs);
+      own[i] = maker.make({i == 0 ? read : all, inputs, groups_of(i)}, {wanted, outputs, 1});
+      if (use == Use::kGradients) transposed.back()[i] = maker.make({wanted, outputs, 1}, {read, inputs, groups_of(i)});
       wanted = read;
     }
   }
@@ -159,20 +170,24 @@ PackedNetworks<Real>::PackedNetworks(const NetworkTables& tables, std::size_t la
     auto& network = networks.emplace_back();
     if (gradients) transposed.emplace_back();
     for (std::size_t i = 0; i < shape.convolutions(); ++i) {
-      const auto in = static_cast<std::size_t>(shape.channels[i]),
-                 out = static_cast<std::size_t>(shape.channels[i + 1]);
-      const auto weight = take(out * in * tables.taps, weights);  // [out][in][tap]
+      const std::size_t groups = tables.groups_of(i), in = static_cast<std::size_t>(shape.channels[i]) / groups;
+      const auto out = static_cast<std::size_t>(shape.channels[i + 1]);
+      const auto weight = take(out * groups * in * tables.taps, weights);  // [out][group][in][tap]
       const auto bias = take(shape.bias ? out : 0, weights);
-      const auto at = [&](std::size_t o, std::size_t c, std::size_t tap) {
-        return weight[(o * in + c) * tables.taps + tap];
+      const auto at = [&](std::size_t o, std::size_t group, std::size_t c, std::size_t tap) {
+        return weight[((o * groups + group) * in + c) * tables.taps + tap];
       };
       network.push_back(packed<Real>(tables.convolutions[mask][i], in, out, shape.activation_of(i), bias,
-                                     [&](std::size_t tap, std::size_t c, std::size_t o) { return at(o, c, tap); }));
+                                     [&](const Stencil&, std::size_t tap, std::size_t c, std::size_t o) {
+                                       return at(o, tap % groups, c, tap / groups);
+                                     }));
       if (!gradients) continue;
       // The box is symmetric: the opposite of a displacement has the opposite number.
-      transposed.back().push_back(packed<Real>(
-          tables.transposed[mask][i], out, in, i > 0 ? shape.activation_of(i - 1) : Activation::kIdentity, {},
-          [&](std::size_t tap, std::size_t o, std::size_t c) { return at(o, c, tables.taps - 1 - tap); }));
+      transposed.back().push_back(
+          packed<Real>(tables.transposed[mask][i], out, in, i > 0 ? shape.activation_of(i - 1) : Activation::kIdentity,
+                       {}, [&](const Stencil& stencil, std::size_t tap, std::size_t o, std::size_t c) {
+                         return at(o, stencil.group, c, tables.taps - 1 - tap);
+                       }));
     }
   }
 }
@@ -210,15 +225,18 @@ void NetworkSlopes<Real>::take(const NetworkTables& tables, std::vector<double>&
   for (std::size_t layer = 0; layer < networks.size(); ++layer) {
     for (std::size_t i = 0; i < networks[layer].size(); ++i) {
       OfConvolution& own = networks[layer][i];
-      const std::size_t out = own.bias.size(), in = static_cast<std::size_t>(tables.shape.channels[i]);
+      const std::size_t out = own.bias.size(), groups = tables.groups_of(i);
+      const std::size_t in = static_cast<std::size_t>(tables.shape.channels[i]) / groups;
       const std::size_t begin = all.size();
-      all.resize(begin + out * in * tables.taps);  // [out][in][tap]
+      all.resize(begin + out * groups * in * tables.taps);  // [out][group][in][tap]
       const auto& stencils = tables.convolutions[tables.mask_of(layer)][i];
       for (std::size_t k = 0; k < stencils.size(); ++k) {
         Row<Real>* row = own.weights[k].data();
         for (const std::uint32_t tap : stencils[k].taps) {
           for (std::size_t c = 0; c < in; ++c) {
-            for (std::size_t o = 0; o < out; ++o) all[begin + (o * in + c) * tables.taps + tap] += take_sum(*row++);
+            for (std::size_t o = 0; o < out; ++o) {
+              all[begin + ((o * groups + tap % groups) * in + c) * tables.taps + tap / groups] += take_sum(*row++);
+            }
           }
         }
       }

@@ -5,7 +5,8 @@
 // A block is kLanes samples side by side. Its arrays hold rows, one number of every sample:
 //
 //   field            [component][site]            float64
-//   network input    [input site][channel]        Real: float (precision mixed) or double
+//   network input    [input][channel]             Real: float (precision mixed) or double; an input: a group of
+//                                                 channels of a site (CouplingSites)
 //   hidden layer     [site][channel]              Real
 //   network output   [output site][channel]       Real
 //
@@ -26,12 +27,16 @@ namespace flowloom::lanes {
 // Sums over sites are taken within so many consecutive ones, then over these blocks.
 inline constexpr std::size_t kSumBlock = 64;
 
-// Where a convolution writes and reads, for output sites that see the same taps: those whose input is not known to be
-// zero. A tap that would fall on another site is left out, as is a site that nobody reads.
+// Where a convolution writes and reads, for outputs that see the same taps: those whose input is not known to be zero.
+// A tap that would fall on another one is left out, as is an output that nobody reads. What is said of sites here holds
+// for groups of their channels where there are several: of its inputs in a network's first convolution, of its outputs
+// in that one's transposed.
 struct Stencil {
   std::vector<std::uint32_t> outputs;  // [i]       the place of output i among the sites of the output array
-  std::vector<std::uint32_t> taps;     // [tap]     their numbers in Geometry::box, that is in a weight's last axes
+  std::vector<std::uint32_t> taps;     // [tap]     numbers in Geometry::box, that is in a weight's last axes; with
+                                       //           groups of inputs, these times groups plus the group's
   std::vector<std::uint32_t> inputs;   // [i][tap]  the places they read among the sites of the input array
+  std::size_t group = 0;               // of the outputs
 };
 
 // For what a table is used: gradients need the transposed convolutions too.
@@ -46,6 +51,9 @@ struct NetworkTables {
 
   std::size_t mask_of(std::size_t layer) const { return layer % masks.size(); }
 
+  // Of a convolution's input channels.
+  std::size_t groups_of(std::size_t convolution) const { return convolution == 0 ? masks.front().groups : 1; }
+
   NetworkShape shape;
   std::size_t sites, taps;  // taps: of the whole box
   std::vector<CouplingSites> masks;
@@ -55,7 +63,7 @@ struct NetworkTables {
 
 template <class Real>
 struct Convolution {
-  std::size_t in, out;
+  std::size_t in, out;                     // channels, of a group where there are several
   Activation activation;                   // of its outputs; of a transposed one: of the outputs that its own belong to
   std::vector<Real> bias;                  // [out], zeros if switched off
   std::vector<std::vector<Real>> weights;  // [stencil]: [tap][in][out]

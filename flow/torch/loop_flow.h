@@ -75,33 +75,20 @@ class LoopFlow {
   struct Layer {
     typename Links::Loops context;  // those that are frozen
     typename Links::Active active;
-    at::Tensor channels;  // [loop of the context]: where its numbers begin in [input site][channel]
-    at::Tensor numbers;   // [active link]: where its numbers begin in [output site][channel]
+    at::Tensor numbers;  // [active link]: where its numbers begin in [output site][channel]
   };
 
   LoopFlow(const Theory& theory, const Architecture& architecture, const std::vector<LoopCoupling>& couplings)
       : theory_(theory),
         links_(architecture, theory.geometry()),
         plan_(theory.geometry(), architecture.network(), sites_of(couplings)) {
-    const auto per_loop = static_cast<std::int64_t>(architecture.loop_channels());
     for (const LoopCoupling& coupling : couplings) {
-      std::vector<Loop> context;
-      std::vector<std::int64_t> channels, numbers;
-      std::int64_t channel = 0;
-      for (const std::vector<Loop>& site : coupling.context) {
-        for (const Loop& loop : site) {
-          if (!loop.empty()) {
-            context.push_back(loop);
-            channels.push_back(channel);
-          }
-          channel += per_loop;
-        }
-      }
+      std::vector<std::int64_t> numbers;
       for (const LoopCoupling::Active& link : coupling.active) {
         numbers.push_back(link.output * architecture.network().channels.back() + link.channel);
       }
-      layers_.push_back({typename Links::Loops(context), typename Links::Active(coupling.active),
-                         index_tensor(channels), index_tensor(numbers)});
+      layers_.push_back(
+          {typename Links::Loops(coupling.context), typename Links::Active(coupling.active), index_tensor(numbers)});
     }
   }
 
@@ -109,15 +96,8 @@ class LoopFlow {
   at::Tensor couple(const Weights& weights, std::size_t layer, bool inverse, at::Tensor& links) const {
     const std::size_t mask = plan_.mask_of(layer);
     const Layer& own = layers_[mask];
-    const std::int64_t sites = plan_.inputs[mask].size(0), inputs = plan_.shape.channels.front(),
-                       samples = links.size(-1);
-    at::Tensor context = at::zeros({sites * inputs, samples}, at::kDouble);
-    std::int64_t number = 0;
-    for (const at::Tensor& numbers : links_.context(own.context, links)) {
-      context = context.index_copy(0, own.channels + number++, numbers);
-    }
-    const at::Tensor outputs =
-        evaluate(weights.networks[layer], plan_, mask, context.view({sites, inputs, samples})).flatten(0, 1);
+    const at::Tensor context = at::stack(links_.context(own.context, links), 1);
+    const at::Tensor outputs = evaluate(weights.networks[layer], plan_, mask, context).flatten(0, 1);
     const auto raw = [&](std::size_t i) {
       return TensorValue(outputs.index_select(0, own.numbers + static_cast<std::int64_t>(i)));
     };

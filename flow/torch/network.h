@@ -16,7 +16,9 @@ namespace flowloom::torch_engine {
 // What lattice and architecture fix: index tables. Immutable, shared by all threads.
 struct NetworkPlan {
   NetworkPlan(const Geometry& geometry, const NetworkShape& shape_, const std::vector<CouplingSites>& masks)
-      : shape(shape_), sites(static_cast<std::int64_t>(geometry.sites())) {
+      : shape(shape_),
+        sites(static_cast<std::int64_t>(geometry.sites())),
+        groups(static_cast<std::int64_t>(masks.front().groups)) {
     std::vector<std::uint32_t> all(geometry.sites());
     for (std::size_t x = 0; x < all.size(); ++x) all[x] = static_cast<std::uint32_t>(x);
     for (const CouplingSites& mask : masks) {
@@ -47,8 +49,8 @@ struct NetworkPlan {
   std::size_t mask_of(std::size_t layer) const { return layer % inputs.size(); }
 
   NetworkShape shape;
-  std::int64_t sites, taps;
-  std::vector<at::Tensor> inputs, outputs;  // [mask]: the sites
+  std::int64_t sites, groups, taps;
+  std::vector<at::Tensor> inputs, outputs;  // [mask]: the inputs (CouplingSites), the sites of the outputs
 
   std::vector<at::Tensor> box_of_all;      // [convolution but the last]: [site][tap] -> site
   std::vector<at::Tensor> box_of_outputs;  // [mask], of the last convolution: [output site][tap] -> site
@@ -107,12 +109,13 @@ inline at::Tensor convolve(const Convolution& convolution, const at::Tensor& inp
   return at::baddbmm(convolution.bias, convolution.matrix.unsqueeze(0).expand({sites, -1, -1}), gathered);
 }
 
-// What a layer's network gives for its output sites, [output site][out][sample] in float64, from `input` [input
-// site][in][sample].
+// What a layer's network gives for its output sites, [output site][out][sample] in float64, from `input`
+// [input][channel][sample].
 inline at::Tensor evaluate(const Network& network, const NetworkPlan& plan, std::size_t mask, const at::Tensor& input) {
   const auto type = network.front().matrix.scalar_type();
-  at::Tensor x = at::zeros({plan.sites, input.size(1), input.size(2)}, input.options().dtype(type))
-                     .index_copy(0, plan.inputs[mask], input.to(type));
+  at::Tensor x = at::zeros({plan.sites * plan.groups, input.size(1), input.size(2)}, input.options().dtype(type))
+                     .index_copy(0, plan.inputs[mask], input.to(type))
+                     .view({plan.sites, plan.groups * input.size(1), input.size(2)});
   for (std::size_t i = 0; i < network.size(); ++i) {
     const at::Tensor& box = i + 1 < network.size() ? plan.box_of_all[i] : plan.box_of_outputs[mask];
     x = convolve(network[i], x, box, plan.taps);

@@ -29,16 +29,10 @@ TEST(GaugeCoupling, EightLayersChangeEveryLinkOfTwoDimensionsOnce) {
 // physics of arXiv:2003.06413: half of the plaquettes have no active link, an eighth of the links are active.
 TEST(GaugeCoupling, HalfOfThePlaquettesAreFrozenUnderTheUsualMasks) {
   for (const LoopCoupling& coupling : couplings({.lattice = {8, 8}})) {
-    std::size_t plaquettes = 0, wide = 0, tall = 0;
-    for (const auto& site : coupling.context) {
-      ASSERT_EQ(site.size(), 3u);
-      plaquettes += !site[0].empty();
-      wide += !site[1].empty();
-      tall += !site[2].empty();
-    }
-    EXPECT_EQ(plaquettes, 32u);
-    EXPECT_EQ(wide, 32u);
-    EXPECT_EQ(tall, 32u);
+    ASSERT_EQ(coupling.sites.groups, 3u);
+    std::array<std::size_t, 3> seen{};  // plaquettes, wide and tall ones of two
+    for (const std::uint32_t input : coupling.sites.inputs) ++seen[input % 3];
+    EXPECT_EQ(seen, (std::array<std::size_t, 3>{32, 32, 32}));
   }
 }
 
@@ -51,10 +45,10 @@ TEST(GaugeCoupling, AnActiveLoopHasItsLinkAndNoOtherActiveOne) {
         ASSERT_GE(link.rest.size(), 3u);
         for (const LoopLink& other : link.rest) EXPECT_FALSE(active[other.number]);
       }
-      for (const auto& site : coupling.context) {
-        for (const Loop& loop : site) {
-          for (const LoopLink& link : loop) EXPECT_FALSE(active[link.number]);
-        }
+      ASSERT_EQ(coupling.context.size(), coupling.sites.inputs.size());
+      for (const Loop& loop : coupling.context) {
+        EXPECT_FALSE(loop.empty());
+        for (const LoopLink& link : loop) EXPECT_FALSE(active[link.number]);
       }
     }
   }
@@ -91,6 +85,7 @@ TEST(GaugeCoupling, MasksThatHalveLoopsSeeTheWholeAroundEveryHalf) {
   for (std::size_t layer = 0; layer < 4; ++layer) {
     const LoopCoupling& coupling = all[layer];
     EXPECT_EQ(coupling.sites.inputs, coupling.sites.outputs);
+    ASSERT_EQ(coupling.sites.groups, 1u);
     const int size = 8 >> layer;
     for (std::size_t i = 0; i < coupling.active.size(); ++i, ++links) {
       Loop loop = coupling.active[i].rest;
@@ -106,8 +101,7 @@ TEST(GaugeCoupling, MasksThatHalveLoopsSeeTheWholeAroundEveryHalf) {
         return std::min(inside, 16 - inside);  // either orientation
       };
       EXPECT_EQ(sizes(loop), size);
-      ASSERT_EQ(coupling.context[i].size(), 1u);
-      EXPECT_EQ(sizes(coupling.context[i][0]), 2 * size % 16);
+      EXPECT_EQ(sizes(coupling.context[i]), 2 * size % 16);
     }
   }
   EXPECT_EQ(links, 15u);

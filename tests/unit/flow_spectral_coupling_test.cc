@@ -32,9 +32,7 @@ TEST(SpectralCoupling, LoopsGoFromSiteToSite) {
         loop.insert(loop.begin(), {link.number, 1});
         expect_path(loop, parts.geometry());
       }
-      for (const auto& site : coupling.context) {
-        for (const Loop& loop : site) expect_path(loop, parts.geometry());
-      }
+      for (const Loop& loop : coupling.context) expect_path(loop, parts.geometry());
     }
   }
 }
@@ -67,10 +65,8 @@ TEST(SpectralCoupling, LoopsHaveAsManyActiveLinksAsCountedInThreeAndFourDimensio
     const auto plaquettes = static_cast<double>(planes * parts.geometry().sites());
     for (std::size_t offset = 0; offset < offsets; ++offset) {
       std::size_t without = 0, wide = 0;  // loops of a site: of each plane the plaquette and two 2x1
-      for (const auto& site : couplings[offset].context) {
-        ASSERT_EQ(site.size(), 3 * planes);
-        for (std::size_t k = 0; k < site.size(); ++k) (k % 3 == 0 ? without : wide) += !site[k].empty();
-      }
+      ASSERT_EQ(couplings[offset].sites.groups, 3 * planes);
+      for (const std::uint32_t input : couplings[offset].sites.inputs) ++(input % 3 == 0 ? without : wide);
       std::set<std::vector<std::uint32_t>> with_one;  // each by its links
       for (std::size_t round = 0; round < rounds; ++round) {
         for (const auto& link : couplings[round * offsets + offset].active) {
