@@ -52,6 +52,7 @@ struct LoopContext {
 struct LoopLink {
   std::uint32_t number;
   double sign;
+  bool operator==(const LoopLink&) const = default;
 };
 using Loop = std::vector<LoopLink>;  // in the order in which it goes through them
 

@@ -1,38 +1,47 @@
 // The splines of flow/spline.h for one variable. T: a value (math/value.h), or a tensor.
 
+// Softmax of `count` logits, at most kMaxSplineBins, which logit(k) gives.
+template <class T>
+class Shares {
+ public:
+  template <class Logit>
+  constexpr Shares(std::size_t count, const Logit& logit) {
+    T largest = logit(0);
+    for (std::size_t k = 1; k < count; ++k) {
+      const T other = logit(k);
+      largest = select(largest < other, other, largest);
+    }
+    T sum = exps_[0] = exp_of_negative(logit(0) - largest);
+    for (std::size_t k = 1; k < count; ++k) {
+      exps_[k] = exp_of_negative(logit(k) - largest);
+      sum = sum + exps_[k];
+    }
+    scale_ = T(1.0) / sum;
+  }
+
+  constexpr T operator[](std::size_t k) const { return exps_[k] * scale_; }
+
+ private:
+  T exps_[kMaxSplineBins], scale_;
+};
+
 // A spline, made once per variable and used for one point or several.
 template <class T>
 struct Spline {
   // raw(i) for i below shape.parameters(); derivatives of a circle at both of its ends.
   template <class Raw>
-  constexpr Spline(const SplineShape& shape_, const Raw& raw) : shape(shape_) {
-    take_shares(raw, 0, width_share);
-    take_shares(raw, shape.bins, height_share);
+  constexpr Spline(const SplineShape& shape_, const Raw& raw)
+      : shape(shape_),
+        width_share(shape_.bins, raw),
+        height_share(shape_.bins, [&](std::size_t k) { return raw(shape_.bins + k); }) {
     for (std::size_t k = 0; k <= shape.bins; ++k) {
       derivative[k] = raw(2 * shape.bins + (shape.circular && k == shape.bins ? 0 : k));
     }
   }
 
   SplineShape shape;
-  T width_share[kMaxSplineBins], height_share[kMaxSplineBins];  // softmax of the raw widths and heights
-  T derivative[kMaxSplineBins + 1];                             // raw, at the K + 1 knots
-
- private:
-  template <class Raw>
-  constexpr void take_shares(const Raw& raw, std::size_t first, T* share) const {
-    T largest = raw(first);
-    for (std::size_t k = 1; k < shape.bins; ++k) {
-      const T logit = raw(first + k);
-      largest = select(largest < logit, logit, largest);
-    }
-    T sum = share[0] = exp(raw(first) - largest);
-    for (std::size_t k = 1; k < shape.bins; ++k) {
-      share[k] = exp(raw(first + k) - largest);
-      sum = sum + share[k];
-    }
-    const T scale = T(1.0) / sum;
-    for (std::size_t k = 0; k < shape.bins; ++k) share[k] = share[k] * scale;
-  }
+  Shares<T> width_share, height_share;
+  T derivative[kMaxSplineBins + 1];  // raw, at the K + 1 knots
 };
 
 // delta of a raw derivative; and its slope.
@@ -160,7 +169,7 @@ constexpr T spline_only_in(const T& number, std::size_t bin, const T& slope) {
 
 // A loss's slopes by the shares' logits, from those by the left end and by the width of the bin.
 template <class T, class Put>
-constexpr void spline_put_logits(const Spline<T>& spline, const T* share, const T& number, const T& of_left_end,
+constexpr void spline_put_logits(const Spline<T>& spline, const Shares<T>& share, const T& number, const T& of_left_end,
                                  const T& of_width, std::size_t first, const Put& put) {
   const std::size_t bins = spline.shape.bins;
   const auto of_bin = [&](std::size_t k) {

@@ -179,6 +179,11 @@ class AffineFlow<Theory, Real>::Gradients {
         back_(tables_.networks, weights_.networks) {}
 
   template <class Block>
+  void forward(std::span<Block> blocks, std::span<Row<double>> log_det) {
+    for (std::size_t b = 0; b < blocks.size(); ++b) flow_.forward(blocks[b].field, scratch_).store(log_det[b]);
+  }
+
+  template <class Block>
   void forward_with_density(std::span<Block> blocks, std::span<Row<double>> log_det, bool add_slopes) {
     for (std::size_t b = 0; b < blocks.size(); ++b) {
       Block& block = blocks[b];

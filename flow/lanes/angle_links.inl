@@ -77,12 +77,13 @@ class AngleLinks {
 
   // Each loop's cosine and sine.
   template <class Real>
-  [[gnu::noinline]] FLOWLOOM_FLATTEN static void take_context(const LoopCoupling& coupling, const Field& field,
-                                                              Row<Real>* input) {
-    for (const Loop& loop : coupling.context) {
-      const auto turned = turn_of_angle(angle_of(loop, field));
-      from_double<Real>(turned.cos).store(*input++);
-      from_double<Real>(turned.sin).store(*input++);
+  [[gnu::noinline]] FLOWLOOM_FLATTEN static void take_context(const LoopCoupling& coupling,
+                                                              const std::vector<std::uint32_t>& loops,
+                                                              const Field& field, Row<Real>* input) {
+    for (const std::uint32_t i : loops) {
+      const auto turned = turn_of_angle(angle_of(coupling.context[i], field));
+      from_double<Real>(turned.cos).store(input[2 * i]);
+      from_double<Real>(turned.sin).store(input[2 * i + 1]);
     }
   }
 
@@ -99,6 +100,9 @@ class AngleLinks {
     return log_slope;
   }
 
+  using Before = Row<double>;
+  static const Before& before(const Active& link, const Field& field) { return field[link.number]; }
+
   // D' of the link follows from D. At fixed theta' the slopes of -log q by f's parameters are those of the map; by the
   // rest's angle, which moves x by -(dtheta'/drest) / f', that is D' - D.
   [[gnu::noinline]] FLOWLOOM_FLATTEN V density_slopes(const Active& link, const Rows& raw, Field& field, Field& slope,
@@ -111,25 +115,25 @@ class AngleLinks {
     change_slopes(link, before, after, slope);
     return log_slope;
   }
-  [[gnu::noinline]] FLOWLOOM_FLATTEN V pull_back(const Active& link, const Rows& raw, Field& field, Field& slope,
-                                                 const V& of_log_det, Rows& slopes) const {
-    const V y = active_angle(link, field);
-    const auto [x, log_slope] = maps_.inverse(raw, y);
+  [[gnu::noinline]] FLOWLOOM_FLATTEN void pull_back(const Active& link, const Rows& raw, const Before& link_before,
+                                                    Field& field, Field& slope, const V& of_log_det,
+                                                    Rows& slopes) const {
+    field[link.number] = link_before;
+    const V x = active_angle(link, field);
     const V after(slope[link.number]);
     const V before = maps_.pull_back(raw, x, after, of_log_det, slopes);
-    move(field[link.number], y, x);
     change_slopes(link, after, before, slope);
-    return log_slope;
   }
 
   template <class Real>
-  [[gnu::noinline]] FLOWLOOM_FLATTEN static void pull_back_context(const LoopCoupling& coupling,
-                                                                   const Row<Real>* slopes, double factor,
-                                                                   const Field& field, Field& slope) {
+  [[gnu::noinline]] FLOWLOOM_FLATTEN static void pull_back_context(const LoopCoupling& coupling, const Row<Real>* input,
+                                                                   const Row<Real>* slopes, double factor, const Field&,
+                                                                   Field& slope) {
+    const auto next = [](const Row<Real>*& row) { return to_double(Lanes<Real>(*row++)); };
     for (const Loop& loop : coupling.context) {
-      const V of_cos = to_double(Lanes<Real>(*slopes++)), of_sin = to_double(Lanes<Real>(*slopes++));
-      const auto turned = turn_of_angle(angle_of(loop, field));
-      add_along(loop, (of_sin * turned.cos - of_cos * turned.sin) * factor, slope);
+      const V cos = next(input), sin = next(input);
+      const V of_cos = next(slopes), of_sin = next(slopes);
+      add_along(loop, (of_sin * cos - of_cos * sin) * factor, slope);
     }
   }
 

@@ -8,16 +8,19 @@
 //   Links(architecture, geometry), coupling_of(loop_coupling)
 //   parameters()                    of an active link's map
 //   draw_noise(key, purpose, first, field, count), noise_log_density(field), difference(a, b)
-//   take_context(coupling, field, input)
-//                                   the networks' input: the numbers of the context's loops
+//   take_context(coupling, loops, field, input)
+//                                   the networks' input: the numbers of these loops of the context
 //   forward(link, raw, field), inverse(link, raw, field)
 //                                   move an active link by its map with the parameters `raw`, or back; return log_det,
 //                                   always of the map from noise
-//   density_slopes(link, raw, field, slope, slopes), pull_back(link, raw, field, slope, of_log_det, slopes)
-//                                   the same, with the slopes beside the field taken along: D forward, G back
-//                                   (flow/lanes/objective.inl); `slopes`: by the parameters
-//   pull_back_context(coupling, slopes, factor, field, slope)
+//   Before, before(link, field)     what is kept of an active link that will be moved, for the way back
+//   density_slopes(link, raw, field, slope, slopes), pull_back(link, raw, before, field, slope, of_log_det, slopes)
+//                                   forward and inverse, with the slopes beside the field taken along: D forward, G
+//                                   back (flow/lanes/objective.inl); `slopes`: by the parameters
+//   pull_back_context(coupling, input, slopes, factor, field, slope)
 //                                   adds `factor` times the slopes by the networks' input to those by the links
+//
+// What is kept: a number for each link that a layer changes, or nothing at all. Of the networks nothing is.
 
 template <class Theory, class Real, class Links>
 class LoopFlow {
@@ -40,9 +43,15 @@ class LoopFlow {
   const Theory& theory() const { return theory_; }
   std::size_t variables() const { return variables_of(theory_); }
 
-  using Scratch = Evaluation<Real>;
+  struct Scratch {
+    Evaluation<Real> evaluation;
+    std::vector<Row<Real>> last_input;  // of the layer before
+  };
   Scratch scratch(Use use) const {
-    return use == Use::kSampling ? Scratch(tables_, weights_) : Scratch::keeping_all(tables_, weights_);
+    using Own = Evaluation<Real>;
+    Own own = use == Use::kSampling ? Own(tables_, weights_) : Own::keeping_all(tables_, weights_);
+    const std::size_t inputs = own.input.size();
+    return {std::move(own), std::vector<Row<Real>>(inputs)};
   }
 
   void draw_noise(NoiseKey key, Purpose purpose, std::uint64_t first, Field& field, std::size_t count = kLanes) const {
@@ -54,8 +63,9 @@ class LoopFlow {
     V log_det(0.0);
     Rows raw;
     for (std::size_t layer = 0; layer < architecture_.layers(); ++layer) {
-      log_det = log_det + couple(layer, field, scratch, raw,
-                                 [&](const Active& link) { return links_.forward(link, raw, field); });
+      const auto& context = contexts_[tables_.mask_of(layer)];
+      log_det = log_det + couple(layer, layer == 0 ? context.whole : context.after_previous, field, scratch, raw,
+                                 [&](std::size_t, const Active& link) { return links_.forward(link, raw, field); });
     }
     return log_det;
   }
@@ -63,9 +73,11 @@ class LoopFlow {
   V inverse(Field& field, Scratch& scratch) const {
     V log_det(0.0);
     Rows raw;
-    for (std::size_t layer = architecture_.layers(); layer-- > 0;) {
-      log_det = log_det - couple(layer, field, scratch, raw,
-                                 [&](const Active& link) { return links_.inverse(link, raw, field); });
+    const std::size_t last = architecture_.layers() - 1;
+    for (std::size_t layer = last + 1; layer-- > 0;) {
+      const auto& context = contexts_[tables_.mask_of(layer)];
+      log_det = log_det - couple(layer, layer == last ? context.whole : context.after_next, field, scratch, raw,
+                                 [&](std::size_t, const Active& link) { return links_.inverse(link, raw, field); });
     }
     return log_det;
   }
@@ -81,7 +93,13 @@ class LoopFlow {
         tables_(theory.geometry(), architecture.network(), sites_of(couplings), use),
         weights_(packed(weights)),
         networks_(tables_, weights_) {
-    for (const LoopCoupling& coupling : couplings) couplings_.push_back(links_.coupling_of(coupling));
+    const std::size_t count = couplings.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const LoopCoupling& own = couplings[i];
+      couplings_.push_back(links_.coupling_of(own));
+      contexts_.push_back({whole_context(own), context_after(couplings[(i + count - 1) % count], own),
+                           context_after(couplings[(i + 1) % count], own)});
+    }
   }
 
   PackedNetworks<Real> packed(std::span<const double> weights) const {
@@ -98,23 +116,41 @@ class LoopFlow {
     for (std::size_t i = 0; i < links_.parameters(); ++i) to_double(Lanes<Real>(own[i])).store(raw[i]);
   }
 
-  // Calls move(link) for the active links of a layer, the parameters of each one's map being in `raw`; returns the sum
-  // of what it returns.
+  // The networks' input for a layer; what is not computed is taken from that for the layer before.
+  void take_context(std::size_t layer, const ContextUpdate& context, const Field& field, Scratch& scratch) const {
+    const auto channels = static_cast<std::size_t>(architecture_.loop_channels());
+    std::vector<Row<Real>>& input = scratch.evaluation.input;
+    std::swap(input, scratch.last_input);
+    for (const auto& [from, to] : context.copied) {
+      std::copy_n(&scratch.last_input[from * channels], channels, &input[to * channels]);
+    }
+    links_.take_context(coupling(layer), context.computed, field, input.data());
+  }
+
+  // Calls move(i, link) for the active links of a layer, the parameters of each one's map being in `raw`; returns the
+  // sum of what it returns.
   template <class Move>
-  V couple(std::size_t layer, const Field& field, Scratch& scratch, Rows& raw, Move move) const {
-    links_.take_context(coupling(layer), field, scratch.input.data());
-    const Row<Real>* outputs = networks_.evaluate(layer, scratch);  // [output site][channel]
+  V couple(std::size_t layer, const ContextUpdate& context, const Field& field, Scratch& scratch, Rows& raw,
+           Move move) const {
+    take_context(layer, context, field, scratch);
+    const Row<Real>* outputs = networks_.evaluate(layer, scratch.evaluation);  // [output site][channel]
     const auto& active = coupling(layer).active;
     return blocked_sum(active.size(), [&](std::size_t i) {
       load_raw(outputs, active[i], raw);
-      return move(active[i]);
+      return move(i, active[i]);
     });
   }
+
+  // What a layer computes of its context: as the first one, and after the layer before it or, on the way back, behind.
+  struct Contexts {
+    ContextUpdate whole, after_previous, after_next;
+  };
 
   Theory theory_;
   Architecture architecture_;
   Links links_;
-  std::vector<Coupling> couplings_;
+  std::vector<Coupling> couplings_;  // [mask], as the next
+  std::vector<Contexts> contexts_;
   NetworkTables tables_;
   PackedNetworks<Real> weights_;
   Networks<Real> networks_;
@@ -129,25 +165,34 @@ class LoopFlow<Theory, Real, Links>::Gradients {
     std::size_t most = 0;
     for (const CouplingSites& sites : flow.tables_.masks) most = std::max(most, sites.outputs.size());
     outer_.resize(most * flow.channels());
+    for (const Coupling& coupling : flow.couplings_) most_active_ = std::max(most_active_, coupling.active.size());
+  }
+
+  template <class Block>
+  void forward(std::span<Block> blocks, std::span<Row<double>> log_det) {
+    each_layer(blocks, log_det, [&](std::size_t layer, std::size_t b) {
+      Block& block = blocks[b];
+      return flow_.couple(layer, whole_context(layer), block.field, scratch_, raw_,
+                          [&](std::size_t i, const Active& link) {
+                            keep(b, layer, i, link, block.field);
+                            return flow_.links_.forward(link, raw_, block.field);
+                          });
+    });
   }
 
   template <class Block>
   void forward_with_density(std::span<Block> blocks, std::span<Row<double>> log_det, bool add_slopes) {
-    for (std::size_t b = 0; b < blocks.size(); ++b) {
-      V(0.0).store(log_det[b]);
-      for (Row<double>& slope : blocks[b].slope) V(0.0).store(slope);  // the noise's density is constant
+    for (Block& block : blocks) {
+      for (Row<double>& slope : block.slope) V(0.0).store(slope);  // the noise's density is constant
     }
-    for (std::size_t layer = 0; layer < flow_.architecture_.layers(); ++layer) {
-      for (std::size_t b = 0; b < blocks.size(); ++b) {
-        (V(log_det[b]) + couple_with_density(layer, blocks[b], add_slopes)).store(log_det[b]);
-      }
-    }
+    each_layer(blocks, log_det,
+               [&](std::size_t layer, std::size_t b) { return couple_with_density(layer, b, blocks[b], add_slopes); });
   }
 
   template <class Block>
   void back(std::span<Block> blocks, double of_log_det) {
     for (std::size_t layer = flow_.architecture_.layers(); layer-- > 0;) {
-      for (Block& block : blocks) uncouple(layer, block, of_log_det);
+      for (std::size_t b = 0; b < blocks.size(); ++b) uncouple(layer, b, blocks[b], of_log_det);
     }
   }
 
@@ -158,9 +203,23 @@ class LoopFlow<Theory, Real, Links>::Gradients {
   }
 
  private:
+  using Before = typename Links::Before;
+
+  // Sums up of(layer, b) for each block b.
+  template <class Block, class Of>
+  void each_layer(std::span<Block> blocks, std::span<Row<double>> log_det, Of of) {
+    const std::size_t layers = flow_.architecture_.layers();
+    before_.resize(blocks.size() * layers * most_active_);
+    for (std::size_t b = 0; b < blocks.size(); ++b) V(0.0).store(log_det[b]);
+    for (std::size_t layer = 0; layer < layers; ++layer) {
+      for (std::size_t b = 0; b < blocks.size(); ++b) (V(log_det[b]) + of(layer, b)).store(log_det[b]);
+    }
+  }
+
   template <class Block>
-  V couple_with_density(std::size_t layer, Block& block, bool add_slopes) {
-    const V log_det = couple(layer, block, [&](const Active& link) {
+  V couple_with_density(std::size_t layer, std::size_t b, Block& block, bool add_slopes) {
+    const V log_det = couple(layer, block, [&](std::size_t i, const Active& link) {
+      keep(b, layer, i, link, block.field);
       return flow_.links_.density_slopes(link, raw_, block.field, block.slope, slopes_);
     });
     pull_back(layer, block, add_slopes, -1.0);
@@ -168,24 +227,39 @@ class LoopFlow<Theory, Real, Links>::Gradients {
   }
 
   template <class Block>
-  void uncouple(std::size_t layer, Block& block, double of_log_det) {
-    couple(layer, block, [&](const Active& link) {
-      return flow_.links_.pull_back(link, raw_, block.field, block.slope, V(of_log_det), slopes_);
+  void uncouple(std::size_t layer, std::size_t b, Block& block, double of_log_det) {
+    couple(layer, block, [&](std::size_t i, const Active& link) {
+      flow_.links_.pull_back(link, raw_, before(b, layer, i), block.field, block.slope, V(of_log_det), slopes_);
+      return V(0.0);
     });
     pull_back(layer, block, true, 1.0);
   }
 
-  // Moves the active links of a layer by move(link), which takes raw_ and leaves slopes_; returns the sum of the
+  // Blocks take turns in a layer, so that none finds what it has computed for the layer before.
+  const ContextUpdate& whole_context(std::size_t layer) const {
+    return flow_.contexts_[flow_.tables_.mask_of(layer)].whole;
+  }
+
+  // Active link i of a layer, as it was before.
+  Before& before(std::size_t b, std::size_t layer, std::size_t i) {
+    return before_[(b * flow_.architecture_.layers() + layer) * most_active_ + i];
+  }
+  void keep(std::size_t b, std::size_t layer, std::size_t i, const Active& link, const Field& field) {
+    before(b, layer, i) = Links::before(link, field);
+  }
+
+  // Moves the active links of a layer by move(i, link), which takes raw_ and leaves slopes_; returns the sum of the
   // log_dets.
   template <class Block, class Move>
   V couple(std::size_t layer, Block& block, Move move) {
     const Mask<double> valid = block.valid();
     std::ranges::fill(outer_, Row<Real>{});  // a site may have fewer active links than its network has numbers for
-    return flow_.couple(layer, block.field, scratch_, raw_, [&](const Active& link) {
-      const V log_det = move(link);
-      store_outer(link, valid);
-      return log_det;
-    });
+    return flow_.couple(layer, whole_context(layer), block.field, scratch_, raw_,
+                        [&](std::size_t i, const Active& link) {
+                          const V log_det = move(i, link);
+                          store_outer(link, valid);
+                          return log_det;
+                        });
   }
 
   // The slopes by the parameters of an active link's map.
@@ -200,12 +274,15 @@ class LoopFlow<Theory, Real, Links>::Gradients {
   // times `factor` to the block's.
   template <class Block>
   void pull_back(std::size_t layer, Block& block, bool add_slopes, double factor) {
-    const Row<Real>* slopes = back_.pull_back(layer, add_slopes, scratch_, outer_);
-    flow_.links_.pull_back_context(flow_.coupling(layer), slopes, factor, block.field, block.slope);
+    const Row<Real>* slopes = back_.pull_back(layer, add_slopes, scratch_.evaluation, outer_);
+    flow_.links_.pull_back_context(flow_.coupling(layer), scratch_.evaluation.input.data(), slopes, factor, block.field,
+                                   block.slope);
   }
 
   const LoopFlow& flow_;
-  Evaluation<Real> scratch_;
+  Scratch scratch_;
+  std::size_t most_active_ = 0;   // of a layer
+  std::vector<Before> before_;    // [block][layer][active link]
   std::vector<Row<Real>> outer_;  // [output site][channel]: slopes by the network's outputs
   NetworksBack<Real> back_;
   Rows raw_, slopes_;  // of one link

@@ -36,12 +36,15 @@ class MatrixLinks {
 
   // Each loop's trace by N.
   template <class Real>
-  [[gnu::noinline]] void take_context(const MatrixCoupling& coupling, const Field& field, Row<Real>* input) const {
-    for (const MatrixCoupling::Path& path : coupling.context) {
+  [[gnu::noinline]] void take_context(const MatrixCoupling& coupling, const std::vector<std::uint32_t>& loops,
+                                      const Field& field, Row<Real>* input) const {
+    for (const std::uint32_t i : loops) {
+      const MatrixCoupling::Path& path = coupling.context[i];
       const M product = Cells::product(path, path.size() - 1, field.data(), sites_);
       const Complex<V> mean = Cells::trace_with(product, path.back(), field.data(), sites_) * V(1.0 / N);
-      from_double<Real>(mean.re).store(*input++);
-      if constexpr (N > 2) from_double<Real>(mean.im).store(*input++);
+      Row<Real>* own = input + (N > 2 ? 2 : 1) * i;
+      from_double<Real>(mean.re).store(own[0]);
+      if constexpr (N > 2) from_double<Real>(mean.im).store(own[1]);
     }
   }
 
@@ -52,22 +55,25 @@ class MatrixLinks {
     return turn(link, maps_.inverse(raw, loop_of(link, rest_of(link, field), field)), field);
   }
 
+  struct Before {};  // the spectrum of its image serves as well
+  static Before before(const Active&, const Field&) { return {}; }
+
   V density_slopes(const Active& link, const Rows& raw, Field& field, Field& slope, Rows& slopes) const {
     return turn_with_slopes(link, field, slope, [&](const M& loop, const M& by_link) {
       return maps_.density_slopes(raw, loop, by_link, slopes);
     });
   }
-  V pull_back(const Active& link, const Rows& raw, Field& field, Field& slope, const V& of_log_det,
-              Rows& slopes) const {
-    return turn_with_slopes(link, field, slope, [&](const M& image, const M& by_link) {
+  void pull_back(const Active& link, const Rows& raw, const Before&, Field& field, Field& slope, const V& of_log_det,
+                 Rows& slopes) const {
+    turn_with_slopes(link, field, slope, [&](const M& image, const M& by_link) {
       return maps_.pull_back(raw, image, by_link, of_log_det, slopes);
     });
   }
 
   // tr L has the slope that is the part of L^dagger in su(N), at the loop's beginning.
   template <class Real>
-  [[gnu::noinline]] void pull_back_context(const MatrixCoupling& coupling, const Row<Real>* slopes, double factor,
-                                           const Field& field, Field& slope) const {
+  [[gnu::noinline]] void pull_back_context(const MatrixCoupling& coupling, const Row<Real>*, const Row<Real>* slopes,
+                                           double factor, const Field& field, Field& slope) const {
     for (const MatrixCoupling::Path& path : coupling.context) {
       Complex<V> of_mean{to_double(Lanes<Real>(*slopes++)), V(0.0)};
       if constexpr (N > 2) of_mean.im = to_double(Lanes<Real>(*slopes++));

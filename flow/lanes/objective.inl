@@ -1,5 +1,5 @@
-// Gradients of the Kullback-Leibler divergences. Nothing is kept of a layer: going back, its input and its network's
-// activations are computed again from its output, so that no memory grows with the number of layers.
+// Gradients of the Kullback-Leibler divergences. Nothing is kept of a layer but, by some flows, the variables that it
+// changes: going back, its network's activations and its input are computed again from its output.
 //
 // With x the field, the slopes that are carried along are fields as well:
 //
@@ -12,9 +12,9 @@
 //
 // A flow's Gradients adds up the slopes by its weights:
 //
-//   forward_with_density(blocks, log_det, add_slopes)   noise to field with D beside it, from the noise's own; log_det
-//                                                       of each block's map; on request adds the slopes of -log q at
-//                                                       this field
+//   forward(blocks, log_det)                            noise to field; log_det of each block's map
+//   forward_with_density(blocks, log_det, add_slopes)   the same with D beside the field, from the noise's own; on
+//                                                       request adds the slopes of -log q at this field
 //   back(blocks, of_log_det)                            field to noise with G beside it, adding slopes; `of_log_det`:
 //                                                       the loss's slope by the log_det
 //   take()                                              what has been added up, in the order of the flat array; leaves
@@ -53,10 +53,9 @@ class LanesObjective final : public Objective {
       for (OwnBlock& block : blocks) {
         walk.draw_noise(block, key, first + begin);
         begin += kLanes;
-        if (!path) walk.forward(block);
         if (estimator == Estimator::kPathTwoPass) walk.there_and_back(block);
       }
-      if (path) walk.forward_with_density(blocks);
+      path ? walk.forward_with_density(blocks) : walk.forward(blocks);
       for (OwnBlock& block : blocks) walk.add_force(block);
       walk.back(blocks, /*of_log_det=*/path ? 0.0 : -1.0);
     });
@@ -120,10 +119,12 @@ class LanesObjective final : public Objective {
     }
 
     // Noise to field, without D.
-    void forward(OwnBlock& block) {
-      (V(block.log_noise) - flow_.forward(block.field, scratch_)).store(block.log_q);
-      store_sums(block);
-      for (Row<double>& slope : block.slope) V(0.0).store(slope);
+    void forward(std::span<OwnBlock> blocks) {
+      gradients_.forward(blocks, std::span(log_det_));
+      for (OwnBlock& block : blocks) {
+        for (Row<double>& slope : block.slope) V(0.0).store(slope);
+      }
+      store_densities(blocks);
     }
 
     void there_and_back(OwnBlock& block) {
@@ -134,10 +135,7 @@ class LanesObjective final : public Objective {
     // Noise to field with D beside it.
     void forward_with_density(std::span<OwnBlock> blocks) {
       gradients_.forward_with_density(blocks, std::span(log_det_), /*add_slopes=*/false);
-      for (std::size_t b = 0; b < blocks.size(); ++b) {
-        (V(blocks[b].log_noise) - V(log_det_[b])).store(blocks[b].log_q);
-        store_sums(blocks[b]);
-      }
+      store_densities(blocks);
     }
 
     // Slopes of -log q at the fields that were loaded.
@@ -166,6 +164,12 @@ class LanesObjective final : public Objective {
     std::vector<double> take_slopes() { return gradients_.take(); }
 
    private:
+    void store_densities(std::span<OwnBlock> blocks) const {
+      for (std::size_t b = 0; b < blocks.size(); ++b) {
+        (V(blocks[b].log_noise) - V(log_det_[b])).store(blocks[b].log_q);
+        store_sums(blocks[b]);
+      }
+    }
     void store_sums(OwnBlock& block) const {
       const auto sums = theory_.sums(block.field);
       for (std::size_t k = 0; k < Theory::kSums; ++k) sums.of[k].store(block.sums[k]);

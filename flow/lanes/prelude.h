@@ -15,6 +15,7 @@
 #include "flow/circle_map.h"
 #include "flow/densities.h"
 #include "flow/lanes/affine_tables.h"
+#include "flow/lanes/context_update.h"
 #include "flow/lanes/instruction_set.h"
 #include "flow/lanes/matrix_coupling.h"
 #include "flow/lanes/plan.h"

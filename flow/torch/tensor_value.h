@@ -36,6 +36,7 @@ inline TensorValue select(const TensorMask& mask, const TensorValue& a, const Te
 inline TensorValue fma(const TensorValue& a, const TensorValue& b, const TensorValue& c) { return a * b + c; }
 inline TensorValue sqrt(const TensorValue& a) { return TensorValue(a.tensor.sqrt()); }
 inline TensorValue exp(const TensorValue& a) { return TensorValue(a.tensor.exp()); }
+inline TensorValue exp_of_negative(const TensorValue& a) { return exp(a); }
 inline TensorValue log(const TensorValue& a) { return TensorValue(a.tensor.log()); }
 inline Turn<TensorValue> turn(const TensorValue& u) {
   const at::Tensor angle = u.tensor * kTwoPi;

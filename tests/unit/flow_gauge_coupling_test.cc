@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "flow/lanes/context_update.h"
 #include "flow/lanes/lanes_engine.h"
 #include "flow_gauge_contract.h"
 
@@ -33,6 +34,31 @@ TEST(GaugeCoupling, HalfOfThePlaquettesAreFrozenUnderTheUsualMasks) {
     std::array<std::size_t, 3> seen{};  // plaquettes, wide and tall ones of two
     for (const std::uint32_t input : coupling.sites.inputs) ++seen[input % 3];
     EXPECT_EQ(seen, (std::array<std::size_t, 3>{32, 32, 32}));
+  }
+}
+
+// A layer finds half of its context in that of its neighbour.
+TEST(GaugeCoupling, ContextsTakeOverWhatTheLayerBeforeHasNotChanged) {
+  for (const GaugeCase& gauge_case : gauge_cases()) {
+    const std::vector<LoopCoupling> all = couplings(gauge_case);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      for (const LoopCoupling& last : {all[(i + 1) % all.size()], all[(i + all.size() - 1) % all.size()]}) {
+        const lanes::ContextUpdate update = lanes::context_after(last, all[i]);
+        std::vector<int> found(all[i].context.size());
+        for (const std::uint32_t to : update.computed) ++found[to];
+        for (const auto& [from, to] : update.copied) {
+          ++found[to];
+          EXPECT_EQ(last.context[from], all[i].context[to]);
+        }
+        EXPECT_EQ(found, std::vector<int>(all[i].context.size(), 1));
+      }
+      EXPECT_EQ(lanes::whole_context(all[i]).computed.size(), all[i].context.size());
+    }
+  }
+  const std::vector<LoopCoupling> usual = couplings({.lattice = {8, 8}});
+  for (std::size_t i = 0; i + 1 < usual.size(); ++i) {
+    EXPECT_EQ(lanes::context_after(usual[i], usual[i + 1]).copied.size(), usual[i].context.size() / 2);
+    EXPECT_EQ(lanes::context_after(usual[i + 1], usual[i]).copied.size(), usual[i].context.size() / 2);
   }
 }
 
