@@ -104,13 +104,20 @@ v1::StatusReply chain_status(const RunSpec& run, const std::string& run_id, cons
   return reply;
 }
 
-void add_quarantined(v1::StatusReply& reply, const std::map<std::string, std::string>& names) {
-  for (const auto& [name, reason] : names) {
-    auto* out = reply.add_quarantined();
-    out->set_name(name);
-    out->set_reason(reason);
-    out->set_wrong_units(1);
+std::map<std::string, v1::Quarantine> quarantined_names(const std::vector<WorkerRow>& workers) {
+  std::map<std::string, v1::Quarantine> names;
+  for (const WorkerRow& row : workers) {
+    if (row.quarantined.empty()) continue;
+    v1::Quarantine& out = names[row.name];
+    out.set_name(row.name);
+    out.set_reason(row.quarantined);
+    out.set_wrong_units(1);
   }
+  return names;
+}
+
+void add_quarantined(v1::StatusReply& reply, const std::map<std::string, v1::Quarantine>& names) {
+  for (const auto& [name, row] : names) *reply.add_quarantined() = row;
 }
 
 v1::TrainingReport stored_training(const Store& store, const RunSpec& run) {

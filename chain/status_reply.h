@@ -21,8 +21,9 @@ v1::ListReply list_reply(const std::vector<ModelRow>& models, const std::vector<
 v1::StatusReply chain_status(const RunSpec& run, const std::string& run_id, const std::string& pinned_build,
                              const ChainStatistics& statistics, const ChainEnd& end, v1::ListReply models);
 
-// Those in quarantine, and why: each for one unit.
-void add_quarantined(v1::StatusReply& reply, const std::map<std::string, std::string>& names);
+// The names of those in quarantine, and why: each for one unit. What else they did the store does not know.
+std::map<std::string, v1::Quarantine> quarantined_names(const std::vector<WorkerRow>& workers);
+void add_quarantined(v1::StatusReply& reply, const std::map<std::string, v1::Quarantine>& names);
 
 // What the store's record says of a training that nobody reports: its last step and evaluation.
 v1::TrainingReport stored_training(const Store& store, const RunSpec& run);

@@ -48,9 +48,8 @@ struct WorkerRow {
   std::string quarantined{};  // why nothing more is taken from this name; empty: it is
 };
 
-// The numbers of those in quarantine; and their names, with the reason of each.
+// The numbers of those in quarantine.
 std::set<std::uint64_t> quarantined_numbers(const std::vector<WorkerRow>& workers);
-std::map<std::string, std::string> quarantined_names(const std::vector<WorkerRow>& workers);
 
 // Who drew a unit, and who drew the same again (0: nobody).
 struct UnitPlace {

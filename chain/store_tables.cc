@@ -117,14 +117,6 @@ std::set<std::uint64_t> quarantined_numbers(const std::vector<WorkerRow>& worker
   return numbers;
 }
 
-std::map<std::string, std::string> quarantined_names(const std::vector<WorkerRow>& workers) {
-  std::map<std::string, std::string> names;
-  for (const WorkerRow& row : workers) {
-    if (!row.quarantined.empty()) names[row.name] = row.quarantined;
-  }
-  return names;
-}
-
 void Store::add_event(const std::string& kind, const std::string& text) {
   impl_->guard([&] {
     SQLite::Statement insert(*impl_->db, std::string("INSERT INTO events(at, kind, text) VALUES(") + kNow + ", ?, ?)");

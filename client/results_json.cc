@@ -161,7 +161,12 @@ json status_json(const v1::StatusReply& status) {
   for (const auto& worker : status.workers()) workers.push_back(worker_json(worker));
   json quarantined = json::array(), recheck;
   for (const auto& row : status.quarantined()) {
-    quarantined.push_back({{"name", row.name()}, {"wrong_units", row.wrong_units()}, {"reason", row.reason()}});
+    quarantined.push_back({{"name", row.name()},
+                           {"wrong_units", row.wrong_units()},
+                           {"answered_units", row.answered_units()},
+                           {"audited_units", row.audited_units()},
+                           {"expired_units", row.expired_units()},
+                           {"reason", row.reason()}});
   }
   if (status.has_recheck()) {
     recheck = {{"share", status.recheck().share()},

@@ -224,7 +224,11 @@ std::vector<std::string> status_lines(const v1::StatusReply& status,
   if (const auto lines = rollout_lines(status); !lines.empty()) sheet.add("rollout", lines);
   if (status.workers_size() > 0) sheet.add("workers", worker_lines(status));
   for (const auto& row : status.quarantined()) {
-    sheet.add("quarantine", "'" + row.name() + "', " + whole(row.wrong_units()) + " wrong: " + row.reason());
+    sheet.add("quarantine", "'" + row.name() + "', " + whole(row.wrong_units()) + " wrong" +
+                                (row.answered_units() > 0 ? ", " + whole(row.answered_units()) + " answered" : "") +
+                                (row.audited_units() > 0 ? ", " + whole(row.audited_units()) + " compared" : "") +
+                                (row.expired_units() > 0 ? ", " + whole(row.expired_units()) + " expired" : "") + ": " +
+                                row.reason());
   }
   sheet.add("digest", status.head());
   sheet.add("notes", std::vector<std::string>(status.notes().begin(), status.notes().end()));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "chain/status_reply.h"
 #include "flow/catalog.h"
 #include "program/limits.h"
 #include "spec/error.h"

@@ -176,6 +176,9 @@ class Core {
     bool can(const char* capability) const;
     bool can(const char* capability, std::uint32_t version) const;  // and has this version
   };
+  struct Tally {
+    std::uint64_t answered = 0, expired = 0;  // units
+  };
   struct Answer {
     UnitData data;
     WorkerId worker, second;
@@ -256,19 +259,19 @@ class Core {
 
   std::map<WorkerId, Worker> workers_;
   WorkerId last_worker_ = kNobody;
-  WorkerId last_granted_ = kNobody;                 // the next one in turn gets the next unit
-  std::map<WorkerId, std::string> names_;           // of all that drew a unit
-  std::map<std::string, WorkerId> witnesses_;       // of one name there is one: who comes back is nobody new
-  std::map<std::string, std::string> quarantined_;  // names, and why
-  std::string wrong_again_;                         // one of these of which a unit of the log was found wrong since
-  std::map<UnitNumber, Answer> answers_;            // inside the window, waiting for their turn
-  Write pending_;                                   // decided, not yet under way to the disk
-  std::shared_ptr<const Write> writing_;            // under way
-  std::shared_ptr<const Write> uncounted_;          // durable, and not all in the figures yet
-  std::size_t counted_ = 0;                         // its records that are
-  bool retry_ = false;                              // a write that failed may be tried again
-  std::uint64_t snapshot_every_, snapshot_at_;      // proposals; the frontier of the last one
-  std::string build_;                               // pinned, durable or not
+  WorkerId last_granted_ = kNobody;            // the next one in turn gets the next unit
+  std::map<WorkerId, std::string> names_;      // of all that drew a unit
+  std::map<std::string, WorkerId> witnesses_;  // of one name there is one: who comes back is nobody new
+  std::map<std::string, Tally> ended_;         // of these names: what their connections did that have ended
+  std::map<std::string, flowloom::v1::Quarantine> quarantined_;
+  std::map<UnitNumber, Answer> answers_;        // inside the window, waiting for their turn
+  Write pending_;                               // decided, not yet under way to the disk
+  std::shared_ptr<const Write> writing_;        // under way
+  std::shared_ptr<const Write> uncounted_;      // durable, and not all in the figures yet
+  std::size_t counted_ = 0;                     // its records that are
+  bool retry_ = false;                          // a write that failed may be tried again
+  std::uint64_t snapshot_every_, snapshot_at_;  // proposals; the frontier of the last one
+  std::string build_;                           // pinned, durable or not
   std::optional<Reweighing> reweigh_;
   StepSharing sharing_;
   ChainEnd end_;                    // as decided

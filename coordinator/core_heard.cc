@@ -44,7 +44,7 @@ std::optional<std::string> Core::refusal(const flowloom::v1::Hello& hello, Refus
   if (workers_.size() >= limits::kWorkers) return "All " + std::to_string(limits::kWorkers) + " places are taken.";
   code = Refusal::CODE_QUARANTINED;
   if (const auto found = quarantined_.find(hello.name()); found != quarantined_.end()) {
-    return "The worker '" + found->first + "' is in quarantine: " + found->second +
+    return "The worker '" + found->first + "' is in quarantine: " + found->second.reason() +
            ". Have its machine checked; one that is mended joins under another --name.";
   }
   code = Refusal::CODE_WRONG_RUN;
@@ -166,7 +166,15 @@ void Core::verified(std::uint32_t version) {
 }
 
 void Core::left(WorkerId id) {
-  if (workers_.erase(id) == 0) return;
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  const Worker& worker = found->second;
+  if (witnesses_.contains(worker.hello.name())) {
+    Tally& tally = ended_[worker.hello.name()];
+    tally.answered += worker.answered;
+    tally.expired += worker.expired;
+  }
+  workers_.erase(found);
   ledger_.left(id);
   sharing_.left(id);
   recheck_.left(id);
@@ -334,9 +342,11 @@ void Core::take_rechecked() {
   if (const auto& unit = recheck_.wrong()) {
     const std::string number = std::to_string(unit->first_index / run_.unit);
     const std::string author = names_.at(unit->worker);
-    if (!quarantine(author,
-                    "unit " + number + " of the chain, which it drew, was proved wrong (" + difference(unit->by) + ")"))
-      wrong_again_ = author;
+    if (!quarantine(author, "unit " + number + " of the chain, which it drew, was proved wrong (" +
+                                difference(unit->by) + ")")) {
+      auto& row = quarantined_.at(author);
+      row.set_wrong_units(row.wrong_units() + 1);
+    }
     halt("Unit " + number + " of the chain is wrong: worker " + std::to_string(unit->worker) +
          " drew it, and others who draw it again agree on other numbers (they differ " + difference(unit->by) + "). '" +
          author +
@@ -356,7 +366,8 @@ void Core::proved_wrong(const std::vector<Jury::Wrong>& workers, std::uint64_t f
 // Nothing more is taken from this name, and what stands on its word alone is drawn again: here what is not yet of the
 // chain; what is, once this is durable. Returns false if it was in quarantine already.
 bool Core::quarantine(const std::string& name, const std::string& reason) {
-  if (!quarantined_.emplace(name, reason).second) return false;
+  const auto [found, is_new] = quarantined_.try_emplace(name);
+  if (!is_new) return false;
   pending_.quarantined.emplace_back(name, reason);
   std::set<WorkerId> quarantined;
   for (const auto& [id, other] : names_) {
@@ -379,6 +390,13 @@ bool Core::quarantine(const std::string& name, const std::string& reason) {
     refuse(id, Refusal::CODE_QUARANTINED, "This worker is in quarantine: " + reason + ".", true);
     left(id);
   }
+  auto& row = found->second;
+  row.set_name(name);
+  row.set_reason(reason);
+  row.set_wrong_units(1);
+  row.set_answered_units(ended_[name].answered);
+  row.set_expired_units(ended_[name].expired);
+  row.set_audited_units(jury_.compared(witnesses_.at(name)));
   return true;
 }
 

@@ -127,10 +127,10 @@ void Core::set_state(StatusReply& reply) const {
     return set(StatusReply::STATE_WAITING, sentence);
   }
   if (workers_.empty()) {
-    return set(StatusReply::STATE_WAITING, quarantined_.empty()
-                                               ? "waiting for a worker"
-                                               : "waiting for another worker: '" + quarantined_.begin()->first +
-                                                     "' is in quarantine, because " + quarantined_.begin()->second);
+    return set(StatusReply::STATE_WAITING,
+               quarantined_.empty() ? "waiting for a worker"
+                                    : "waiting for another worker: '" + quarantined_.begin()->first +
+                                          "' is in quarantine, because " + quarantined_.begin()->second.reason());
   }
   if (const std::string sentence = dispute(); !sentence.empty()) return set(StatusReply::STATE_WAITING, sentence);
   std::string sentence = rechecking();
@@ -174,9 +174,6 @@ StatusReply Core::status(Time now) {
     out->set_connected_seconds(std::chrono::duration<double>(now - worker.since).count());
   }
   add_quarantined(reply, quarantined_);
-  for (auto& row : *reply.mutable_quarantined()) {
-    if (row.name() == wrong_again_) row.set_wrong_units(row.wrong_units() + 1);
-  }
   if (const auto& sample = recheck_.sample()) {
     auto* out = reply.mutable_recheck();
     out->set_share(sample->share);

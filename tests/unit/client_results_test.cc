@@ -139,6 +139,23 @@ TEST(StatusText, ShowsWhoGaveWrongNumbersAndInHowManyUnits) {
   EXPECT_EQ(json["quarantined"][0]["wrong_units"], 2);
 }
 
+TEST(StatusText, ShowsWhatWhoIsInQuarantineDidBefore) {
+  v1::StatusReply status = status_in_full();
+  auto* row = status.add_quarantined();
+  row->set_name("node-7");
+  row->set_reason("for unit 5 it gave other numbers");
+  row->set_wrong_units(1);
+  row->set_answered_units(12);
+  row->set_audited_units(4);
+  row->set_expired_units(3);
+  EXPECT_THAT(joined(status_lines(status)),
+              HasSubstr("'node-7', 1 wrong, 12 answered, 4 compared, 3 expired: for unit 5 it gave other numbers"));
+  const auto json = status_json(status)["quarantined"][0];
+  EXPECT_EQ(json["answered_units"], 12);
+  EXPECT_EQ(json["audited_units"], 4);
+  EXPECT_EQ(json["expired_units"], 3);
+}
+
 TEST(StatusText, NamesAWorkerThatDoesNotAnswer) {
   v1::StatusReply status = status_in_full();
   EXPECT_THAT(joined(status_lines(status)), Not(HasSubstr("not answering")));

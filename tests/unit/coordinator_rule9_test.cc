@@ -164,6 +164,40 @@ TEST_F(ExactnessRule9Core, WhoWasProvedWrongIsInQuarantineUnderItsNameForGood) {
   EXPECT_EQ(status().quarantined(0).wrong_units(), 1u);
 }
 
+TEST_F(ExactnessRule9Core, WhatWhoIsInQuarantineDidBeforeStaysInStatus) {
+  start(1);
+  std::uint64_t answered = 0;
+  const auto answer = [&] {
+    while (!grants_.empty()) {
+      for (const Grant& grant : take_grants()) {
+        answered += liars_.contains(grant.worker) && status().quarantined_size() == 0;
+        answer_as(grant.worker, grant.unit);
+      }
+    }
+  };
+  const WorkerId first = join_named("liar");
+  liars_.insert(first);
+  tick(run_.chain.lease_seconds + 1);
+  join_named("honest");
+  answer();  // late, too
+  EXPECT_EQ(status().workers(0).expired_units(), 2u);
+  EXPECT_EQ(status().workers(0).answered_units(), answered);
+  leave(first);
+  answer();
+  liars_.insert(join_named("liar")), liars_.insert(join_named("liar"));
+  answer();
+  ASSERT_EQ(status().quarantined_size(), 0);
+  join_named("third");
+  answer();
+  ASSERT_EQ(status().quarantined_size(), 1);
+  EXPECT_EQ(status().quarantined(0).answered_units(), answered);
+  EXPECT_EQ(status().quarantined(0).expired_units(), 2u);
+  EXPECT_GT(status().quarantined(0).audited_units(), 0u);
+  restart();
+  ASSERT_EQ(status().quarantined_size(), 1) << "and what an earlier coordinator saw is forgotten";
+  EXPECT_EQ(status().quarantined(0).answered_units(), 0u);
+}
+
 TEST_F(ExactnessRule9Core, AUnitAboveTheThresholdIsDrawnTwice) {
   open({});
   publish("a", {0});
