@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "program/retry.h"
 #include "program/rpc.h"
@@ -20,6 +21,19 @@ constexpr std::int64_t kCheckedAtOnce = 64;  // records, of what a start did not
 
 // Whoever lost a coordinator has found the next one after this.
 constexpr Time kReturn = Retry::kCap + limits::kComeBack;
+
+// Whether a later state that a peer remembers, which `text` names, was accepted once.
+bool was_accepted(const Store& store, const std::string& text) {
+  bool accepted = false;
+  const grpc::Status read = guarded([&] {
+    const auto events = store.events();
+    accepted = std::ranges::any_of(events, [&](const Store::Event& event) {
+      return event.kind == "rollback" && event.text.find(text) != std::string::npos;
+    });
+  });
+  if (!read.ok()) spdlog::error("{}", read.error_message());
+  return accepted;
+}
 
 }  // namespace
 
@@ -173,21 +187,22 @@ void Brain::looked_up(const std::optional<std::string>& found) {
 
 void Brain::heard(const std::string& peer, const flowloom::v1::Seen& seen, bool of_run_file) {
   if (seen.head().empty()) return;
-  if (seen.run_id() != run_id_) {
-    const std::string note = "'" + peer + "' was told of record " + std::to_string(seen.records()) + " of run " +
-                             seen.run_id().substr(0, kShownId) + ", and this is run " + run_id_.substr(0, kShownId) +
-                             ": if that one's directory was lost, this chain is a new one in its place.";
-    spdlog::warn("{}", note);
-    if (of_other_runs_.size() < kOtherRuns) of_other_runs_.emplace(peer, note);
-    if (of_run_file && durable_frontier_ == 0) looked_up(note);
-    return;
-  }
-  ++lookups_;
-  on_store([this, peer, seen](Store& store) { return look_up(store, peer, seen); },
-           [this](std::future<std::optional<std::string>> found) {
-             --lookups_;
-             looked_up(found.get());
-           });
+  const auto ask = [&](auto question) {
+    ++lookups_;
+    on_store(std::move(question), [this](std::future<std::optional<std::string>> found) {
+      --lookups_;
+      looked_up(found.get());
+    });
+  };
+  if (seen.run_id() == run_id_) return ask([this, peer, seen](Store& store) { return look_up(store, peer, seen); });
+  const std::string which = " of run " + seen.run_id().substr(0, kShownId) + ", ";
+  const std::string note = "'" + peer + "' was told of record " + std::to_string(seen.records()) + which +
+                           "and this is run " + run_id_.substr(0, kShownId) +
+                           ": if that one's directory was lost, this chain is a new one in its place.";
+  spdlog::warn("{}", note);
+  if (of_other_runs_.size() < kOtherRuns) of_other_runs_.emplace(peer, note);
+  if (!of_run_file || std::cmp_greater_equal(records_, seen.records())) return;
+  ask([which, note](Store& store) { return was_accepted(store, which) ? std::nullopt : std::optional(note); });
 }
 
 std::optional<flowloom::v1::Seen> Brain::head_to_tell() {

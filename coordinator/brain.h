@@ -125,8 +125,8 @@ class Brain {
   void heard(const std::string& peer, const flowloom::v1::Seen& seen, bool of_run_file = false);
 
   // The core's, and what was heard of other runs: where a run directory was lost, another chain may have taken its
-  // place. Nobody can prove that (the lost directory's token is gone too), so it halts only a chain of the same run
-  // file that has not begun, which loses nothing by it; else it is said.
+  // place. Nobody can prove that (the lost directory's token is gone too). It halts a chain of the same run file whose
+  // log is shorter, unless that was accepted once, now or by an earlier process; else it is said.
   flowloom::v1::StatusReply status();
 
   // What peers are to be told: it is durable. Nothing while a peer's word is looked up, or after it halted the chain:

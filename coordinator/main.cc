@@ -119,7 +119,7 @@ int main(int argc, char** argv) {
   app.add_option("--recheck-seed", options.seed, "Which units these are")->check(CLI::Range(1u, 4294967295u));
   app.add_flag("--stay", options.stay, "Go on answering clients when the chain is complete");
   app.add_flag("--accept-rollback", options.accept_rollback,
-               "Go on although a peer has seen a later state of this run than the store holds");
+               "Go on although a peer has seen a later state than the store holds, of this run or of a lost one");
   flowloom::add_log_level(app, options.log_level);
   app.add_flag("--die-with-parent", options.die_with_parent, "End when the process that started this one ends");
   if (const auto code = flowloom::parse_options(app, argc, argv)) return *code;

@@ -23,7 +23,7 @@ void add_up(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str();
   command->add_flag("--accept-rollback", options->accept_rollback,
-                    "Go on although a program that lived on has seen a later state of this run");
+                    "Go on although a program that lived on has seen a later state, of this run or of a lost one");
   command->add_flag("--json", options->json, "The result as one JSON object; progress goes to standard error");
   command->add_flag("--quiet", options->quiet, "No progress");
   command->callback(

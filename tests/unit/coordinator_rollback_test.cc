@@ -58,6 +58,20 @@ class RollbackTest : public testing::Test {
     return reply;
   }
 
+  // The state once a worker of the same run file has come that remembers another run, with a log of so many records.
+  StatusReply remembered(char run, std::int64_t records) {
+    HandWorker worker(served_);
+    flowloom::v1::Hello first = hello(1);
+    const std::string other(32, run);
+    *first.mutable_seen() = HeadSeal(other, std::string(64, '0')).seal(records, sha256("x"));
+    first.mutable_run()->set_run_id(other);
+    first.set_identity(std::string(bytes_of(served_.run.identity())));
+    worker.say_hello(first);
+    const auto answer = worker.read();
+    EXPECT_TRUE(answer && answer->has_refusal());
+    return settled();
+  }
+
   // The state a little later.
   StatusReply settled() {
     Served::Call call(served_);
@@ -211,28 +225,35 @@ TEST_F(RollbackTest, APeerThatRemembersAnotherRunIsNotedAndStopsNobody) {
 }
 
 TEST_F(RollbackTest, AChainThatHasNotBegunIsHaltedByWhoRemembersAnotherOfItsRunFile) {
-  const auto remember = [&] {
-    HandWorker worker(served_);
-    flowloom::v1::Hello first = hello(1);
-    const std::string other(32, 'b');
-    *first.mutable_seen() = HeadSeal(other, std::string(64, '0')).seal(1000, sha256("x"));
-    first.mutable_run()->set_run_id(other);
-    first.set_identity(std::string(bytes_of(served_.run.identity())));
-    worker.say_hello(first);
-    const auto answer = worker.read();
-    EXPECT_TRUE(answer && answer->has_refusal());
-    return settled();
-  };
-  const StatusReply status = remember();
+  const StatusReply status = remembered('b', 1000);
   EXPECT_EQ(status.state(), StatusReply::STATE_HALTED);
   EXPECT_THAT(status.sentence(), testing::AllOf(HasSubstr("record 1000 of run bbb"), HasSubstr("--accept-rollback")));
+}
+
+TEST_F(RollbackTest, AChainThatHasBegunIsHaltedByWhoRemembersALongerOneOfItsRunFile) {
+  served_.publish(checkpoint_bytes(served_.run));
+  HandWorker worker(served_, 1);
+  for (int unit = 0; unit < 3; ++unit) worker.answer(*worker.read_until(CoordinatorMessage::kSample));
+  ASSERT_TRUE(served_.reaches(12));  // a switch and three units
+  EXPECT_EQ(remembered('b', 4).state(), StatusReply::STATE_RUNNING) << "nothing of that one is missing here";
+  const StatusReply status = remembered('b', 5);
+  EXPECT_EQ(status.state(), StatusReply::STATE_HALTED);
+  EXPECT_THAT(status.sentence(), testing::AllOf(HasSubstr("record 5 of run bbb"), HasSubstr("--accept-rollback")));
+}
+
+TEST_F(RollbackTest, OnceALostRunIsAcceptedWhoRemembersItHaltsNothingMore) {
   served_.stop();
   served_.start(true, Rollback::kAccept);
-  EXPECT_EQ(remember().state(), StatusReply::STATE_WAITING);
+  EXPECT_EQ(remembered('b', 1000).state(), StatusReply::STATE_WAITING);
   served_.stop();
   served_.start();
-  grow();
-  EXPECT_EQ(remember().state(), StatusReply::STATE_COMPLETE) << "what has begun is not stopped by a word";
+  EXPECT_EQ(remembered('b', 1000).state(), StatusReply::STATE_WAITING);
+  EXPECT_EQ(remembered('c', 1000).state(), StatusReply::STATE_HALTED) << "another one was not accepted";
+  served_.stop();
+  const Store store = Store::open(chain(), Store::Mode::kReadOnly);
+  int rollbacks = 0;
+  for (const auto& event : store.events()) rollbacks += event.kind == "rollback";
+  EXPECT_EQ(rollbacks, 1);
 }
 
 TEST_F(RollbackTest, AWorkerIsToldOfTheLog) {
