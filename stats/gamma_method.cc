@@ -7,6 +7,7 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "stats/clones.h"
 #include "stats/moments.h"
 #include "stats/window.h"
 
@@ -29,27 +30,51 @@ std::vector<std::size_t> checked_replicas(const GammaOptions& options, std::size
 }
 
 // Independent partial sums: a single one would wait for each addition, and the compiler may not reorder them.
-double dot(const double* x, const double* y, std::size_t n) {
-  constexpr std::size_t kLanes = 8;
-  std::array<double, kLanes> sums{};
-  std::size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
+constexpr std::size_t kLanes = 8;
+using Lanes = std::array<double, kLanes>;
+
+constexpr std::size_t kBlock = 2048;  // measurements, a multiple of kLanes: what stays in the nearest caches
+constexpr std::size_t kLags = 16;     // at most, that one pass over the data serves
+
+// Adds the products of x[0 ... n - 1] and y[0 ... n - 1], n a multiple of kLanes.
+FLOWLOOM_EVERY_WIDTH
+void add_lagged(Lanes& lanes, const double* x, const double* y, std::size_t n) {
+  Lanes sums = lanes;
+  for (std::size_t i = 0; i < n; i += kLanes) {
     for (std::size_t j = 0; j < kLanes; ++j) sums[j] += x[i + j] * y[i + j];
   }
-  double rest = 0.0;
-  for (; i < n; ++i) rest += x[i] * y[i];
-  return std::accumulate(sums.begin(), sums.end(), rest);
+  lanes = sums;
 }
 
-// Gamma(t) of centred data.
-double autocovariance(std::span<const double> centred, std::span<const std::size_t> replicas, std::size_t t) {
-  double sum = 0.0;
+// Adds the sums of x[i] x[i + t] over one replica, for the lags t = first, first + 1, ... The order of each lag's
+// additions does not depend on which others are computed with it.
+void add_replica(std::span<double> sums, const double* x, std::size_t length, std::size_t first) {
+  std::array<Lanes, kLags> lanes{};
+  const auto whole = [&](std::size_t k) { return (length - first - k) / kLanes * kLanes; };
+  for (std::size_t block = 0; block < whole(0); block += kBlock) {
+    for (std::size_t k = 0; k < sums.size() && block < whole(k); ++k) {
+      add_lagged(lanes[k], x + block, x + block + first + k, std::min(kBlock, whole(k) - block));
+    }
+  }
+  for (std::size_t k = 0; k < sums.size(); ++k) {
+    double rest = 0.0;
+    for (std::size_t i = whole(k); i + first + k < length; ++i) rest += x[i] * x[i + first + k];
+    sums[k] += std::accumulate(lanes[k].begin(), lanes[k].end(), rest);
+  }
+}
+
+// Gamma(first), Gamma(first + 1), ... of centred data, at most kLags of them.
+void autocovariances(std::span<double> gammas, std::span<const double> centred, std::span<const std::size_t> replicas,
+                     std::size_t first) {
+  std::ranges::fill(gammas, 0.0);
   const double* start = centred.data();
   for (const std::size_t length : replicas) {
-    sum += dot(start, start + t, length - t);
+    add_replica(gammas, start, length, first);
     start += length;
   }
-  return sum / static_cast<double>(centred.size() - replicas.size() * t);
+  for (std::size_t k = 0; k < gammas.size(); ++k) {
+    gammas[k] /= static_cast<double>(centred.size() - replicas.size() * (first + k));
+  }
 }
 
 // Chi-squared tail probability: Q(a, x) with a = dof / 2, x = chi_sq / 2 climbs from Q(1/2, x) = erfc(sqrt x)
@@ -81,16 +106,22 @@ std::size_t count_runs(std::span<const double> data, std::span<const std::size_t
 double analyse(std::span<const double> centred, std::span<const std::size_t> replicas, double s, GammaEstimate& out) {
   const double n = static_cast<double>(centred.size());
   const std::size_t max_window = *std::min_element(replicas.begin(), replicas.end()) / 2;
-  const double gamma_0 = autocovariance(centred, replicas, 0);
+  std::array<double, kLags> gammas;
+  autocovariances(std::span(gammas).first(1), centred, replicas, 0);
+  const double gamma_0 = gammas[0];
   out.variance = gamma_0;
   if (gamma_0 == 0.0) return 0.0;
 
   double c = gamma_0;
   bool closed = false;
-  while (out.window < max_window && !closed) {
-    ++out.window;
-    c += 2.0 * autocovariance(centred, replicas, out.window);
-    closed = window_closes(c / (2.0 * gamma_0), static_cast<double>(out.window), n, s);
+  for (std::size_t lags = 1; out.window < max_window && !closed; lags = std::min(2 * lags, kLags)) {
+    const auto next = std::span(gammas).first(std::min(lags, max_window - out.window));
+    autocovariances(next, centred, replicas, out.window + 1);
+    for (std::size_t k = 0; k < next.size() && !closed; ++k) {
+      ++out.window;
+      c += 2.0 * next[k];
+      closed = window_closes(c / (2.0 * gamma_0), static_cast<double>(out.window), n, s);
+    }
   }
   if (c <= 0.0) {
     out.window = 0;

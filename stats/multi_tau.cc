@@ -6,14 +6,8 @@
 #include <stdexcept>
 
 #include "math/arrays.h"
+#include "stats/clones.h"
 #include "stats/window.h"
-
-// Compiled for each of these, chosen when the program starts.
-#ifdef FLOWLOOM_CLONES  // cmake/toolchain.cmake
-#define FLOWLOOM_EVERY_WIDTH __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FLOWLOOM_EVERY_WIDTH
-#endif
 
 namespace flowloom::stats {
 namespace {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -73,6 +74,52 @@ TEST(GammaMethod, FollowsTheFormulasOnEightNumbers) {
   EXPECT_NEAR(gamma.tau_int, c * 1.625 / (2.0 * gamma.variance), 1e-14);
   EXPECT_NEAR(gamma.error_of_error, gamma.error * std::sqrt(2.5 / 8.0), 1e-14);
   EXPECT_NEAR(gamma.tau_int_error, 2.0 * gamma.tau_int * std::sqrt((2.5 - gamma.tau_int) / 8.0), 1e-14);
+}
+
+// The same additions in the same order, one lag after the other: eight partial sums, and the rest apart.
+double lagged_sum(std::span<const double> x, std::size_t t) {
+  const std::size_t n = x.size() - t, whole = n / 8 * 8;
+  std::array<double, 8> sums{};
+  for (std::size_t i = 0; i < whole; ++i) sums[i % 8] += x[i] * x[i + t];
+  double sum = 0.0;
+  for (std::size_t i = whole; i < n; ++i) sum += x[i] * x[i + t];
+  for (const double lane : sums) sum += lane;
+  return sum;
+}
+
+TEST(GammaMethod, HasTheBitsOfAPlainSumLagByLag) {
+  const std::vector<std::size_t> lengths{5'011, 4'096, 1'003, 3'073};
+  testing::Noise noise(34);
+  std::size_t longest = 0;
+  for (int repetition = 0; repetition < 20; ++repetition) {
+    Series x;
+    for (const std::size_t length : lengths) {
+      const Series part = testing::ar1_series(0.95, length, noise);
+      x.insert(x.end(), part.begin(), part.end());
+    }
+    Series centred = x;
+    for (const double centre = mean(x); double& value : centred) value -= centre;
+    const auto autocovariance = [&](std::size_t t) {
+      double sum = 0.0;
+      std::span<const double> left = centred;
+      for (const std::size_t length : lengths) {
+        sum += lagged_sum(left.first(length), t);
+        left = left.subspan(length);
+      }
+      return sum / static_cast<double>(x.size() - lengths.size() * t);
+    };
+    const double n = static_cast<double>(x.size()), gamma_0 = autocovariance(0);
+    double c = gamma_0;
+    std::size_t window = 0;
+    for (const double s : {0.01, 0.1, 2.0}) {  // the shorter the window, the more shows of one lag's last bit
+      const GammaEstimate gamma = gamma_method(x, {.s = s, .replica_lengths = lengths});
+      while (window < gamma.window) c += 2.0 * autocovariance(++window);
+      EXPECT_EQ(gamma.variance, gamma_0 + c / n);
+      EXPECT_EQ(gamma.error, std::sqrt((c + (2.0 * static_cast<double>(window) + 1.0) * c / n) / n));
+    }
+    longest = std::max(longest, window);
+  }
+  EXPECT_GT(longest, 100u);
 }
 
 TEST(GammaMethod, AnAlternatingChainFallsBackToTheNaiveError) {
