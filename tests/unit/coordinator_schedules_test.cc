@@ -4,6 +4,10 @@
 // calm end in which everything still open is done. Against every schedule stands the chain of one plain loop
 // (reference_log). A schedule that fails is run again and printed, event by event. Each test says at its end what
 // happened in all its schedules together, and fails where that was too little (Coverage).
+//
+// The disk is a MemoryLog, on which the write under way when the coordinator dies is whole or not there. In one group
+// (Faults::torn) a real store lies beside it, whose power goes out in the middle of that write (torn_store.h): it must
+// hold the whole write or nothing of it, and the MemoryLog follows it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,6 +20,7 @@
 #include <set>
 
 #include "coordinator_world.h"
+#include "torn_store.h"
 
 namespace flowloom {
 namespace {
@@ -32,6 +37,7 @@ struct Faults {
   bool consistent = false;  // and always the same ones
   bool comes_back = false;  // and when it is lost, it comes again at once, under its name
   bool mute = false;  // in every second schedule there is one more worker, which keeps its stream and never answers
+  bool torn = false;  // when the coordinator dies the power goes out, and the write under way is torn on a real store
 };
 
 struct Schedule {
@@ -51,6 +57,8 @@ struct Coverage {
   std::uint64_t reweighs = 0;           // schedules in which one was granted
   std::uint64_t kills_in_reweighs = 0;  // schedules in which the coordinator died between a grant and its record
   std::uint64_t unheard_lies = 0;       // schedules with lies of which nobody heard before all units were drawn again
+  std::uint64_t torn = 0;               // power cuts that left a file torn
+  std::uint64_t kept = 0, lost = 0;     // writes that were under way in a power cut
 
   Coverage& operator+=(const Coverage& other) {
     schedules += other.schedules;
@@ -59,6 +67,7 @@ struct Coverage {
     restarts += other.restarts, failed_writes += other.failed_writes, rewinds += other.rewinds;
     reweighs += other.reweighs, kills_in_reweighs += other.kills_in_reweighs;
     unheard_lies += other.unheard_lies;
+    torn += other.torn, kept += other.kept, lost += other.lost;
     return *this;
   }
   std::string text() const {
@@ -68,7 +77,8 @@ struct Coverage {
     return std::to_string(schedules) + " schedules; in each, under faults: events " + each(events) + ", units " +
            each(units) + " (and " + each(calm_units) + " after), restarts " + each(restarts) + ", failed writes " +
            each(failed_writes) + ", rewinds " + each(rewinds) + "; share of schedules with a reweigh " +
-           each(reweighs) + ", killed in it " + each(kills_in_reweighs) + ", with unheard lies " + each(unheard_lies);
+           each(reweighs) + ", killed in it " + each(kills_in_reweighs) + ", with unheard lies " + each(unheard_lies) +
+           "; files torn " + each(torn) + ", writes kept " + each(kept) + " and lost " + each(lost) + " in power cuts";
   }
 };
 
@@ -76,6 +86,7 @@ class World {
  public:
   World(const Schedule& schedule, std::uint64_t seed, bool trace)
       : schedule_(schedule), run_(schedule.run), log_(run_), random_(seed), tracing_(trace) {
+    if (schedule.faults.torn) store_.emplace(run_, seed);
     has_mute_ = schedule.faults.mute && chance(2);
     const std::size_t units = run_.length_in_units();
     kills_one_in_ = static_cast<unsigned>(20 * schedule.checkpoints.size());
@@ -107,6 +118,9 @@ class World {
       wrong_ = "the chain differs from the one of a plain loop";
     }
     if (wrong_.empty()) check_snapshot();
+    if (wrong_.empty() && store_ && store_->contents() != TornStore::contents_of(log_)) {
+      wrong_ = "the store has " + store_->contents() + " and not " + TornStore::contents_of(log_);
+    }
     return wrong_;
   }
 
@@ -204,6 +218,8 @@ class World {
   void start() {
     disk_.reset();
     stalled_ = draining_ = reweighing_ = false;
+    if (!wrong_.empty()) return;
+    if (store_) store_->store().begin_epoch();
     try {
       core_ = start_core_from_snapshot(run_, log_, kSnapshotEvery);
       if (!core_) fail("its own snapshot is refused");
@@ -220,6 +236,7 @@ class World {
       if (schedule_.faults.crashes && chance(kills_one_in_)) return crash();
       if (schedule_.faults.losses && !is_mute(peer) && chance(20)) return lose(peer);
     }
+    if (schedule_.faults.torn && disk_ && chance(40)) return crash();
     if (lied_ && chance(16)) return rewind();
     switch (below(20)) {
       case 0:
@@ -278,6 +295,7 @@ class World {
     } else {
       note("  the write is on disk: " + std::to_string(write->records.size()) + " records");
       stalled_ = false;
+      if (store_) store_->store().write(*write);
       keep(*write);
       core_->written(log_.head());
     }
@@ -321,6 +339,7 @@ class World {
     const bool asap = run_.chain.asap;
     const std::vector<std::uint32_t> entries = asap ? std::vector<std::uint32_t>{} : std::vector<std::uint32_t>{entry};
     const ModelRow row = log_.publish(schedule_.checkpoints[entry], entries);
+    if (store_) store_->store().add_model(row, entries);
     if (schedule_.faults.crashes && chance(6)) return crash();  // on disk, and nobody was told
     core_->published(row, entries);
     take();
@@ -372,11 +391,33 @@ class World {
   void die() {
     note("the coordinator dies");
     if (!calm_ && reweighing_) covered_.kills_in_reweighs = 1;
-    if (disk_ && chance(2)) {
+    if (store_ ? survives_power_cut() : disk_ && chance(2)) {
       note("  what was under way to the disk had come there");
       keep(*disk_);
     }
     disk_.reset();
+  }
+
+  // Whether the write under way, which is torn now, is in the store. It holds all of it, or nothing.
+  bool survives_power_cut() {
+    MemoryLog with_write = log_;
+    if (disk_) with_write.keep(*disk_);
+    const std::uint64_t torn = store_->torn();
+    std::string left;
+    try {
+      store_->lose_power(disk_.get());
+      left = store_->contents();
+    } catch (const Error& error) {
+      fail(std::string("the store is refused after a power cut: ") + error.what());
+      return false;
+    }
+    const bool kept = disk_ && left == TornStore::contents_of(with_write);
+    if (!kept && left != TornStore::contents_of(log_)) {
+      fail("after a power cut the store has " + left + " and not " + TornStore::contents_of(log_) + ", nor the write");
+    }
+    if (disk_) ++(kept ? covered_.kept : covered_.lost);
+    covered_.torn += store_->torn() - torn;
+    return kept;
   }
 
   void start_again() {
@@ -575,6 +616,7 @@ class World {
   const Schedule& schedule_;
   const RunSpec& run_;
   MemoryLog log_;
+  std::optional<TornStore> store_;  // of the same, where the fault is asked for
   std::mt19937_64 random_;
   std::unique_ptr<Core> core_;
   std::vector<Peer> workers_;
@@ -632,6 +674,11 @@ void assert_covered(const Schedule& schedule, const Coverage& covered) {
   }
   if (schedule.faults.writes) {
     EXPECT_GT(covered.failed_writes, count);
+  }
+  if (schedule.faults.torn) {
+    EXPECT_GT(covered.torn, count / 4);
+    EXPECT_GT(covered.kept, count / 10);
+    EXPECT_GT(covered.lost, count / 10);
   }
   if (schedule.faults.lies) {
     EXPECT_LT(covered.unheard_lies, 2 * count / 3);
@@ -698,6 +745,12 @@ TEST_P(EverySchedule, GivesTheSameHeadWhenWorkersFailAndTalkNonsense) {
 }
 TEST_P(EverySchedule, GivesTheSameHeadWhenEverythingGoesWrongAtOnce) {
   play({kScheduled.run(), GetParam(), kAll, {}}, 6000, 300);
+}
+
+TEST_P(EverySchedule, GivesTheSameHeadWhenPowerCutsTearTheStore) {
+  Faults faults = kAll;
+  faults.torn = true;
+  play({kScheduled.run(), GetParam(), faults, {}}, 23000, 15);
 }
 
 // As many switches as there is room for: on neighbouring units, more of them than the window holds.

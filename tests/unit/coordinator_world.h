@@ -51,7 +51,8 @@ struct RunText {
 };
 
 // The store as the core sees it. What it holds survives the core, like a disk. A write is there whole or not at all:
-// that is SQLite's promise, which tests/faults/power_cut.py tests by tearing the bytes of a real store.
+// that is SQLite's promise, which torn_store.h tests in the schedules, and tests/faults/power_cut.py with whole
+// programs, by tearing the bytes of a real store.
 class MemoryLog {
  public:
   explicit MemoryLog(const RunSpec& run)
