@@ -51,11 +51,11 @@ struct Kept {
 
 // A convolution's outputs [first, first + kOut) at kSites sites at once, their sums held in registers:
 //   sum[o] = bias[o] + sum over taps, then channels, of weight[tap][channel][o] * input[neighbour(tap)][channel]
-// `output` and `slopes_of`, unless that is null, are those of the sites.
+// `inputs` and `outputs` are the sites' own parts of the stencil's.
 template <std::size_t kOut, std::size_t kSites, class Real>
 [[gnu::noinline]] void convolve_tile(const Convolution<Real>& convolution, const Real* weights, std::size_t first,
                                      const std::uint32_t* inputs, std::size_t taps, const Row<Real>* input,
-                                     Row<Real>* const* output, const Row<Real>* const* slopes_of) {
+                                     const std::uint32_t* outputs, Row<Real>* output, const Row<Real>* slopes_of) {
   using V = Lanes<Real>;
   const std::size_t in = convolution.in, out = convolution.out;
   V sums[kSites][kOut];
@@ -70,10 +70,12 @@ template <std::size_t kOut, std::size_t kSites, class Real>
       each_sum(sums, [&](V& sum, std::size_t s, std::size_t o) { sum = fma(V(weight[o]), x[s], sum); });
     }
   }
+  std::size_t place[kSites];
+  FLOWLOOM_UNROLL for (std::size_t s = 0; s < kSites; ++s) place[s] = outputs[s] * out + first;
   // What is_cheap is done here; what costs more would take the sums' registers.
   if (slopes_of) {
     const auto multiply = [&](auto slope) {
-      each_sum(sums, [&](V& sum, std::size_t s, std::size_t o) { sum = sum * slope(V(slopes_of[s][first + o])); });
+      each_sum(sums, [&](V& sum, std::size_t s, std::size_t o) { sum = sum * slope(V(slopes_of[place[s] + o])); });
     };
     if (convolution.activation == Activation::kLeakyRelu) {
       multiply([](const V& value) { return leaky_relu_slope(value, kLeakySlope); });
@@ -85,7 +87,7 @@ template <std::size_t kOut, std::size_t kSites, class Real>
   } else if (convolution.activation == Activation::kRelu) {
     each_sum(sums, [](V& sum, std::size_t, std::size_t) { sum = relu(sum); });
   }
-  each_sum(sums, [&](const V& sum, std::size_t s, std::size_t o) { sum.store(output[s][first + o]); });
+  each_sum(sums, [&](const V& sum, std::size_t s, std::size_t o) { sum.store(output[place[s] + o]); });
 }
 
 // All sites of a stencil for outputs [first, first + kOut).
@@ -95,33 +97,26 @@ void convolve_outputs(const Stencil& stencil, const Convolution<Real>& convoluti
   constexpr std::size_t kSites = std::clamp<std::size_t>(kRowsOfSums<Real> / kOut, 1, 8);
   const std::size_t taps = stencil.taps.size();
   in_tiles<kSites>(stencil.outputs.size(), [&]<std::size_t kCount>(std::size_t site) {
-    Row<Real>* to[kCount];
-    const Row<Real>* at[kCount];
-    for (std::size_t s = 0; s < kCount; ++s) {
-      const std::size_t place = stencil.outputs[site + s] * convolution.out;
-      to[s] = output + place;
-      at[s] = kept.slopes_of ? kept.slopes_of + place : nullptr;
-    }
-    convolve_tile<kOut, kCount>(convolution, weights, first, stencil.inputs.data() + site * taps, taps, input, to,
-                                kept.slopes_of ? at : nullptr);
+    const std::uint32_t* outputs = stencil.outputs.data() + site;
+    convolve_tile<kOut, kCount>(convolution, weights, first, stencil.inputs.data() + site * taps, taps, input, outputs,
+                                output, kept.slopes_of);
     if (is_cheap(convolution.activation)) return;
     const auto each = [&](auto f) {
       for (std::size_t s = 0; s < kCount; ++s) {
-        for (std::size_t o = first; o < first + kOut; ++o) f(to[s][o], s, o);
+        const std::size_t place = outputs[s] * convolution.out + first;
+        for (std::size_t i = place; i < place + kOut; ++i) f(output[i], i);
       }
     };
     using V = Lanes<Real>;
-    if (kept.arguments) {
-      each([&](const Row<Real>& row, std::size_t, std::size_t) { kept.arguments[&row - output] = row; });
-    }
+    if (kept.arguments) each([&](const Row<Real>& row, std::size_t i) { kept.arguments[i] = row; });
     // (In parentheses, for the template of this namespace: the argument's type would also find that of plain numbers.)
     if (kept.slopes_of) {
       (with_slope)(convolution.activation, [&](auto slope) {
-        each([&](Row<Real>& row, std::size_t s, std::size_t o) { (V(row) * slope(V(at[s][o]))).store(row); });
+        each([&](Row<Real>& row, std::size_t i) { (V(row) * slope(V(kept.slopes_of[i]))).store(row); });
       });
     } else {
       (with_activation)(convolution.activation, [&](auto activate) {
-        each([&](Row<Real>& row, std::size_t, std::size_t) { activate(V(row)).store(row); });
+        each([&](Row<Real>& row, std::size_t) { activate(V(row)).store(row); });
       });
     }
   });
