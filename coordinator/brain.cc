@@ -168,8 +168,9 @@ std::optional<std::string> Brain::look_up(const Store& store, const std::string&
   return found;
 }
 
-void Brain::looked_up(const std::optional<std::string>& found) {
-  if (!found || std::exchange(contradicted_, true)) return;
+void Brain::looked_up(const std::optional<std::string>& found, bool of_other_run) {
+  const bool each = of_other_run && rollback_ != Rollback::kHalt;  // lost run is noted, the next start asks
+  if (!found || (std::exchange(contradicted_, true) && !each)) return;
   schedule_turn();
   if (rollback_ == Rollback::kHalt) {
     spdlog::error("{}", *found);
@@ -187,14 +188,15 @@ void Brain::looked_up(const std::optional<std::string>& found) {
 
 void Brain::heard(const std::string& peer, const flowloom::v1::Seen& seen, bool of_run_file) {
   if (seen.head().empty()) return;
+  const bool of_other_run = seen.run_id() != run_id_;
   const auto ask = [&](auto question) {
     ++lookups_;
-    on_store(std::move(question), [this](std::future<std::optional<std::string>> found) {
+    on_store(std::move(question), [this, of_other_run](std::future<std::optional<std::string>> found) {
       --lookups_;
-      looked_up(found.get());
+      looked_up(found.get(), of_other_run);
     });
   };
-  if (seen.run_id() == run_id_) return ask([this, peer, seen](Store& store) { return look_up(store, peer, seen); });
+  if (!of_other_run) return ask([this, peer, seen](Store& store) { return look_up(store, peer, seen); });
   const std::string which = " of run " + seen.run_id().substr(0, kShownId) + ", ";
   const std::string note = "'" + peer + "' was told of record " + std::to_string(seen.records()) + which +
                            "and this is run " + run_id_.substr(0, kShownId) +

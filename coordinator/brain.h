@@ -120,7 +120,7 @@ class Brain {
   // Its points are kept already.
   flowloom::v1::ReportReply trainer_reported(flowloom::v1::TrainingReport report);
   // What `look_up` found: if something, the chain halts, unless that was accepted. `heard` does both, later.
-  void looked_up(const std::optional<std::string>& found);
+  void looked_up(const std::optional<std::string>& found, bool of_other_run = false);
   // `of_run_file`: the peer's run was of this run file.
   void heard(const std::string& peer, const flowloom::v1::Seen& seen, bool of_run_file = false);
 

@@ -1,8 +1,9 @@
 // Notices a store that is older than what its coordinators said before, or another one: a restored backup, a disk that
 // lost its last writes. Peers that lived on say what they were told (Seen), and the log must still hold it.
 //
-// Keeps true: only what a coordinator of this very directory has said counts. It is sealed with the directory's token,
-// and who knows that may drain the chain anyway; a role's token, or a worker that errs, cannot make it up. Pure.
+// Keeps true: of this run only what a coordinator of this very directory has said counts. It is sealed with the
+// directory's token, and who knows that may drain the chain anyway; a role's token, or a worker that errs, cannot make
+// it up. (What is said of a lost run nobody can check: Brain::heard.) Pure.
 #pragma once
 
 #include <cstdint>

@@ -13,8 +13,9 @@
 namespace flowloom {
 
 // What a layer's network may see, its other inputs being zero, and the sites for which it gives numbers: what does not
-// change in a layer, and what does. Where a site's channels come in groups, equally many in each, a network may see
-// some of them: number site * groups + group. Ascending.
+// change in a layer, and what does. A site's channels come in groups, equally many in each, that are seen or not seen
+// as one: the variable of a scalar field; of gauge fields each loop (flow/loop_coupling.h). An input is the group
+// number site * groups + group. Ascending.
 struct CouplingSites {
   std::vector<std::uint32_t> inputs, outputs;
   std::size_t groups = 1;

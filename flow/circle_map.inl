@@ -1,5 +1,5 @@
-// The map of an active loop's angle in a gauge coupling (flow/gauge_coupling.h): one of two kinds, then a rotation. T:
-// a value (math/value.h), or a tensor. Raw parameters: those of the map, then the rotation's angle t.
+// The map of an active loop's angle in a gauge coupling (flow/gauge_coupling.h): one of two kinds, which a rotation
+// follows. T: a value (math/value.h), or a tensor. Raw parameters: those of the map, then the rotation's angle.
 
 // A loop's angle as it is counted from half the angle around, that in [-pi, pi] (flow/loop_coupling.h).
 template <class T>

@@ -71,8 +71,8 @@ class Loops {
     return loops;
   }
 
-  // The loops of a context at x, but for those around links: plaquettes, then rectangles of two plaquettes in both
-  // orientations.
+  // The loops of a context at x, but for those around links: of each plane the plaquette, then rectangles of two
+  // plaquettes in both orientations.
   std::vector<Loop> context_at(std::size_t x, const LoopContext& context) const {
     std::vector<Loop> loops;
     for (std::size_t mu = 0; mu < geometry_.dimensions(); ++mu) {

@@ -7,8 +7,8 @@
 // loop is not frozen) that no gauge transformation changes.
 //
 // Link (mu, x) is active in a mask iff mu is one of its directions and sum_nu step_nu x_nu + offset = 0 modulo its
-// width; or, for a mask that is a single layer, x_nu = at_nu modulo every_nu. Masks take turns, each with one offset
-// after the other; when all have had their turn, the next active loop of each link has its: the rectangles of the
+// width; or, for a mask that is a single layer, x_nu = at_nu modulo every_nu. Masks take turns: all with offset 0, all
+// with offset 1, ... When all have had their turn, the next active loop of each link has its: the rectangles of the
 // mask's extents (plaquettes, unless it says otherwise) that begin with the link, forwards and backwards in each plane.
 //
 // An active loop and the one across its link make a rectangle, whose angle the layer does not change. As a loop of the
@@ -61,12 +61,12 @@ struct LoopCoupling {
   struct Active {
     std::uint32_t number;
     Loop rest;              // of its active loop, which goes along the link: from the link's end to its beginning
-    Loop around;            // from half of whose angle, that in [-pi, pi], its own is counted; may be empty
+    Loop around;            // from half of whose angle, that in [-pi, pi], its own is counted; empty: from 0
     std::uint32_t output;   // its site's place among sites.outputs
     std::uint32_t channel;  // the first of its numbers among the network's outputs there
   };
 
-  CouplingSites sites;  // inputs: the loops of the context that are frozen, a site's being its groups
+  CouplingSites sites;  // inputs: the loops of the context that are frozen; a group is a loop
   std::vector<Active> active;
   std::vector<Loop> context;  // [input]
 };

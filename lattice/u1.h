@@ -47,7 +47,7 @@ class U1Gauge {
   std::vector<Observable> observables() const;
 
   // Its mean on this very lattice, where there is a formula (lattice/references.h): `exact_pure_gauge` and
-  // `u1_susceptibility`; kLogZ by the angles; charge: 0, by theta -> -theta.
+  // `u1_susceptibility`; kLogZ of the measure d theta; charge: 0, by theta -> -theta.
   std::optional<double> exact(const std::string& observable) const;
 
  private:

@@ -26,8 +26,7 @@ constexpr V canonical(V x) {
   return select(is_nan(x), V(Format<RealOf<V>>::kNaN), x);
 }
 
-// x, or the end of [low, high] that it is beyond; NaN for a NaN. Of tensors too. (Vectors have their own, of fewer
-// instructions, of this and of times_power_of_two.)
+// x, or the end of [low, high] that it is beyond; NaN for a NaN. Of tensors too.
 template <class T>
 constexpr T clamped(const T& x, const T& low, const T& high) {
   return select(x < low, low, select(high < x, high, x));
@@ -40,7 +39,7 @@ constexpr V power_of_two(V n_plus_round) {
   return from_bits(shift_left<F::kMantissaBits>(bits(n_plus_round) + BitsOf<V>(F::kBias)));
 }
 
-// x 2^n, rounded once, for an integer n of at most twice the normal exponents and a normal x.
+// x 2^n, rounded once, for an integer n of at most twice the normal exponents and a normal x. (AVX-512 has its own.)
 template <Value V>
 constexpr V times_power_of_two(V x, V n) {
   using Real = RealOf<V>;

@@ -17,7 +17,7 @@ enum class Precision { kMixed, kFloat64 };
 inline constexpr int kNumericsRevision = 2;
 
 // Raised by any change of the bits of a gradient by lanes, so that the workers of one training step agree.
-inline constexpr int kGradientRevision = 1;
+inline constexpr int kGradientRevision = 2;
 
 // Two evaluations of one log_p or log_q near `value` agree to this: by different engines or builds in this precision,
 // and by one in this precision and one in float64. The second part is for sums of many or large terms. In float32 it is

@@ -45,11 +45,11 @@ struct DrawNoise {
 // Item: an output site of a stencil. Outputs [first, first + kOut) of a convolution, kept in registers.
 template <class Real, Index kOut>
 struct Convolve {
-  const Real *input, *weights, *bias;     // [site][in][sample], [tap][in][out], [out]
+  const Real *input, *weights, *bias;     // [place][in][sample], [tap][in][out], [out]
   const std::uint32_t *outputs, *inputs;  // the stencil's
   Index taps, in, out, first;
   Activation activation;
-  Real* output;  // [site][out][sample]
+  Real* output;  // [place][out][sample]
   Index samples;
 
   constexpr void operator()(Index i, Index sample) const {

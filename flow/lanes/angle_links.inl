@@ -120,9 +120,9 @@ class AngleLinks {
                                                     Rows& slopes) const {
     field[link.number] = link_before;
     const V x = active_angle(link, field);
-    const V after(slope[link.number]);
-    const V before = maps_.pull_back(raw, x, after, of_log_det, slopes);
-    change_slopes(link, after, before, slope);
+    const V by_after(slope[link.number]);
+    const V by_before = maps_.pull_back(raw, x, by_after, of_log_det, slopes);
+    change_slopes(link, by_after, by_before, slope);
   }
 
   template <class Real>

@@ -20,7 +20,7 @@
 //   pull_back_context(coupling, input, slopes, factor, field, slope)
 //                                   adds `factor` times the slopes by the networks' input to those by the links
 //
-// What is kept: a number for each link that a layer changes, or nothing at all. Of the networks nothing is.
+// What is kept: a number for each link that a layer changes, or next to nothing. Of the networks nothing is.
 
 template <class Theory, class Real, class Links>
 class LoopFlow {
@@ -172,7 +172,7 @@ class LoopFlow<Theory, Real, Links>::Gradients {
   void forward(std::span<Block> blocks, std::span<Row<double>> log_det) {
     each_layer(blocks, log_det, [&](std::size_t layer, std::size_t b) {
       Block& block = blocks[b];
-      return flow_.couple(layer, whole_context(layer), block.field, scratch_, raw_,
+      return flow_.couple(layer, context_of(layer), block.field, scratch_, raw_,
                           [&](std::size_t i, const Active& link) {
                             keep(b, layer, i, link, block.field);
                             return flow_.links_.forward(link, raw_, block.field);
@@ -219,10 +219,10 @@ class LoopFlow<Theory, Real, Links>::Gradients {
   template <class Block>
   V couple_with_density(std::size_t layer, std::size_t b, Block& block, bool add_slopes) {
     const V log_det = couple(layer, block, [&](std::size_t i, const Active& link) {
-      keep(b, layer, i, link, block.field);
+      if (!add_slopes) keep(b, layer, i, link, block.field);  // else nobody goes back
       return flow_.links_.density_slopes(link, raw_, block.field, block.slope, slopes_);
     });
-    pull_back(layer, block, add_slopes, -1.0);
+    pull_back(layer, block, add_slopes, -1.0);  // slopes_ are of -log q, D of log q
     return log_det;
   }
 
@@ -236,7 +236,7 @@ class LoopFlow<Theory, Real, Links>::Gradients {
   }
 
   // Blocks take turns in a layer, so that none finds what it has computed for the layer before.
-  const ContextUpdate& whole_context(std::size_t layer) const {
+  const ContextUpdate& context_of(std::size_t layer) const {
     return flow_.contexts_[flow_.tables_.mask_of(layer)].whole;
   }
 
@@ -254,12 +254,11 @@ class LoopFlow<Theory, Real, Links>::Gradients {
   V couple(std::size_t layer, Block& block, Move move) {
     const Mask<double> valid = block.valid();
     std::ranges::fill(outer_, Row<Real>{});  // a site may have fewer active links than its network has numbers for
-    return flow_.couple(layer, whole_context(layer), block.field, scratch_, raw_,
-                        [&](std::size_t i, const Active& link) {
-                          const V log_det = move(i, link);
-                          store_outer(link, valid);
-                          return log_det;
-                        });
+    return flow_.couple(layer, context_of(layer), block.field, scratch_, raw_, [&](std::size_t i, const Active& link) {
+      const V log_det = move(i, link);
+      store_outer(link, valid);
+      return log_det;
+    });
   }
 
   // The slopes by the parameters of an active link's map.

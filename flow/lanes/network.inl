@@ -21,7 +21,7 @@ struct Evaluation {
   std::vector<Row<Real>>& outputs_of(std::size_t convolution) { return outputs[convolution % outputs.size()]; }
 
   std::vector<Row<Real>> input;                   // [input][channel]
-  std::vector<std::vector<Row<Real>>> outputs;    // [convolution]
+  std::vector<std::vector<Row<Real>>> outputs;    // [convolution]; for sampling, of even and of odd ones
   std::vector<std::vector<Row<Real>>> arguments;  // [convolution], of activations whose slope needs them
 
  private:

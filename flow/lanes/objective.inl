@@ -1,9 +1,9 @@
 // Gradients of the Kullback-Leibler divergences. Nothing is kept of a layer but, by some flows, the variables that it
-// changes: going back, its network's activations and its input are computed again from its output.
+// changes: going back, these are restored or computed again from its output, and its network's activations always are.
 //
 // With x the field, the slopes that are carried along are fields as well:
 //
-//   D = d(log q)/dx                     forward through the layers, from -z on (arXiv:2403.15881)
+//   D = d(log q)/dx                     forward through the layers, from the noise's own on (arXiv:2403.15881)
 //   G = d(loss)/dx                      back through the layers
 //     = dS/dx, and the loss has -log_det of its own besides        reparameterised
 //     = dS/dx + D                                                  path gradient
@@ -49,7 +49,7 @@ class LanesObjective final : public Objective {
   Gradient reverse_kl(Estimator estimator, std::span<const double> weights, NoiseKey key, std::uint64_t first,
                       std::size_t count) const override {
     const bool path = estimator != Estimator::kReparameterised;
-    return in_groups(weights, count, [&](Walk& walk, std::span<OwnBlock> blocks, std::size_t begin) {
+    return in_batches(weights, count, [&](Walk& walk, std::span<OwnBlock> blocks, std::size_t begin) {
       for (OwnBlock& block : blocks) {
         walk.draw_noise(block, key, first + begin);
         begin += kLanes;
@@ -62,14 +62,14 @@ class LanesObjective final : public Objective {
   }
 
   Gradient forward_kl(std::span<const double> weights, std::span<const double> fields) const override {
-    return in_groups(weights, fields.size() / variables_,
-                     [&](Walk& walk, std::span<OwnBlock> blocks, std::size_t begin) {
-                       for (OwnBlock& block : blocks) {
-                         walk.load(block, fields.subspan(begin * variables_, block.count * variables_));
-                         begin += kLanes;
-                       }
-                       walk.add_slopes_of_density(blocks);
-                     });
+    return in_batches(weights, fields.size() / variables_,
+                      [&](Walk& walk, std::span<OwnBlock> blocks, std::size_t begin) {
+                        for (OwnBlock& block : blocks) {
+                          walk.load(block, fields.subspan(begin * variables_, block.count * variables_));
+                          begin += kLanes;
+                        }
+                        walk.add_slopes_of_density(blocks);
+                      });
   }
 
  private:
@@ -186,7 +186,7 @@ class LanesObjective final : public Objective {
 
   // Calls work(walk, blocks, number of their first sample) for all samples.
   template <class Work>
-  Gradient in_groups(std::span<const double> weights, std::size_t count, Work work) const {
+  Gradient in_batches(std::span<const double> weights, std::size_t count, Work work) const {
     std::unique_ptr<Walk> walk = take_walk(weights);
     Gradient gradient{{}, std::vector<double>(count)};
     for (std::size_t begin = 0; begin < count;) {

@@ -6,7 +6,7 @@
 namespace flowloom::lanes {
 namespace {
 
-// A set of sites: whether each is in it.
+// A set of sites, or of groups of their channels: whether each is in it.
 using Sites = std::vector<bool>;
 
 std::vector<std::uint32_t> narrow(const std::vector<std::int64_t>& numbers) {
@@ -172,10 +172,10 @@ PackedNetworks<Real>::PackedNetworks(const NetworkTables& tables, std::size_t la
     for (std::size_t i = 0; i < shape.convolutions(); ++i) {
       const std::size_t groups = tables.groups_of(i), in = static_cast<std::size_t>(shape.channels[i]) / groups;
       const auto out = static_cast<std::size_t>(shape.channels[i + 1]);
-      const auto weight = take(out * groups * in * tables.taps, weights);  // [out][group][in][tap]
+      const auto weight = take(out * groups * in * tables.taps, weights);
       const auto bias = take(shape.bias ? out : 0, weights);
       const auto at = [&](std::size_t o, std::size_t group, std::size_t c, std::size_t tap) {
-        return weight[((o * groups + group) * in + c) * tables.taps + tap];
+        return weight[tables.weight_of(i, in, o, group, c, tap)];
       };
       network.push_back(packed<Real>(tables.convolutions[mask][i], in, out, shape.activation_of(i), bias,
                                      [&](const Stencil&, std::size_t tap, std::size_t c, std::size_t o) {
@@ -228,14 +228,14 @@ void NetworkSlopes<Real>::take(const NetworkTables& tables, std::vector<double>&
       const std::size_t out = own.bias.size(), groups = tables.groups_of(i);
       const std::size_t in = static_cast<std::size_t>(tables.shape.channels[i]) / groups;
       const std::size_t begin = all.size();
-      all.resize(begin + out * groups * in * tables.taps);  // [out][group][in][tap]
+      all.resize(begin + out * groups * in * tables.taps);
       const auto& stencils = tables.convolutions[tables.mask_of(layer)][i];
       for (std::size_t k = 0; k < stencils.size(); ++k) {
         Row<Real>* row = own.weights[k].data();
         for (const std::uint32_t tap : stencils[k].taps) {
           for (std::size_t c = 0; c < in; ++c) {
             for (std::size_t o = 0; o < out; ++o) {
-              all[begin + ((o * groups + tap % groups) * in + c) * tables.taps + tap / groups] += take_sum(*row++);
+              all[begin + tables.weight_of(i, in, o, tap % groups, c, tap / groups)] += take_sum(*row++);
             }
           }
         }

@@ -1,6 +1,6 @@
-// What the lane engine prepares before it samples: tables of sites, and weights in the order in which they are used;
-// once for each model, that is for each version; for gradients once for each step. Nothing here depends on the
-// instruction set.
+// What the lane engine, and that of a GPU, prepare before they sample: tables of sites, once for each model, that is
+// for each version; and weights in the order in which they are used, for gradients once for each step. Nothing here
+// depends on the instruction set.
 //
 // A block is kLanes samples side by side. Its arrays hold rows, one number of every sample:
 //
@@ -53,6 +53,12 @@ struct NetworkTables {
 
   // Of a convolution's input channels.
   std::size_t groups_of(std::size_t convolution) const { return convolution == 0 ? masks.front().groups : 1; }
+
+  // A convolution's weight among its own, [out][group][channel of it][tap of the box]; `in` channels are in a group.
+  std::size_t weight_of(std::size_t convolution, std::size_t in, std::size_t o, std::size_t group, std::size_t c,
+                        std::size_t tap) const {
+    return ((o * groups_of(convolution) + group) * in + c) * taps + tap;
+  }
 
   NetworkShape shape;
   std::size_t sites, taps;  // taps: of the whole box

@@ -5,7 +5,7 @@
 //   Links(architecture, geometry)
 //   noise(key, purpose, first, count), noise_log_density(), difference(a, b)
 //   of_field(field), to_field(links)        to the tensor that layers change, and back
-//   Loops(std::vector<Loop>)                tables of loops, none of them empty
+//   Loops(std::vector<Loop>)                tables of loops
 //   Active(std::vector<LoopCoupling::Active>)
 //   context(loops, links)                   the networks' input: an array with a tensor [loop][sample] for each of the
 //                                           loops' numbers

@@ -158,14 +158,8 @@ HWY_INLINE Words<std::uint64_t> multiply_words(Words<std::uint64_t> a, const Wor
   return a;
 }
 
-// Two functions of math/elementary.inl in fewer instructions, with the same bits but for a zero's sign. Of Max and Min
-// with a NaN behind a number comes a NaN.
-template <class T>
-HWY_INLINE Lanes<T> clamped(Lanes<T> x, const Lanes<T>& low, const Lanes<T>& high) {
-  FLOWLOOM_EACH_REGISTER x.r[i] = hn::Max(low.r[i], hn::Min(high.r[i], x.r[i]));
-  return x;
-}
 #if HWY_TARGET == HWY_AVX3
+// One instruction for what math/elementary.inl does in several, rounded like it.
 HWY_INLINE Lanes<double> times_power_of_two(Lanes<double> x, const Lanes<double>& n) {
   using T = double;
   FLOWLOOM_EACH_REGISTER x.r[i].raw = _mm512_scalef_pd(x.r[i].raw, n.r[i].raw);

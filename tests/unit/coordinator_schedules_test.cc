@@ -210,7 +210,9 @@ class World {
     const auto row = std::ranges::find(log_.workers, author, &WorkerRow::number);
     if (row == log_.workers.end() || row->quarantined.empty()) return fail("who drew it is not in quarantine");
     note("the operator rewinds to unit " + std::to_string(unit));
-    log_.keep({.records = {RewindRecord{unit * run_.unit, "wrong"}}});
+    const Write left_behind{.records = {RewindRecord{unit * run_.unit, "wrong"}}};
+    log_.keep(left_behind);
+    if (store_) store_->store().write(left_behind);
     if (!calm_) ++covered_.rewinds;
     start_again();
   }

@@ -28,7 +28,7 @@ namespace flowloom {
 class TornDisk {
  public:
   TornDisk() : base_(sqlite3_vfs_find(nullptr)), vfs_(*base_) {
-    vfs_.zName = "torn";
+    vfs_.zName = name_.c_str();
     vfs_.szOsFile += static_cast<int>(sizeof(Handle));
     vfs_.pAppData = this;
     vfs_.xOpen = open;
@@ -125,13 +125,13 @@ class TornDisk {
 
   static int open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out) {
     TornDisk& disk = *static_cast<TornDisk*>(vfs->pAppData);
+    if (!name) return SQLITE_CANTOPEN;  // a temporary file, which the store has none of
     file->pMethods = nullptr;
     const int code = disk.base_->xOpen(disk.base_, name, real(file), flags, out);
     if (code != SQLITE_OK) return code;
-    const std::string path = name ? name : "";
-    if (!disk.files_.contains(path)) disk.files_[path].durable = path.empty() ? "" : read_file(path);
+    if (!disk.files_.contains(name)) disk.files_[name].durable = read_file(name);
     of(file)->disk = &disk;
-    of(file)->bytes = &disk.files_[path];
+    of(file)->bytes = &disk.files_[name];
     file->pMethods = &kMethods;
     return SQLITE_OK;
   }
@@ -184,6 +184,8 @@ class TornDisk {
       .xFetch = nullptr,
       .xUnfetch = nullptr};
 
+  static inline int made_ = 0;
+  std::string name_ = "torn " + std::to_string(++made_);
   sqlite3_vfs* base_;
   sqlite3_vfs vfs_;
   std::map<std::string, File> files_;  // by path
