@@ -8,6 +8,7 @@
 #include "spec/error.h"
 #include "stats/acceptance.h"
 #include "stats/ess.h"
+#include "stats/window.h"
 
 namespace flowloom {
 
@@ -44,8 +45,12 @@ ChainAnalysis::Result ChainAnalysis::result(std::uint64_t burn_in) const {
     result.log_z = stats::log_z(log_w_);
     result.exact_log_z = exact_value(theory_, kLogZ);
   }
+  // Of a state that the chain left only once, a series may know nothing.
+  const bool long_enough = static_cast<double>(steps - burn_in) >= stats::kMinTauInts * result.tau_acc;
   for (std::size_t o = 0; o < series_.size(); ++o) {
-    result.rows.push_back(observable_row(theory_, walk_.observables()[o], std::span(series_[o]).subspan(burn_in)));
+    ObservableRow row = observable_row(theory_, walk_.observables()[o], std::span(series_[o]).subspan(burn_in));
+    row.estimate.reliable = row.estimate.reliable && long_enough;
+    result.rows.push_back(std::move(row));
   }
   return result;
 }

@@ -29,7 +29,7 @@ class ChainAnalysis {
     stats::Estimate log_z;
     std::optional<double> exact_log_z;  // lattice/references.h
     std::uint64_t discarded = 0;
-    std::vector<ObservableRow> rows;
+    std::vector<ObservableRow> rows;  // reliable only if the chain has stats::kMinTauInts tau_acc, too
   };
 
   // `burn_in` chain steps are left out of the observables' series. Throws `kInvalidInput` if nothing would be left.

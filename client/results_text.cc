@@ -153,6 +153,18 @@ std::vector<std::string> observable_lines(std::span<const ObservableRow> rows) {
   if (!all_reliable) {
     lines.push_back("* not reliable: the chain is too short for its autocorrelation, or hardly moved");
   }
+  // A charge that is frozen looks as if it were known exactly, and what depends on it as if it were measured.
+  const auto constant = [](const ObservableRow& row) { return row.defined && row.estimate.error == 0; };
+  if (!std::ranges::all_of(rows, constant)) {
+    std::string never;
+    for (const ObservableRow& row : rows) {
+      if (constant(row)) never += (never.empty() ? "" : ", ") + row.quantity.symbol;
+    }
+    if (!never.empty()) {
+      lines.push_back("never changed: " + never +
+                      "; what depends on that is an average at this value alone, whatever its error says");
+    }
+  }
   if (!all_defined) lines.push_back("** no statistics: fewer than two states, or a value that is not finite");
   return lines;
 }

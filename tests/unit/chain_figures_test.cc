@@ -60,6 +60,16 @@ TEST_F(Figures, StreamedAreTheOnesOfTheWholeLog) {
   }
 }
 
+// However steady a series looks: where the chain stands still for most of its time, nothing is known of what it missed.
+TEST_F(Figures, AreNotReliedOnWhereTheChainIsShortForItsRejections) {
+  const auto moving = Both(run_, units_).analysis.result(0);
+  EXPECT_GT(std::ranges::count_if(moving.rows, [](const ObservableRow& row) { return row.estimate.reliable; }), 0);
+  for (std::size_t i = 100; i < 190; ++i) std::ranges::fill(units_[i].accepted, std::uint8_t{0});
+  const auto standing = Both(run_, units_).analysis.result(0);
+  EXPECT_GT(50 * standing.tau_acc, 200 * 16);
+  for (const ObservableRow& row : standing.rows) EXPECT_FALSE(row.estimate.reliable);
+}
+
 // Against sums written out here, for the first observable.
 TEST_F(Figures, AreThoseOfTheStatesAndWeights) {
   std::vector<double> chi2, w;

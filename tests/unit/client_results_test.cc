@@ -216,6 +216,16 @@ TEST(ObservableLines, MarkWhatIsNotReliableOrUndefined) {
   EXPECT_THAT(lines, SizeIs(5));  // head, two rows, two footnotes
 }
 
+TEST(ObservableLines, SayWhatNeverChangedBesideWhatDid) {
+  const Observable q("charge", "⟨Q⟩", "", [](double, SumsOf) { return 0.0; }),
+      p("plaquette", "⟨cos P⟩", "", [](double, SumsOf) { return 1.0; });
+  const ObservableRow frozen{q, true, {.error = 0, .replica_q = {}}};
+  const ObservableRow moving{p, true, {.value = 0.9, .error = 0.1, .variance = 1, .reliable = true, .replica_q = {}}};
+  EXPECT_THAT(observable_lines(std::vector{moving, frozen}), Contains(HasSubstr("never changed: ⟨Q⟩; ")));
+  EXPECT_THAT(observable_lines(std::vector{moving, moving}), Not(Contains(HasSubstr("never changed"))));
+  EXPECT_THAT(observable_lines(std::vector{frozen, frozen}), Not(Contains(HasSubstr("never changed"))));
+}
+
 ObservableRow row_with(double value, double error, std::optional<double> exact) {
   return {Observable("m", "⟨M⟩", "", [](double, SumsOf) { return 1.0; }),
           true,
