@@ -169,8 +169,9 @@ std::optional<std::string> Brain::look_up(const Store& store, const std::string&
 }
 
 void Brain::looked_up(const std::optional<std::string>& found, bool of_other_run) {
-  const bool each = of_other_run && rollback_ != Rollback::kHalt;  // lost run is noted, the next start asks
-  if (!found || (std::exchange(contradicted_, true) && !each)) return;
+  // Of the halts one is enough; of lost runs that are accepted each is noted, because the next start asks (heard).
+  const bool is_noted = of_other_run && rollback_ != Rollback::kHalt;
+  if (!found || (std::exchange(contradicted_, true) && !is_noted)) return;
   schedule_turn();
   if (rollback_ == Rollback::kHalt) {
     spdlog::error("{}", *found);

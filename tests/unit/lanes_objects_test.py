@@ -25,7 +25,8 @@ X86 = {
     "minimum or maximum: which operand a NaN or a zero gives differs between processors": r"v?(min|max)[ps][sdh]\b|vminmax",
     "approximation of a reciprocal or a root": r"v?r(cp|sqrt)(14|28)?[ps][sdh]\b",
     "gather": r"vp?gather",
-    # but vscalef: x 2^n, rounded once, like times_power_of_two everywhere else
+    # but vscalef: x 2^n, rounded once as IEEE 754 says, like times_power_of_two everywhere else
+    "other rounding than to nearest": r"v\w+\s+\{r[nduz]-sae\}",
     "operation that other processors lack": r"v(fixupimm|range|getexp|getmant|reduce|exp2)[ps][sdh]\b",
     "change of the rounding or flushing of subnormals": r"v?ldmxcsr\b|fldcw\b",
     "arithmetic in 80 bits": r"fi?(ld(?!cw)|st(?!cw)|add|sub|mul|div|sqrt|sin|cos|ptan|patan|yl2x|2xm1)\w*\b",
@@ -336,7 +337,7 @@ class RulesTest(unittest.TestCase):
               "vrcp14ps %zmm0,%zmm1", "rcpss %xmm0,%xmm1", "vrsqrt28pd %zmm0,%zmm1", "rsqrtps %xmm0,%xmm1",
               "vrcpps %ymm0,%ymm1",
               "vgatherdps %ymm0,(%rax,%ymm1,4),%ymm2", "vpgatherqq (%rax,%zmm1,8),%zmm0{%k1}",
-              "vfixupimmps $0x0,%zmm0,%zmm1,%zmm2", "vrangepd $0x0,%zmm0,%zmm1,%zmm2",
+              "vscalefpd {rz-sae},%zmm0,%zmm1,%zmm2", "vaddps {ru-sae},%zmm0,%zmm1,%zmm2", "vfixupimmps $0x0,%zmm0,%zmm1,%zmm2", "vrangepd $0x0,%zmm0,%zmm1,%zmm2",
               "vgetexppd %zmm0,%zmm1", "vgetmantps $0x0,%zmm0,%zmm1", "ldmxcsr 0x4(%rsp)", "vldmxcsr 0x4(%rsp)",
               "fldcw 0x4(%rsp)", "fldl 0x8(%rsp)", "fildll (%rsp)", "fsincos"]),
             (ARM, ["fadd v0.2d, v1.2d, v2.2d", "fmla v0.4s, v1.4s, v2.4s", "fdiv d0, d1, d2", "fsqrt v0.2d, v0.2d",
